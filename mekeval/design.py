@@ -1,0 +1,252 @@
+"""Who is treated when, against whom, and how the areas were chosen.
+
+In: units and the waves of a programme. Out: `Design`. Never: a look at an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from .errors import DesignError, closest
+from .study import Study
+
+Phase = Literal["pre", "partial", "on", "after"]
+#: How an area came into the programme. Only "rule" and "unknown" make its own drift part of the comparison.
+SelectedBy = Literal["rule", "discretion", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """Units that share one on/off history.
+
+    Attributes
+    ----------
+    name : str
+        Its years, for example "2019-2025".
+    spells : tuple of (int, int)
+        First and last year of each stretch in the programme, both inclusive, in order.
+    units : tuple of str
+    """
+
+    name: str
+    spells: tuple[tuple[int, int], ...]
+    units: tuple[str, ...]
+
+    @property
+    def first(self) -> int:
+        """First treated period: the cohort."""
+        return self.spells[0][0]
+
+    def phase(self, period: int, *, partial_years: int = 0) -> Phase:
+        """Where a period stands: before, in the first years of a spell, on, or after it (also between spells)."""
+        if period < self.first:
+            return "pre"
+        for first, last in self.spells:
+            if first <= period <= last:
+                return "partial" if period < first + partial_years else "on"
+        return "after"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A comparison that can be estimated.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        The treated units, by on/off history.
+    comparison : tuple of str
+        Units that no wave ever treats.
+    set_aside : tuple of (str, str)
+        Units on neither side, each with the reason.
+    selected_by : mapping of str to str
+        For each treated unit "rule", "discretion" or "unknown".
+    pre_years : int or None
+        The base of a change is the mean of the years at most this far before entry; None means all of them.
+    partial_years : int
+        Years at the start of a spell that are neither before nor after.
+    """
+
+    paths: tuple[Path, ...]
+    comparison: tuple[str, ...]
+    set_aside: tuple[tuple[str, str], ...]
+    selected_by: Mapping[str, SelectedBy]
+    pre_years: int | None
+    partial_years: int
+
+    @property
+    def treated(self) -> tuple[str, ...]:
+        """All treated units, path by path."""
+        return tuple(unit for path in self.paths for unit in path.units)
+
+    @property
+    def cohort(self) -> pd.Series:
+        """First treated period of every treated and comparison unit, <NA> for never, indexed by unit."""
+        first = {unit: path.first for path in self.paths for unit in path.units}
+        units = [*self.treated, *self.comparison]
+        return pd.Series([first.get(unit) for unit in units], index=units, dtype="Int64", name="cohort")
+
+    def path_of(self, unit: str) -> Path:
+        """The path of a treated unit; a `DesignError` where it has none."""
+        for path in self.paths:
+            if unit in path.units:
+                return path
+        raise DesignError("The unit is not treated.", found=repr(unit), expected=closest(unit, self.treated))
+
+
+def make_design(
+    units: Sequence[str],
+    waves: Sequence[tuple[int, int, Sequence[str]]],
+    *,
+    as_of: int | None = None,
+    pre_years: int | None = None,
+    partial_years: int = 0,
+    selected_by: Mapping[str, SelectedBy] | None = None,
+) -> Design:
+    """Turn the waves of a programme into paths and a never-treated comparison.
+
+    Parameters
+    ----------
+    units : sequence of str
+        All units of the panel.
+    waves : sequence of (first, last, units)
+        Years inclusive. Waves that follow each other without a gap make one spell.
+    as_of : int, optional
+        The year of the evaluation: what a programme did later is not used, but units it treats later stay out of
+        the comparison.
+    pre_years, partial_years, selected_by
+        As in `Design`.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    DesignError
+        A wave names a unit that is not there; nobody is treated yet; nobody is left to compare with.
+
+    Examples
+    --------
+    >>> design = make_design(["a", "b", "c", "d"], [(2019, 2022, ["a", "b"]), (2023, 2025, ["a", "c"])])
+    >>> [(path.name, path.units) for path in design.paths], design.comparison
+    ([('2019-2025', ('a',)), ('2019-2022', ('b',)), ('2023-2025', ('c',))], ('d',))
+    """
+    spells: dict[str, list[tuple[int, int]]] = {}
+    ever: list[str] = []
+    for first, last, members in waves:
+        for unit in members:
+            if unit not in units:
+                raise DesignError(
+                    "A treated unit is not among the units.", found=repr(unit), expected=closest(unit, units)
+                )
+            ever.append(unit)
+            if as_of is None or first <= as_of:
+                spells.setdefault(unit, []).append((first, last if as_of is None else min(last, as_of)))
+    if not spells:
+        starts = min((first for first, _, _ in waves), default=None)
+        raise DesignError(
+            "No area is in the programme yet.", found=f"evaluated as of {as_of}", expected=f"{starts} or later"
+        )
+    comparison = tuple(unit for unit in units if unit not in ever)
+    if not comparison:
+        raise DesignError("Every unit is treated: nothing is left to compare with.", found=f"{len(units)} units")
+    histories: dict[tuple[tuple[int, int], ...], list[str]] = {}
+    for unit, parts in spells.items():
+        histories.setdefault(_joined(parts), []).append(unit)
+    paths = tuple(
+        Path(name=", ".join(f"{first}-{last}" for first, last in history), spells=history, units=tuple(members))
+        for history, members in histories.items()
+    )
+    treated = {unit for path in paths for unit in path.units}
+    chosen = selected_by or {}
+    return Design(
+        paths=paths,
+        comparison=comparison,
+        set_aside=tuple((unit, "treated_later") for unit in dict.fromkeys(ever) if unit not in treated),
+        selected_by={unit: chosen.get(unit, "unknown") for unit in treated},
+        pre_years=pre_years,
+        partial_years=partial_years,
+    )
+
+
+def design_from_cohorts(units: Sequence[str], cohort: Sequence[object], *, last_period: int) -> Design:
+    """A staggered design without exit, from each unit's first treated period; missing means never.
+
+    Parameters
+    ----------
+    units : sequence of str
+    cohort : sequence of int or missing
+        For each unit; <NA>, NaN or None for never. Zero and infinity are refused: say never plainly.
+    last_period : int
+        The last period of the data.
+
+    Raises
+    ------
+    DesignError
+        A cohort is not a whole number.
+    """
+    waves: dict[int, list[str]] = {}
+    for unit, first in zip(units, pd.array(list(cohort), dtype=object), strict=True):
+        if pd.isna(first):
+            continue
+        if isinstance(first, bool) or float(str(first)) != int(float(str(first))) or int(float(str(first))) == 0:
+            raise DesignError(
+                "A cohort is no period.",
+                where=f"unit {unit!r}",
+                found=repr(first),
+                expected="a whole number, or <NA> for never treated",
+            )
+        waves.setdefault(int(float(str(first))), []).append(unit)
+    return make_design(units, [(first, last_period, members) for first, members in sorted(waves.items())])
+
+
+def study_design(study: Study, *, as_of: int | None = None) -> Design:
+    """The design of a study's programme as of a year; see `make_design`."""
+    plan = study.spec.plan
+    selected: dict[str, SelectedBy] = {}
+    if study.spec.programme.rule:
+        selected = {
+            unit: "discretion" if unit in study.discretionary else "rule"
+            for unit in study.treated
+        }
+    return make_design(
+        study.areas.units,
+        [
+            (wave.first, wave.last, codes)
+            for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        ],
+        as_of=as_of,
+        pre_years=plan.pre_years,
+        partial_years=plan.partial_years,
+        selected_by=selected,
+    )
+
+
+def plain_design(design: Design, units: Sequence[str], treated: Sequence[str], *, first: int, last: int) -> Design:
+    """The reading that slides show: some treated units against everybody else, whoever is treated there.
+
+    The comparison holds units that are treated at other times; that is what makes it plain, not right.
+    """
+    return make_design(
+        units,
+        [(first, last, treated)],
+        pre_years=design.pre_years,
+        partial_years=design.partial_years,
+        selected_by=design.selected_by,
+    )
+
+
+def _joined(spells: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Stretches that touch or overlap become one."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(spells):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return tuple(joined)

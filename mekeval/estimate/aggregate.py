@@ -1,0 +1,310 @@
+"""Aggregations of group-time effects, and the contrasts that inference works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DesignError, closest
+from ..panel import Floats
+from .effects import Effects, standard_errors
+
+By = Literal["simple", "path", "event_time", "calendar", "district", "after_leaving"]
+_BYS: tuple[By, ...] = ("simple", "path", "event_time", "calendar", "district", "after_leaving")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregation:
+    """Effects averaged in one way.
+
+    Attributes
+    ----------
+    by : str
+    table : pandas.DataFrame
+        One row for each key: `key` (path, event time, year or unit), `att`, `se` (from the influence functions;
+        missing where `se_note` says why), `n_treated` (units), `se_note`.
+    weights : array, shape (n_keys, n_effects)
+        Weight of each group-time effect in each key.
+    influence : array, shape (n_units, n_keys)
+    overall : float or None
+        The one number of this aggregation; None where the keys are not meant to be averaged.
+    overall_se : float or None
+    """
+
+    by: By
+    table: pd.DataFrame
+    weights: Floats
+    influence: Floats
+    overall: float | None
+    overall_se: float | None
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html(index=False, border=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """One number to be tested: a weighted difference of mean changes between treated groups and comparison.
+
+    Attributes
+    ----------
+    label : str
+        What it is.
+    att : float
+        The estimate.
+    units : tuple of str
+        n_units units, treated and comparison.
+    group : array of int, shape (n_units,)
+        Treated group of each unit, -1 for the comparison.
+    changes : array, shape (n_units, n_groups)
+        Change of every unit over the window of each group.
+    exposure : array, shape (n_units, n_groups)
+        What a constant effect of 1 while treated adds to `changes`.
+    group_weights : array, shape (n_groups,)
+        They sum to 1.
+    influence : array, shape (n_units,)
+    """
+
+    label: str
+    att: float
+    units: tuple[str, ...]
+    group: npt.NDArray[np.int64]
+    changes: Floats
+    exposure: Floats
+    group_weights: Floats
+    influence: Floats
+
+
+def aggregate(effects: Effects, *, by: By) -> Aggregation:
+    r"""Average group-time effects; weights of paths are their shares of the treated units.
+
+    The influence functions carry the estimation of those shares, as in section 4 of the source: for weights
+    :math:`w_k = p_{g(k)} / \sum_l p_{g(l)}` the term
+    :math:`\sum_k ATT_k [(1\{G_i=g(k)\} - p_{g(k)}) / s - p_{g(k)} \sum_l (1\{G_i=g(l)\} - p_{g(l)}) / s^2]` with
+    :math:`s = \sum_l p_{g(l)}` is added.
+
+    Parameters
+    ----------
+    effects : Effects
+    by : {"simple", "path", "event_time", "calendar", "district", "after_leaving"}
+        "simple": all effects while treated. "path": each path while treated; overall by the size of the paths.
+        "event_time": years since entry, while treated and before; overall the mean of the keys while treated.
+        "calendar": each year; overall their mean. "district": each treated unit while treated. "after_leaving":
+        each path after it left. Years of partial exposure are shown by event time and calendar year, and are not
+        in any overall figure.
+
+    Returns
+    -------
+    Aggregation
+
+    Raises
+    ------
+    DesignError
+        No effect belongs to this aggregation; for example nobody has left yet.
+
+    References
+    ----------
+    Callaway, B. and Sant'Anna, P. (2021), sections 3 and 4; R package did, `aggte`.
+    """
+    if by not in _BYS:
+        raise DesignError("Unknown aggregation.", where="by", found=repr(by), expected=closest(by, _BYS))
+    if by == "district":
+        return _by_district(effects)
+    cells = effects.cells
+    phase = cells["phase"]
+    while_on = (phase == "on").to_numpy()
+    shown = phase.isin(["on", "partial"]).to_numpy()
+    if by == "simple":
+        keys, sets, equal = ["simple"], [while_on], False
+    elif by in ("path", "after_leaving"):
+        wanted = while_on if by == "path" else (phase == "after").to_numpy()
+        keys = [name for name in dict.fromkeys(cells["path"]) if np.any(wanted & (cells["path"] == name))]
+        sets, equal = [wanted & (cells["path"] == name).to_numpy() for name in keys], True
+    else:
+        column = "event_time" if by == "event_time" else "period"
+        wanted = shown | (phase == "pre").to_numpy() if by == "event_time" else shown
+        keys = sorted(set(cells.loc[wanted, column]))
+        sets, equal = [wanted & (cells[column] == key).to_numpy() for key in keys], False
+    if not sets or not any(chosen.any() for chosen in sets):
+        raise DesignError(
+            "No effect belongs to this aggregation.",
+            where=f"{effects.outcome}, by {by!r}",
+            found="phases " + ", ".join(sorted(set(phase))),
+        )
+    columns = [_weighted(effects, chosen, equal=equal) for chosen in sets]
+    weights = np.vstack([weight for weight, _ in columns])
+    influence = np.column_stack([psi for _, psi in columns])
+    att = weights @ cells["att"].to_numpy()
+    n_treated = [int(cells.loc[chosen].drop_duplicates("group")["n_treated"].sum()) for chosen in sets]
+    overall, overall_influence = _overall(effects, by, cells, sets, att, influence)
+    return Aggregation(
+        by=by,
+        table=_table(keys, att, influence, n_treated),
+        weights=weights,
+        influence=influence,
+        overall=overall,
+        overall_se=None if overall_influence is None else float(standard_errors(overall_influence[:, None])[0]),
+    )
+
+
+def contrast(effects: Effects, weights: Floats, *, label: str) -> Contrast:
+    """The contrast behind a weighted sum of group-time effects, for a permutation test.
+
+    Parameters
+    ----------
+    effects : Effects
+    weights : array, shape (n_effects,)
+        Summing to 1, for example a row of `Aggregation.weights`.
+    label : str
+    """
+    group_of_cell = effects.cells["group"].to_numpy()
+    groups = [index for index in dict.fromkeys(group_of_cell) if np.any(weights[group_of_cell == index])]
+    total = np.array([weights[group_of_cell == index].sum() for index in groups])
+    mix = np.column_stack([np.where(group_of_cell == index, weights, 0) for index in groups]) / total
+    members = np.isin(effects.group, [-1, *groups])
+    group = np.array([groups.index(index) if index in groups else -1 for index in effects.group])
+    return Contrast(
+        label=label,
+        att=float(weights @ effects.cells["att"].to_numpy()),
+        units=tuple(np.array(effects.units)[members]),
+        group=group[members].astype(np.int64),
+        changes=(effects.changes @ mix)[members],
+        exposure=(effects.exposure @ mix)[members],
+        group_weights=total,
+        influence=(effects.influence @ weights)[members],
+    )
+
+
+def unit_contrast(effects: Effects, unit: str, weights: Floats | None = None) -> Contrast:
+    """The contrast of one treated unit alone against the comparison.
+
+    Parameters
+    ----------
+    effects : Effects
+    unit : str
+        A treated unit that entered the estimation.
+    weights : array, shape (n_effects,), optional
+        Over the effects of the unit's path; by default the mean of the years while treated.
+
+    Raises
+    ------
+    DesignError
+        The unit did not enter, or has no full year in the programme yet.
+    """
+    if unit not in effects.units or effects.group[effects.units.index(unit)] < 0:
+        reasons = [f"{reason} in {period}" for dropped, reason, period in effects.dropped if dropped == unit]
+        raise DesignError(
+            "The area did not enter the estimation.",
+            where=f"{effects.outcome}, {unit}",
+            found=reasons[0] if reasons else "not treated",
+            expected="a value in every year of " + ", ".join(map(str, sorted(set(effects.cells["period"])))),
+        )
+    row = effects.units.index(unit)
+    if weights is None:
+        chosen = ((effects.cells["phase"] == "on") & (effects.cells["group"] == effects.group[row])).to_numpy()
+        if not chosen.any():
+            raise DesignError("The area has no full year in the programme with data yet.", where=effects.outcome, found=unit)
+        weights = chosen / chosen.sum()
+    keep = effects.group == -1
+    keep[row] = True
+    changes = effects.changes[keep] @ weights
+    group = np.where(np.array(effects.units)[keep] == unit, 0, -1)
+    rest = changes[group == -1]
+    return Contrast(
+        label=unit,
+        att=float(changes[group == 0][0] - rest.mean()),
+        units=tuple(np.array(effects.units)[keep]),
+        group=group.astype(np.int64),
+        changes=changes[:, None],
+        exposure=(effects.exposure[keep] @ weights)[:, None],
+        group_weights=np.ones(1),
+        influence=np.where(group == -1, -len(changes) * (changes - rest.mean()) / len(rest), 0.0),
+    )
+
+
+def _weighted(effects: Effects, chosen: npt.NDArray[np.bool_], *, equal: bool) -> tuple[Floats, Floats]:
+    """Weights of the chosen effects, and the influence function of their weighted mean."""
+    at = np.flatnonzero(chosen)
+    if equal:
+        weights = chosen / chosen.sum()
+        return weights, effects.influence @ weights
+    groups = effects.cells["group"].to_numpy()[at]
+    att = effects.cells["att"].to_numpy()[at]
+    share, deviation = _shares(effects, groups)
+    total = share.sum()
+    weights = np.zeros(len(chosen))
+    weights[at] = share / total
+    of_shares = (deviation / total - np.outer(deviation.sum(axis=1), share) / total**2) @ att
+    return weights, effects.influence @ weights + of_shares
+
+
+def _shares(effects: Effects, groups: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Share of all units in each group, shape (k,), and 1{i in group} - share, shape (n_units, k)."""
+    inside = (effects.group[:, None] == groups).astype(float)
+    share = inside.mean(axis=0)
+    return share, inside - share
+
+
+def _overall(
+    effects: Effects,
+    by: By,
+    cells: pd.DataFrame,
+    sets: list[npt.NDArray[np.bool_]],
+    att: Floats,
+    influence: Floats,
+) -> tuple[float | None, Floats | None]:
+    if by == "simple":
+        return float(att[0]), influence[:, 0]
+    if by in ("event_time", "calendar"):
+        phases = [set(cells.loc[chosen, "phase"]) for chosen in sets]
+        meant = np.array(["on" in phase for phase in phases])
+        if not meant.any():
+            return None, None
+        return float(att[meant].mean()), influence[:, meant].mean(axis=1)
+    groups = np.array([cells.loc[chosen, "group"].iloc[0] for chosen in sets])
+    share, deviation = _shares(effects, groups)
+    total = share.sum()
+    of_shares = (deviation / total - np.outer(deviation.sum(axis=1), share) / total**2) @ att
+    return float(att @ share / total), influence @ (share / total) + of_shares
+
+
+def _by_district(effects: Effects) -> Aggregation:
+    rows = [row for row, group in enumerate(effects.group) if group >= 0]
+    contrasts, weights = [], []
+    for row in rows:
+        chosen = ((effects.cells["phase"] == "on") & (effects.cells["group"] == effects.group[row])).to_numpy()
+        if chosen.any():
+            contrasts.append(unit_contrast(effects, effects.units[row]))
+            weights.append(chosen / chosen.sum())
+    if not contrasts:
+        raise DesignError("No effect belongs to this aggregation.", where=f"{effects.outcome}, by 'district'")
+    influence = np.zeros((effects.n_units, len(contrasts)))
+    for column, one in enumerate(contrasts):
+        at = pd.Index(effects.units).get_indexer(list(one.units))
+        influence[at, column] = one.influence * effects.n_units / len(one.units)
+    att = np.array([one.att for one in contrasts])
+    return Aggregation(
+        by="district",
+        table=_table([one.label for one in contrasts], att, influence, [1] * len(contrasts)),
+        weights=np.vstack(weights),
+        influence=influence,
+        overall=None,
+        overall_se=None,
+    )
+
+
+def _table(keys: list[str] | list[int], att: Floats, influence: Floats, n_treated: list[int]) -> pd.DataFrame:
+    alone = np.array(n_treated) == 1
+    return pd.DataFrame(
+        {
+            "key": keys,
+            "att": att,
+            "se": pd.array(np.where(alone, np.nan, standard_errors(influence)), dtype="Float64"),
+            "n_treated": n_treated,
+            "se_note": np.where(alone, "one treated unit: no standard error exists", ""),
+        }
+    )

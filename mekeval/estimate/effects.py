@@ -1,0 +1,79 @@
+"""What every estimator returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..panel import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """ATT by path and period, with what is needed to aggregate and to test them.
+
+    Attributes
+    ----------
+    estimator, outcome, base_period : str
+        What was estimated, on what, against which base.
+    cells : pandas.DataFrame
+        One row for each of the n_effects estimates: `path` (name), `group` (index of the path), `cohort` (first
+        treated period), `period`, `event_time` (years since the cohort), `phase` ("pre", "partial", "on",
+        "after"), `base` (periods of the base, text), `att` (in the outcome's unit), `n_treated` and
+        `n_comparison` (units).
+    units : tuple of str
+        The n_units units that entered.
+    group : array of int, shape (n_units,)
+        Index of the path of each unit; -1 for the comparison.
+    influence : array, shape (n_units, n_effects)
+        Influence functions psi with ``se = sqrt(sum(psi**2)) / n_units``.
+    changes : array, shape (n_units, n_effects)
+        Change of every unit, treated or not, from the base to the period of each effect.
+    exposure : array, shape (n_units, n_effects)
+        The same change of the unit's own on/off history: what a constant effect of 1 would add to `changes`.
+    n_rows : int
+        Unit-period cells used.
+    dropped : tuple of (str, str, int)
+        Units of the design that did not enter, each with the reason and the period that lacks a value.
+    """
+
+    estimator: str
+    outcome: str
+    base_period: str
+    cells: pd.DataFrame
+    units: tuple[str, ...]
+    group: npt.NDArray[np.int64]
+    influence: Floats
+    changes: Floats
+    exposure: Floats
+    n_rows: int
+    dropped: tuple[tuple[str, str, int], ...]
+
+    @property
+    def n_units(self) -> int:
+        """Units that entered, treated and comparison."""
+        return len(self.units)
+
+    def tidy(self) -> pd.DataFrame:
+        """The estimates with standard errors from the influence functions, shape (n_effects, columns).
+
+        A path of one unit has no treated-side variance in its influence function, so its standard error is
+        missing and `se_note` says so; such an effect is tested by permutation (`mekeval.infer`).
+        """
+        table = self.cells.drop(columns="group").copy()
+        errors = standard_errors(self.influence)
+        alone = table["n_treated"] == 1
+        table["se"] = pd.array(np.where(alone, np.nan, errors), dtype="Float64")
+        table["se_note"] = np.where(alone, "one treated unit: no standard error exists", "")
+        return table
+
+    def _repr_html_(self) -> str:
+        return self.tidy().to_html(index=False, border=0)
+
+
+def standard_errors(influence: Floats) -> Floats:
+    """Standard errors from influence functions of shape (n_units, n)."""
+    return np.asarray(np.sqrt(np.sum(influence**2, axis=0)) / len(influence))

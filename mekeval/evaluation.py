@@ -1,0 +1,246 @@
+"""A study and a year -> everything that its reports say, computed once.
+
+In: a study. Out: `Evaluation`: indicators, panel, design, and for every outcome the effects, tests, checks and
+findings of the programme and of each district. Never: a word or a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .design import Design, plain_design, study_design
+from .errors import DataError, DesignError, MekevalError
+from .estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
+from .findings import Finding, conclude
+from .indicators import Indicators, clean_indicators
+from .inference import Inference, infer
+from .panel import Panel, build_panel
+from .sensitivity import Check, leave_one_out, placebo_in_time, selection
+from .study import Study, read_study
+
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainReading:
+    """A difference as slides show it: the named areas against everybody else, no path, no check.
+
+    Attributes
+    ----------
+    outcome : str
+    areas : tuple of str
+    pre, post : tuple of int
+        Years whose means are compared.
+    inference : Inference
+    """
+
+    outcome: str
+    areas: tuple[str, ...]
+    pre: tuple[int, ...]
+    post: tuple[int, ...]
+    inference: Inference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A programme as of one year.
+
+    Attributes
+    ----------
+    study : Study
+    year : int
+        Nothing after it was used.
+    indicators : Indicators
+    panel : Panel
+    design : Design
+    effects : mapping of str to Effects
+        By outcome; an outcome that cannot be estimated is missing here, and its findings say why.
+    findings : mapping of (str, str) to Finding
+        By outcome and subject: "all", or the code of a district.
+    plain : tuple of PlainReading
+        Empty where only one district was asked for.
+    """
+
+    study: Study
+    year: int
+    indicators: Indicators
+    panel: Panel
+    design: Design
+    effects: Mapping[str, Effects]
+    findings: Mapping[tuple[str, str], Finding]
+    plain: tuple[PlainReading, ...]
+
+
+def evaluate(
+    study: Study | str | Path, *, year: int, district: str | None = None, raw: str | Path | None = None
+) -> Evaluation:
+    """Evaluate a programme as of a year.
+
+    Parameters
+    ----------
+    study : Study, str or Path
+        A study or its folder.
+    year : int
+        The year of the report; later data and later waves are not used.
+    district : str, optional
+        Code or name of one treated district, where only its findings are wanted.
+    raw : str or Path, optional
+        As in `read_study`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    DataError
+        The year has no data; the message names the years that have.
+    DesignError
+        Nobody, or not this district, is treated yet in that year.
+
+    Examples
+    --------
+    >>> from mekeval import evaluate, example_study
+    >>> evaluation = evaluate(example_study(), year=2025)
+    >>> evaluation.findings["low_income_rate", "all"].verdict
+    'fragile'
+    """
+    study = study if isinstance(study, Study) else read_study(study, raw=raw)
+    indicators = clean_indicators(study)
+    refuse_year(study, indicators, year)
+    panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
+    design = study_design(study, as_of=year)
+    subjects = (ALL, *design.treated) if district is None else (_treated(study, design, district),)
+    effects: dict[str, Effects] = {}
+    findings: dict[tuple[str, str], Finding] = {}
+    plain: list[PlainReading] = []
+    for outcome in study.spec.plan.outcomes:
+        try:
+            effects[outcome] = group_time_att(panel, design, outcome=outcome)
+        except MekevalError as error:
+            for subject in subjects:
+                findings[outcome, subject] = _untestable(study, outcome, subject, error)
+            continue
+        for subject in subjects:
+            findings[outcome, subject] = _finding(study, panel, design, effects[outcome], outcome, subject)
+        if district is None:
+            plain += _plain_readings(study, panel, design, outcome, year)
+    return Evaluation(
+        study=study,
+        year=year,
+        indicators=indicators,
+        panel=panel,
+        design=design,
+        effects=effects,
+        findings=findings,
+        plain=tuple(plain),
+    )
+
+
+def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
+    """Refuse a year in which no outcome of the plan has data."""
+    table = indicators.table
+    planned = table.loc[(table["status"] == "ok") & table["indicator"].isin(study.spec.plan.outcomes), "year"]
+    years = sorted({int(known) for known in planned})
+    if year not in years:
+        raise DataError(
+            "The year has no data.",
+            where="year",
+            found=str(year),
+            expected="one of " + ", ".join(map(str, years)),
+            fix="Evaluate the last year with data, or add its source to study.toml.",
+        )
+
+
+def _treated(study: Study, design: Design, district: str) -> str:
+    code = study.areas.resolve(district)
+    if code not in design.treated:
+        treated = [study.areas.name(unit, "fi") for unit in design.treated]
+        raise DesignError(
+            "The district is not in the programme, so far.",
+            where="district",
+            found=repr(district),
+            expected="one of " + ", ".join(treated),
+        )
+    return code
+
+
+def _finding(
+    study: Study, panel: Panel, design: Design, effects: Effects, outcome: str, subject: str
+) -> Finding:
+    alpha, seed = study.spec.plan.alpha, study.spec.study.seed
+    for unit, reason, period in effects.dropped:
+        if unit == subject:
+            return conclude(
+                None,
+                (),
+                outcome=outcome,
+                subject=subject,
+                higher_is=study.indicator(outcome).higher_is,
+                problem=("data", "gap"),
+                problem_facts={"status": reason, "year": period},
+            )
+    try:
+        if subject == ALL:
+            tested = contrast(effects, aggregate(effects, by="simple").weights[0], label=ALL)
+        else:
+            tested = unit_contrast(effects, subject)
+        result = infer(tested, alpha=alpha, seed=seed)
+    except MekevalError as error:
+        return _untestable(study, outcome, subject, error)
+    checks: list[Check] = [selection(design, design.treated if subject == ALL else (subject,))]
+    if result.p_value <= alpha:  # the checks ask whether a difference holds; without one there is nothing to ask
+        unit = None if subject == ALL else subject
+        checks.append(placebo_in_time(panel, design, outcome=outcome, unit=unit, seed=seed, alpha=alpha))
+        if subject == ALL:
+            checks.append(leave_one_out(panel, design, outcome=outcome, seed=seed, alpha=alpha))
+    return conclude(
+        result, checks, outcome=outcome, subject=subject, higher_is=study.indicator(outcome).higher_is
+    )
+
+
+def _untestable(study: Study, outcome: str, subject: str, error: MekevalError) -> Finding:
+    fault = error.faults[0]
+    early = "full year" in fault.what or "aggregation" in fault.what
+    return conclude(
+        None,
+        (),
+        outcome=outcome,
+        subject=subject,
+        higher_is=study.indicator(outcome).higher_is,
+        problem=("too_early", "no_full_year") if early else ("data", "incomplete"),
+        problem_facts={"message": fault.what, "found": fault.found},
+    )
+
+
+def _plain_readings(
+    study: Study, panel: Panel, design: Design, outcome: str, year: int
+) -> list[PlainReading]:
+    """The first wave's areas, and those that stayed in every wave, each against all the rest."""
+    waves = study.spec.programme.wave
+    begun = [codes for wave, codes in zip(waves, study.wave_areas, strict=True) if wave.first <= year]
+    stayed = tuple(code for code in begun[0] if all(code in codes for codes in begun))
+    readings = []
+    for areas in dict.fromkeys((begun[0], stayed)):
+        try:
+            plain = plain_design(design, study.areas.units, areas, first=waves[0].first, last=year)
+            effects = group_time_att(panel, plain, outcome=outcome)
+            tested = contrast(effects, aggregate(effects, by="simple").weights[0], label=", ".join(areas))
+            result = infer(tested, alpha=study.spec.plan.alpha, seed=study.spec.study.seed)
+        except DesignError:
+            continue  # the findings of the same outcome say why it cannot be estimated
+        used = effects.cells
+        readings.append(
+            PlainReading(
+                outcome=outcome,
+                areas=tuple(np.array(effects.units)[effects.group >= 0]),
+                pre=tuple(int(base) for base in str(used["base"].iloc[0]).split(", ")),
+                post=tuple(int(period) for period in used.loc[used["phase"] == "on", "period"]),
+                inference=result,
+            )
+        )
+    return readings

@@ -1,0 +1,132 @@
+"""Numbers -> verdict, by a written rule.
+
+In: an inference and its checks. Out: `Finding`. Never: a verdict that the numbers do not carry, or "no effect".
+
+The rule, in this order:
+
+1. Nothing could be tested (no complete data, no full programme year yet), or the smallest p-value that the design
+   can give exceeds alpha, or an interval has no end: **not_identifiable**.
+2. p > alpha: **no_detectable_effect**, with what the interval rules out.
+3. p <= alpha, and a check failed or could not answer: **fragile**, and `because` names the check.
+4. p <= alpha and every check passed: **improved** or **worsened** by the direction of the indicator; an indicator
+   without a good direction (`higher_is = "neutral"`) is said to have **changed**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import DesignError
+from .inference import Inference
+from .sensitivity import Check
+
+Verdict = Literal["improved", "worsened", "changed", "no_detectable_effect", "fragile", "not_identifiable"]
+VERDICTS: tuple[Verdict, ...] = (
+    "improved",
+    "worsened",
+    "changed",
+    "no_detectable_effect",
+    "fragile",
+    "not_identifiable",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What may be said about one outcome.
+
+    Attributes
+    ----------
+    outcome : str
+    subject : str
+        Code of the district, or "all" for the programme as a whole.
+    verdict : str
+        One of `VERDICTS`.
+    because : str
+        What decided: "p_value", the name of a check, or "design", "data" or "too_early".
+    reason : str
+        Key of the reason within `because`.
+    facts : mapping
+        Numbers that the reason speaks of.
+    inference : Inference or None
+        None where nothing could be tested.
+    checks : tuple of Check
+    """
+
+    outcome: str
+    subject: str
+    verdict: Verdict
+    because: str
+    reason: str
+    facts: Mapping[str, float | str]
+    inference: Inference | None
+    checks: tuple[Check, ...]
+
+
+def conclude(
+    inference: Inference | None,
+    checks: Sequence[Check],
+    *,
+    outcome: str,
+    subject: str,
+    higher_is: str,
+    problem: tuple[str, str] = ("data", "incomplete"),
+    problem_facts: Mapping[str, float | str] | None = None,
+) -> Finding:
+    """Apply the rule of this module.
+
+    Parameters
+    ----------
+    inference : Inference or None
+        None where nothing could be estimated; then `problem` says why.
+    checks : sequence of Check
+    outcome, subject : str
+    higher_is : {"better", "worse", "neutral"}
+    problem : (str, str)
+        What decided and its reason, used with ``inference=None``.
+    problem_facts : mapping, optional
+
+    Returns
+    -------
+    Finding
+
+    Raises
+    ------
+    DesignError
+        `higher_is` is none of the three.
+    """
+    if higher_is not in ("better", "worse", "neutral"):
+        raise DesignError("Unknown direction.", where="higher_is", found=repr(higher_is), expected="better, worse, neutral")
+
+    def finding(
+        verdict: Verdict, because: str, reason: str, facts: Mapping[str, float | str] | None = None
+    ) -> Finding:
+        return Finding(
+            outcome=outcome,
+            subject=subject,
+            verdict=verdict,
+            because=because,
+            reason=reason,
+            facts=facts or {},
+            inference=inference,
+            checks=tuple(checks),
+        )
+
+    if inference is None:
+        return finding("not_identifiable", *problem, problem_facts)
+    if not inference.identifiable:
+        return finding(
+            "not_identifiable", "design", "few_areas", {"smallest_p": inference.smallest_p, "alpha": inference.alpha}
+        )
+    if inference.p_value > inference.alpha:
+        return finding("no_detectable_effect", "p_value", "within_reach_of_chance")
+    for wanted in (False, None):  # a check that failed says more than one that could not answer
+        for check in checks:
+            if check.passed is wanted:
+                return finding("fragile", check.name, check.reason, check.facts)
+    if higher_is == "neutral":
+        return finding("changed", "p_value", "beyond_chance")
+    better = (inference.estimate > 0) == (higher_is == "better")
+    return finding("improved" if better else "worsened", "p_value", "beyond_chance")

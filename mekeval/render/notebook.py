@@ -1,0 +1,272 @@
+"""An executed notebook becomes one HTML fragment that is safe to publish.
+
+In: a notebook node whose code cells have run. Out: the HTML of its Markdown cells and of its results, without
+code, streams or plain-text results. Never: a fragment with an error output, an image without alternative
+text, a script, or anything that a browser would fetch; raw HTML in Markdown is shown as text, not obeyed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+
+from ..errors import Fault, MekevalError, RunError
+
+TEMPLATE_FOLDER = Path(__file__).parent / "template"
+MAIN_ID = "content"
+"""The id of the page's main element, target of the skip link; notebook content may not use it."""
+
+# fmt: off
+_ELEMENTS = frozenset({
+    "a", "abbr", "article", "aside", "b", "bdi", "bdo", "blockquote", "br", "caption", "cite", "code",
+    "col", "colgroup", "data", "dd", "del", "details", "dfn", "div", "dl", "dt", "em", "figcaption",
+    "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol",
+    "p", "pre", "q", "s", "samp", "section", "small", "span", "strong", "style", "sub", "summary",
+    "sup", "table", "tbody", "td", "tfoot", "th", "thead", "time", "tr", "u", "ul", "var", "wbr",
+})
+# fmt: on
+_IMAGE_SOURCES = tuple(f"data:image/{kind}" for kind in ("svg+xml", "png", "jpeg", "gif", "webp"))
+_LINK_SCHEMES = frozenset({"", "http", "https", "mailto", "tel"})
+_FETCHING_CSS = ("url(", "@import", "image-set(", "\\")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragment:
+    """The publishable content of a notebook.
+
+    Attributes
+    ----------
+    html : str
+        Checked HTML for the inside of the main element.
+    has_heading : bool
+        Whether it brings its own (one) level-1 heading.
+    """
+
+    html: str
+    has_heading: bool
+
+
+def notebook_fragment(notebook: NotebookNode) -> Fragment:
+    """Turn an executed notebook into checked HTML.
+
+    Shown are Markdown cells and, of each result of a code cell, the first of HTML, Markdown, SVG, PNG and
+    JPEG. The alternative text of a bare image result comes from its output metadata (key ``alt``).
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        Format 4, executed.
+
+    Returns
+    -------
+    Fragment
+
+    Raises
+    ------
+    MekevalError
+        A cell failed, an image lacks alternative text, or the content may not be published as it stands.
+    """
+    _refuse_errors(notebook)
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_paths=[str(TEMPLATE_FOLDER)],
+        template_file="notebook.html.j2",
+        filters={"rendered": _markdown, "checked": _checked, "base64": _base64},
+    )
+    html, _resources = exporter.from_notebook_node(notebook)
+    outline = _Inspector()
+    outline.feed(html)
+    headings = outline.elements["h1"]
+    faults = [
+        Fault(
+            what="An id is used twice on the page.", where=f"id={name!r}", fix="Give each element its own id."
+        )
+        for name, uses in sorted((outline.ids + Counter([MAIN_ID])).items())
+        if uses > 1
+    ]
+    if headings > 1:
+        faults.append(
+            Fault(
+                what="The notebook has more than one level-1 heading.",
+                found=f"{headings} h1 elements",
+                expected="one, the title of the report",
+                fix="Use ## and h2 for the parts.",
+            )
+        )
+    if faults:
+        raise RunError.of(faults)
+    return Fragment(html=html.strip(), has_heading=headings == 1)
+
+
+def safe_href(target: str) -> str:
+    """Pass the target of a link through, or refuse one that would run code.
+
+    Examples
+    --------
+    >>> safe_href("2024/hakunila.fi.html")
+    '2024/hakunila.fi.html'
+    """
+    if (reason := _link_fault(target)) is not None:
+        raise MekevalError(
+            "A link has a target that may not be published.",
+            found=repr(target),
+            expected="a relative address, http, https, mailto or tel",
+            fix=reason,
+        )
+    return target
+
+
+def _link_fault(target: str) -> str | None:
+    if any(ord(character) < 32 for character in target):
+        return "Remove the control characters."
+    try:
+        scheme = urlsplit(target.strip()).scheme
+    except ValueError:
+        return "Mend the address; it cannot be read."
+    return None if scheme.lower() in _LINK_SCHEMES else "Link to a page or a file."
+
+
+def _refuse_errors(notebook: NotebookNode) -> None:
+    faults = [
+        Fault(
+            what="A cell of the notebook failed; no page is made of it.",
+            where=_place(number, str(cell.source)),
+            found=_first_line(f"{output.get('ename', 'error')}: {output.get('evalue', '')}"),
+            fix="Mend the cause and run the notebook again.",
+        )
+        for number, cell in enumerate(notebook.cells, start=1)
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
+    if faults:
+        raise RunError.of(faults)
+
+
+def _place(number: int, source: str) -> str:
+    first = _first_line(source)
+    return f"cell {number} ({first})" if first else f"cell {number}"
+
+
+def _first_line(text: str, *, most: int = 80) -> str:
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+class _PlainRenderer(IPythonRenderer):
+    """Markdown without raw HTML; headings carry neither ids nor anchor links."""
+
+    def heading(self, text: str, level: int, **_attrs: object) -> str:
+        return f"<h{level}>{text}</h{level}>\n"
+
+
+def _markdown(source: str) -> str:
+    renderer = _PlainRenderer(escape=True, allow_harmful_protocols=False, exclude_anchor_links=True)
+    return str(MarkdownWithMath(renderer=renderer).render(source))
+
+
+def _base64(svg: str) -> str:
+    return base64.b64encode(svg.encode("utf-8")).decode("ascii")
+
+
+def _checked(html: str, number: int, source: str) -> str:
+    """Let one piece of HTML through, or say what in it may not be published."""
+    inspector = _Inspector()
+    inspector.feed(html)
+    inspector.close()
+    if inspector.problems:
+        place = _place(number, source)
+        raise RunError.of(
+            Fault(what=what, where=place, found=found, fix=fix) for what, found, fix in inspector.problems
+        )
+    return html
+
+
+class _Inspector(HTMLParser):
+    """Notes what a fragment contains and what of it may not be published."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: Counter[str] = Counter()
+        self.ids: Counter[str] = Counter()
+        self.problems: list[tuple[str, str, str]] = []
+        self._in_style = False
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self._in_style = tag == "style"
+        shown = _first_line(self.get_starttag_text() or f"<{tag}>")
+        if tag not in _ELEMENTS:
+            self._note(
+                "An element may not be in a report.", shown, "Use text elements, tables, figures and img."
+            )
+        given = {name: value or "" for name, value in attrs}
+        for name, value in given.items():
+            if (check := _ATTRIBUTES.get(name)) is not None and (fix := check(value)) is not None:
+                self._note("An attribute may not be in a report.", shown, fix)
+            if name.startswith("on"):
+                self._note("A report holds no script.", shown, f"Remove {name}.")
+        if tag == "img" and not given.get("alt", "").strip():
+            self._note(
+                "An image has no alternative text.",
+                shown,
+                "Say in alt what the picture shows, in one sentence.",
+            )
+        if "id" in given:
+            self.ids[given["id"]] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = self._in_style and tag != "style"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_style and (fix := _style_fault(data)) is not None:
+            self._note("A style may not be in a report.", _first_line(data), fix)
+
+    def handle_comment(self, data: str) -> None:
+        self._refuse_declaration(data)
+
+    def handle_decl(self, decl: str) -> None:
+        self._refuse_declaration(decl)
+
+    def handle_pi(self, data: str) -> None:
+        self._refuse_declaration(data)
+
+    def unknown_decl(self, data: str) -> None:
+        self._refuse_declaration(data)
+
+    def _refuse_declaration(self, data: str) -> None:  # parsers differ on where these end
+        self._note("Comments and declarations may not be in a report.", _first_line(data), "Remove it.")
+
+    def _note(self, what: str, found: str, fix: str) -> None:
+        self.problems.append((what, found, fix))
+
+
+def _style_fault(value: str) -> str | None:
+    fetches = any(mark in value.lower() for mark in _FETCHING_CSS)
+    return "Remove what a style would fetch (url, @import) and escapes." if fetches else None
+
+
+def _source_fault(value: str) -> str | None:
+    return None if value.startswith(_IMAGE_SOURCES) else "Embed the picture as a data:image address."
+
+
+def _fetching_fault(_value: str) -> str | None:
+    return "Remove it; a report fetches nothing."
+
+
+_ATTRIBUTES: dict[str, Callable[[str], str | None]] = {
+    "href": _link_fault,
+    "style": _style_fault,
+    "src": _source_fault,
+    **dict.fromkeys(
+        ("srcset", "background", "poster", "ping", "xlink:href", "action", "formaction"), _fetching_fault
+    ),
+}

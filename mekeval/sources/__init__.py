@@ -1,0 +1,104 @@
+"""Raw files as they were published -> one long raw table.
+
+In: a file and what the study says of it. Out: `RawTable`, one row for each area, item and year, each with its
+place in the file and with every missing symbol kept apart. Never: a decision about what a value means; that is
+`indicators`' part. A new format is one function in `READERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import DataError, StudyError, closest
+from ..study import SourceSpec
+from .cells import STATUSES, Labelled, label_key
+from .delimited import read_pxweb_csv, read_wide_csv
+from .records import read_dbf, read_geojson, read_rdata
+
+__all__ = ["READERS", "STATUSES", "RawTable", "Reader", "read_source"]
+
+#: A reader takes the file, the study's words on it and the item labels wanted; it gives all labels that it saw
+#: and the cells of the wanted ones.
+Reader = Callable[[Path, SourceSpec, frozenset[str]], Labelled]
+
+READERS: Mapping[str, Reader] = {
+    "pxweb-csv": read_pxweb_csv,
+    "paavo-wide": read_wide_csv,
+    "paavo-geojson": read_geojson,
+    "paavo-dbf": read_dbf,
+    "paavo-rdata": read_rdata,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTable:
+    """What one file says.
+
+    Attributes
+    ----------
+    cells : pandas.DataFrame
+        Columns `area_label` (str), `item` (str), `year` (int), `value` (float, in the file's own unit; missing
+        where `status` is not "ok"), `status` (one of `STATUSES`), `row` (int, line or record in the file, from 1)
+        and `column` (str).
+    file : str
+        Name of the file as the study gives it.
+    vintage : int
+        Year of publication.
+    notes : tuple of str
+        What was found and not assumed: encoding and separator.
+    """
+
+    cells: pd.DataFrame
+    file: str
+    vintage: int
+    notes: tuple[str, ...]
+
+
+def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[str]]) -> RawTable:
+    """Read the items that a study wants from one raw file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    source : SourceSpec
+        Its reader, years and items.
+    labels : mapping of str to iterable of str
+        For each item all spellings that sources use.
+
+    Raises
+    ------
+    StudyError
+        The study names a reader that does not exist.
+    DataError
+        The file is not of the declared form, lacks a column that holds a wanted item, or has text where a number
+        is due; file, row and column are named.
+    """
+    if source.reader not in READERS:
+        raise StudyError(
+            "Unknown reader.",
+            where=f"study.toml, source {source.file!r}",
+            found=repr(source.reader),
+            expected=closest(source.reader, READERS),
+        )
+    item_of = {label_key(label): item for item in source.items for label in labels[item]}
+    found = READERS[source.reader](path, source, frozenset(item_of))
+    seen = {item_of[label_key(label)] for label in found.labels if label_key(label) in item_of}
+    for item in source.items:
+        if item not in seen:
+            raise DataError(
+                f"A column is not there: the item {item!r}.",
+                where=source.file,
+                found=", ".join(repr(label) for label in list(found.labels)[:8]) + (" …" if len(found.labels) > 8 else ""),
+                expected="one of " + ", ".join(repr(label) for label in labels[item]),
+                fix="Add the file's spelling to the item's labels in study.toml, or correct the source's items.",
+            )
+    if found.cells.empty:
+        raise DataError("The file holds no rows of data.", where=source.file)
+    items = {label: item_of[label_key(label)] for label in found.cells["item_label"].unique()}
+    cells = found.cells.assign(item=found.cells["item_label"].map(items)).drop(columns="item_label")
+    return RawTable(cells=cells, file=source.file, vintage=source.vintage, notes=found.notes)

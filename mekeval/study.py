@@ -1,0 +1,439 @@
+"""A study is a folder: `study.toml` says what is evaluated, with which data, by which plan.
+
+In: the folder of a study. Out: `Study`, checked as a whole. Never: a guess for a missing key, a raw file that
+has changed unnoticed, or the first fault only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from .areas import Areas, read_areas
+from .errors import Fault, MekevalError, StudyError, closest
+
+RAW_VARIABLE = "MEKEVAL_RAW"
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Year = Annotated[int, Field(strict=True, ge=1900, le=2200)]
+Language = Literal["fi", "en"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Words(_Table):
+    """One text in several languages; Finnish is always there."""
+
+    fi: str
+    sv: str = ""
+    en: str = ""
+
+    def text(self, language: str) -> str:
+        """The text in a language, or in Finnish where the study does not give it."""
+        return {"fi": self.fi, "sv": self.sv, "en": self.en}[language] or self.fi
+
+
+class About(_Table):
+    """`[study]`: name, seed, whether the data are synthetic, languages, disclosure threshold."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    seed: int
+    minimum_base: Annotated[int, Field(ge=1)]
+    title: Words
+    attribution: Words
+    synthetic: bool = False
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("fi", "en")
+    raw: Literal["study", "external"] = "study"
+
+
+class AreasTable(_Table):
+    """`[areas]`: the list of areas and who the treated are compared with."""
+
+    file: str
+    unit: str
+    city: Words
+    comparison: Literal["never_treated"] = "never_treated"
+
+
+class Wave(_Table):
+    """`[[programme.wave]]`: years (inclusive), areas, money."""
+
+    name: str
+    first: Year
+    last: Year
+    areas: Annotated[tuple[str, ...], Field(min_length=1)]
+    eur_per_year: Annotated[float, Field(ge=0)] | None = None
+
+
+class Rule(_Table):
+    """`[programme.rule]`: how the areas were chosen; the criteria name indicators with their base years."""
+
+    criteria: Annotated[dict[str, Year], Field(min_length=1)]
+    choose: Annotated[int, Field(ge=1)]
+    discretionary: tuple[str, ...] = ()
+
+
+class Programme(_Table):
+    """`[programme]`: title, waves and, where the areas were chosen by one, the rule."""
+
+    title: Words
+    wave: Annotated[tuple[Wave, ...], Field(min_length=1)]
+    rule: Rule | None = None
+
+
+class Item(_Table):
+    """`[[item]]`: a raw quantity with every spelling that its sources use."""
+
+    name: Name
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class IndicatorSpec(_Table):
+    """`[[indicator]]`: a rate from sums of items, or one item as it is with the base that stands behind it."""
+
+    name: Name
+    label: Words
+    higher_is: Literal["better", "worse", "neutral"]
+    unit: Literal["percent", "eur", "persons", "index"]
+    numerator: str = ""
+    denominator: str = ""
+    value: str = ""
+    base: str = ""
+    plausible: tuple[float, float] | None = None
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Names of the items it is made of."""
+        parts = (self.numerator, self.denominator, self.value, self.base)
+        return tuple(dict.fromkeys(name for part in parts if part for name in terms(part)))
+
+
+class SourceSpec(_Table):
+    """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe."""
+
+    file: str
+    reader: str
+    vintage: Year
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    items: Annotated[tuple[Name, ...], Field(min_length=1)]
+    year: Year | None = None
+    years: dict[str, Year] = {}
+    area_column: str = ""
+    table: str = ""
+    other_areas: Literal["refuse", "drop"] = "refuse"
+
+
+class Plan(_Table):
+    """`[plan]`: outcomes, level of the tests and the years that are compared, fixed before outcomes are seen."""
+
+    primary: Annotated[tuple[str, ...], Field(min_length=1)]
+    secondary: tuple[str, ...] = ()
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    pre_years: Annotated[int, Field(ge=1)] = 5
+    partial_years: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Primary outcomes, then secondary ones."""
+        return self.primary + self.secondary
+
+
+class StudySpec(_Table):
+    """The whole of `study.toml`."""
+
+    study: About
+    areas: AreasTable
+    programme: Programme
+    item: Annotated[tuple[Item, ...], Field(min_length=1)]
+    indicator: Annotated[tuple[IndicatorSpec, ...], Field(min_length=1)]
+    source: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+    plan: Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study that was read and checked.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    spec : StudySpec
+        The contents of `study.toml`.
+    areas : Areas
+    wave_areas : tuple of tuple of str
+        Codes of the treated areas, wave by wave.
+    discretionary : tuple of str
+        Codes of areas that were added by discretion and not by the rule.
+    paths : tuple of Path
+        The raw files, in the order of `spec.source`.
+    sha256 : str
+        Of `study.toml` and `areas.csv` together.
+    """
+
+    folder: Path
+    spec: StudySpec
+    areas: Areas
+    wave_areas: tuple[tuple[str, ...], ...]
+    discretionary: tuple[str, ...]
+    paths: tuple[Path, ...]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Short name, fit for a folder."""
+        return self.spec.study.name
+
+    @property
+    def treated(self) -> tuple[str, ...]:
+        """Codes of all areas that any wave treats, in order of entry."""
+        return tuple(dict.fromkeys(code for wave in self.wave_areas for code in wave))
+
+    def indicator(self, name: str) -> IndicatorSpec:
+        """The definition of an indicator.
+
+        Raises
+        ------
+        StudyError
+            The study does not define it; the message names the closest.
+        """
+        for indicator in self.spec.indicator:
+            if indicator.name == name:
+                return indicator
+        names = [indicator.name for indicator in self.spec.indicator]
+        raise StudyError("The study has no such indicator.", found=repr(name), expected=closest(name, names))
+
+
+def terms(expression: str) -> tuple[str, ...]:
+    """Names in a sum of items: "unemployed + employed" gives ("unemployed", "employed")."""
+    return tuple(part.strip() for part in expression.split("+"))
+
+
+def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
+    """Read a study and check it as a whole.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the study, or its `study.toml`.
+    raw : str or Path, optional
+        Where the raw files lie for a study with `raw = "external"`; else the variable MEKEVAL_RAW.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    MekevalError
+        Every fault at once: unknown keys with the allowed ones, areas nobody knows with the closest names, raw
+        files that are missing, lie outside their folder or have changed since their checksum was written.
+
+    Examples
+    --------
+    >>> from mekeval import example_study
+    >>> study = read_study(example_study())
+    >>> study.spec.study.synthetic, len(study.treated)
+    (True, 6)
+    """
+    folder = Path(path)
+    file = folder if folder.suffix == ".toml" else folder / "study.toml"
+    folder = file.parent
+    try:
+        text = file.read_bytes()
+    except OSError:
+        raise StudyError(
+            "There is no study here.",
+            where=str(file),
+            expected="a folder with a study.toml",
+            fix="Name the folder of a study, or write one with: mekeval new my-study",
+        ) from None
+    spec = _parse(text, where=str(file))
+    areas_path = _inside(folder, spec.areas.file)
+    if areas_path is None:
+        raise StudyError("areas.file leaves the study folder.", where=str(file), found=spec.areas.file)
+    areas = read_areas(areas_path, unit=spec.areas.unit)
+
+    faults: list[Fault] = []
+    wave_areas = tuple(
+        _codes(areas, wave.areas, f"{file.name}, programme.wave {wave.name!r}, areas", faults)
+        for wave in spec.programme.wave
+    )
+    rule = spec.programme.rule
+    discretionary = _codes(
+        areas, rule.discretionary if rule else (), f"{file.name}, programme.rule.discretionary", faults
+    )
+    faults += _cross_references(spec, file.name)
+    paths = tuple(_raw_paths(spec, folder, raw, file.name, faults))
+    if faults:
+        raise MekevalError.of(faults)
+    return Study(
+        folder=folder,
+        spec=spec,
+        areas=areas,
+        wave_areas=wave_areas,
+        discretionary=discretionary,
+        paths=paths,
+        sha256=hashlib.sha256(text + areas_path.read_bytes()).hexdigest(),
+    )
+
+
+def _parse(text: bytes, *, where: str) -> StudySpec:
+    try:
+        content = tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        raise StudyError(
+            "study.toml is not valid TOML.", where=where, found=str(cause), expected="UTF-8 text in TOML form"
+        ) from None
+    try:
+        return StudySpec.model_validate(content)
+    except ValidationError as cause:
+        raise MekevalError.of(
+            _fault_of(error["type"], error["loc"], error["msg"], error.get("input"), where)
+            for error in cause.errors(include_url=False)
+        ) from None
+
+
+def _fault_of(kind: str, place: tuple[int | str, ...], message: str, found: object, where: str) -> Fault:
+    key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(place[:-1])
+        near = closest(str(place[-1]), allowed)
+        return Fault(
+            what=f"Unknown key {key!r}.",
+            where=where,
+            expected=f"{near}; allowed here: {', '.join(allowed)}",
+        )
+    if kind == "missing":
+        return Fault(what=f"The key {key!r} is missing.", where=where)
+    return Fault(what=f"The key {key!r} has a wrong value.", where=where, found=repr(found)[:80], expected=message)
+
+
+def _allowed_keys(place: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = StudySpec
+    for part in place:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *get_args(annotation)]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)
+
+
+def _codes(areas: Areas, names: tuple[str, ...], where: str, faults: list[Fault]) -> tuple[str, ...]:
+    codes = []
+    for name in names:
+        try:
+            codes.append(areas.resolve(name))
+        except MekevalError as error:
+            fault = error.faults[0]
+            faults.append(Fault(what=fault.what, where=where, found=fault.found, expected=fault.expected, fix=fault.fix))
+    return tuple(codes)
+
+
+def _cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
+    """Names that one part of study.toml takes from another must be there, and only once."""
+    items = [item.name for item in spec.item]
+    indicators = [indicator.name for indicator in spec.indicator]
+    for kind, names in (("item", items), ("indicator", indicators)):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield Fault(what=f"The {kind} {name!r} is defined twice.", where=where)
+    for wave in spec.programme.wave:
+        if wave.last < wave.first:
+            yield Fault(
+                what="A wave ends before it begins.",
+                where=f"{where}, programme.wave {wave.name!r}",
+                found=f"{wave.first} to {wave.last}",
+            )
+    for indicator in spec.indicator:
+        place = f"{where}, indicator {indicator.name!r}"
+        rate = bool(indicator.numerator and indicator.denominator)
+        plain = bool(indicator.value and indicator.base)
+        if rate == plain:
+            yield Fault(
+                what="An indicator is either a rate or a value.",
+                where=place,
+                expected="numerator and denominator, or value and base",
+            )
+        yield from _unknown(indicator.items, items, "item", place)
+    for number, source in enumerate(spec.source, start=1):
+        yield from _unknown(source.items, items, "item", f"{where}, source[{number}] {source.file!r}")
+    if spec.programme.rule:
+        yield from _unknown(spec.programme.rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria")
+    yield from _unknown(spec.plan.outcomes, indicators, "indicator", f"{where}, plan")
+    supplied = {name for source in spec.source for name in source.items}
+    for outcome in spec.indicator:
+        for name in outcome.items:
+            if name in items and name not in supplied:
+                yield Fault(
+                    what=f"No source holds the item {name!r}.",
+                    where=f"{where}, indicator {outcome.name!r}",
+                    fix="Name the item in `items` of the source that has it.",
+                )
+
+
+def _unknown(names: tuple[str, ...] | Mapping[str, int], known: list[str], kind: str, where: str) -> Iterator[Fault]:
+    for name in names:
+        if name not in known:
+            yield Fault(what=f"Unknown {kind}.", where=where, found=repr(name), expected=closest(name, known))
+
+
+def _raw_paths(
+    spec: StudySpec, folder: Path, raw: str | Path | None, where: str, faults: list[Fault]
+) -> Iterator[Path]:
+    root: Path | None = folder
+    if spec.study.raw == "external":
+        given = raw if raw is not None else os.environ.get(RAW_VARIABLE)
+        root = Path(given) if given else None
+        if root is None or not root.is_dir():
+            faults.append(
+                Fault(
+                    what="The raw data of this study lie outside it, and their folder is not known.",
+                    where="--raw",
+                    found=repr(str(given)) + ", which is no folder" if given else "nothing",
+                    expected="the folder that holds " + PurePosixPath(spec.source[0].file).parts[0] + "/",
+                    fix=f"Give --raw FOLDER, or set {RAW_VARIABLE}.",
+                )
+            )
+            return
+    for number, source in enumerate(spec.source, start=1):
+        place = f"{where}, source[{number}] {source.file!r}"
+        path = _inside(root, source.file)
+        if path is None:
+            faults.append(
+                Fault(what="A raw file must lie inside its folder.", where=place, expected="a relative path without '..'")
+            )
+            continue
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            faults.append(Fault(what="A raw file is missing.", where=place, expected=str(path)))
+            continue
+        if found != source.sha256:
+            faults.append(
+                Fault(
+                    what="A raw file is not the one that the study was written for.",
+                    where=place,
+                    found=f"sha256 {found}",
+                    expected=f"sha256 {source.sha256}",
+                    fix="Restore the file; or, if the new content is meant, write its sha256 and vintage in study.toml.",
+                )
+            )
+        yield path
+
+
+def _inside(root: Path, file: str) -> Path | None:
+    """The file below its folder, or None where the name would leave it (absolute, '..', a link)."""
+    if re.match(r"^([/\\]|[A-Za-z]:)", file) or ".." in PurePosixPath(file.replace("\\", "/")).parts:
+        return None
+    path = root / file
+    return path if path.resolve().is_relative_to(root.resolve()) else None

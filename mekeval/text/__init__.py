@@ -1,0 +1,115 @@
+"""The words and number forms of the reports, one TOML file for each language.
+
+In: a language code and a key. Out: text. Never: a fallback to another language; a missing key is an error.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from babel.numbers import format_decimal
+
+from ..errors import MekevalError, closest
+
+LANGUAGES = ("fi", "en")
+MINUS = "\N{MINUS SIGN}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+_LOCALES = {"fi": "fi_FI", "en": "en_GB"}
+
+
+class Texts:
+    """The strings of one language.
+
+    Parameters
+    ----------
+    language : str
+        One of `LANGUAGES`.
+
+    Raises
+    ------
+    MekevalError
+        The language has no file.
+
+    Examples
+    --------
+    >>> texts = Texts("en")
+    >>> texts.number(-1234.5, 1)
+    '−1,234.5'
+    >>> Texts("fi").number(1234.5, 1)
+    '1\\xa0234,5'
+    """
+
+    def __init__(self, language: str) -> None:
+        if language not in LANGUAGES:
+            raise MekevalError(
+                "There are no texts in this language.",
+                where="language",
+                found=repr(language),
+                expected=closest(language, LANGUAGES),
+            )
+        self.language = language
+        self._strings = _strings(language)
+
+    def __call__(self, key: str, **parts: object) -> str:
+        """Fill the string of a key; a missing key or part is an error that names it."""
+        try:
+            return self._strings[key].format_map(parts)
+        except KeyError as missing:
+            raise MekevalError(
+                "A text or a part of it is missing.",
+                where=f"text/{self.language}.toml, key {key!r}",
+                found=f"no {missing}",
+                expected=closest(key, self._strings) if key not in self._strings else ", ".join(parts),
+            ) from None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._strings
+
+    def number(self, value: float, decimals: int = 0, *, sign: bool = False) -> str:
+        """A number in the language's form, with a true minus sign and no-break spaces.
+
+        Parameters
+        ----------
+        value : float
+        decimals : int
+            Digits after the decimal sign, always shown.
+        sign : bool
+            Whether a positive number carries a plus sign.
+        """
+        pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+        text = format_decimal(abs(value), format=pattern, locale=_LOCALES[self.language])
+        text = text.replace(" ", NO_BREAK)
+        rounds_to_zero = not any(digit in text for digit in "123456789")
+        if value < 0 and not rounds_to_zero:
+            return MINUS + text
+        return "+" + text if sign and not rounds_to_zero else text
+
+    def join(self, words: list[str]) -> str:
+        """Join words as the language does: "a, b and c"."""
+        if len(words) < 2:
+            return "".join(words)
+        return f"{', '.join(words[:-1])} {self('list.and')} {words[-1]}"
+
+
+def keys(language: str) -> frozenset[str]:
+    """All keys of a language, dotted."""
+    return frozenset(_strings(language))
+
+
+@cache
+def _strings(language: str) -> Mapping[str, str]:
+    source = resources.files(__package__).joinpath(f"{language}.toml")
+    flat: dict[str, str] = {}
+
+    def walk(prefix: str, node: Mapping[str, object]) -> None:
+        for name, value in node.items():
+            if isinstance(value, Mapping):
+                walk(f"{prefix}{name}.", value)
+            else:
+                flat[prefix + name] = str(value)
+
+    walk("", tomllib.loads(source.read_text(encoding="utf-8")))
+    return flat
