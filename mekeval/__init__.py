@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from .errors import DataError, DesignError, MekevalError, RunError, StudyError
     from .estimate import ESTIMATORS, Effects, aggregate, contrast, group_time_att, unit_contrast
     from .evaluation import Evaluation, evaluate
+    from .figures import plot_effects, plot_forest, plot_placebo, plot_tiles, plot_trend
     from .findings import Finding, conclude
     from .indicators import Indicators, clean_indicators
     from .inference import Inference, infer
     from .panel import Panel, balanced_block, build_panel
     from .report import city_report, district_report
     from .run import run_study
-    from .run.shipped import example_study
     from .sensitivity import Check, leave_one_out, placebo_in_time
+    from .shipped import example_study
     from .sources import READERS, read_source
     from .study import Study, read_study
+    from .text import Texts
 
 __version__ = "0.1.0"
 
@@ -35,16 +37,18 @@ _HOMES = {
     "errors": ("DataError", "DesignError", "MekevalError", "RunError", "StudyError"),
     "estimate": ("ESTIMATORS", "Effects", "aggregate", "contrast", "group_time_att", "unit_contrast"),
     "evaluation": ("Evaluation", "evaluate"),
+    "figures": ("plot_effects", "plot_forest", "plot_placebo", "plot_tiles", "plot_trend"),
     "findings": ("Finding", "conclude"),
     "indicators": ("Indicators", "clean_indicators"),
     "inference": ("Inference", "infer"),
     "panel": ("Panel", "balanced_block", "build_panel"),
     "report": ("city_report", "district_report"),
     "run": ("run_study",),
-    "run.shipped": ("example_study",),
+    "shipped": ("example_study",),
     "sensitivity": ("Check", "leave_one_out", "placebo_in_time"),
     "sources": ("READERS", "read_source"),
     "study": ("Study", "read_study"),
+    "text": ("Texts",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

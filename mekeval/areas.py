@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from .errors import Fault, MekevalError, StudyError, closest
+from .errors import Fault, StudyError, closest
 
 COLUMNS = ("code", "level", "parent", "name_fi", "name_sv", "name_en", "population", "tile_row", "tile_col")
-_FOLD = str.maketrans("äöåé", "aoae")
+#: No area has more people than this, and no tile map more rows.
+_MOST = 1_000_000_000
 _LEADING_CODE = re.compile(r"\s*(\d[\d ]*)(?=\s|$)")
 
 
 def fold(name: str) -> str:
-    """Reduce a name to what people agree on: no case, no ä or ö, no punctuation, no doubled spaces.
+    """Reduce a name to what people agree on: no case, no marks on letters, no punctuation, no doubled spaces.
 
     Examples
     --------
     >>> fold("  LÄNSIMÄKI ") == fold("lansimaki")
     True
     """
-    return " ".join(re.sub(r"[^\w ]", " ", name.casefold().translate(_FOLD)).split())
+    letters = unicodedata.normalize("NFKD", name.casefold())  # ä may be one character or a and a mark
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return " ".join(re.sub(r"[^\w ]", " ", bare).split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,7 @@ class Areas:
         text = name.strip()
         if text in self.units:
             return text
-        known = self._units_by_name()
+        known = self._by_name(self.units)
         codes = known.get(fold(text), ())
         if len(codes) == 1:
             return codes[0]
@@ -87,32 +91,42 @@ class Areas:
                 expected="one of the codes " + ", ".join(codes),
                 fix="Use the code instead of the name.",
             )
-        raise StudyError(f"The study has no {self.unit} of this name.", found=repr(name), expected=closest(text, names))
+        raise StudyError(
+            f"The study has no {self.unit} of this name.", found=repr(name), expected=closest(text, names)
+        )
 
     def codes_of_labels(self, labels: Iterable[str]) -> dict[str, str | None]:
         """Codes for area labels as statistics print them; None where the study has no such area.
 
         A label may be a code, a code and a name ("092 74 Havukoski", "01280 Länsimäki   (Vantaa )") or a name.
         A code decides: names carry typos, and a postal area changes municipality for some releases.
+
+        Raises
+        ------
+        StudyError
+            A label without a code is the name of two areas, on whatever level.
         """
-        by_name = {
-            fold(str(row[column])): str(code)
-            for code, row in self.table.iloc[::-1].iterrows()
-            for column in ("name_en", "name_sv", "name_fi")
-            if row[column]
-        }
+        by_name = self._by_name([str(code) for code in self.table.index])
         return {label: self._code_of_label(label, by_name) for label in dict.fromkeys(labels)}
 
-    def _code_of_label(self, label: str, by_name: dict[str, str]) -> str | None:
+    def _code_of_label(self, label: str, by_name: dict[str, tuple[str, ...]]) -> str | None:
         leading = _LEADING_CODE.match(label)
         if leading:
             code = leading.group(1).replace(" ", "")
             return code if code in self.table.index else None
-        return by_name.get(fold(label.split("(")[0]))
+        codes = by_name.get(fold(label.split("(")[0]), ())
+        if len(codes) > 1:
+            raise StudyError(
+                "Two areas have the name of this label.",
+                found=repr(label),
+                expected="a label with one of the codes " + ", ".join(codes),
+                fix="Give the areas names that differ, or the labels their codes.",
+            )
+        return codes[0] if codes else None
 
-    def _units_by_name(self) -> dict[str, tuple[str, ...]]:
+    def _by_name(self, codes: Iterable[str]) -> dict[str, tuple[str, ...]]:
         known: dict[str, tuple[str, ...]] = {}
-        for code in self.units:
+        for code in codes:
             names = {fold(str(self.table.loc[code, f"name_{language}"])) for language in ("fi", "sv", "en")}
             for folded in names - {""}:
                 known[folded] = (*known.get(folded, ()), code)
@@ -136,35 +150,78 @@ def read_areas(path: Path, *, unit: str) -> Areas:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as cause:
+            reader = csv.reader(stream, strict=True)
+            lines = [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise StudyError("The list of areas cannot be read.", where=str(path), found=str(cause)) from None
-    return areas_from_rows(rows, unit=unit, where=path.name)
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    _refuse_header(header, path.name)
+    faults = [
+        Fault(
+            what="A row has another number of cells than the header.",
+            where=f"{path.name}, row {line}",
+            found=f"{len(row)} cells, the first {row[0]!r}",
+            expected=f"{len(header)} cells",
+        )
+        for line, row in lines[1:]
+        if len(row) != len(header)
+    ]
+    rows = [(line, dict(zip(header, row, strict=False))) for line, row in lines[1:]]
+    return _build(rows, unit, path.name, faults)
 
 
 def areas_from_rows(rows: Iterable[dict[str, str]], *, unit: str, where: str = "areas") -> Areas:
     """Build `Areas` from rows of text, one dictionary each; see `read_areas`."""
-    table = pd.DataFrame(list(rows), dtype=str).fillna("")
-    missing = [column for column in ("code", "level", "name_fi") if column not in table.columns]
-    if missing:
-        raise StudyError(
-            "The list of areas lacks columns.",
-            where=where,
-            found=", ".join(map(str, table.columns)) or "no columns",
-            expected=", ".join(COLUMNS),
-        )
-    table = table.reindex(columns=list(COLUMNS), fill_value="").map(str.strip)
+    numbered = list(enumerate(rows, start=2))
+    _refuse_header(list(dict.fromkeys(str(key) for _, row in numbered for key in row)), where)
+    return _build(numbered, unit, where, [])
+
+
+def _refuse_header(header: list[str], where: str) -> None:
     faults = [
-        Fault(what="An area is listed twice.", where=f"{where}, row {row + 2}", found=table["code"].iloc[row])
-        for row in table.index[table["code"].duplicated()]
+        Fault(what="Two columns have one name.", where=where, found=repr(name))
+        for name in sorted({name for name in header if name in COLUMNS and header.count(name) > 1})
+    ]
+    if any(column not in header for column in ("code", "level", "name_fi")):
+        faults.append(
+            Fault(
+                what="The list of areas lacks columns.",
+                where=where,
+                found=", ".join(header) or "no columns",
+                expected=", ".join(COLUMNS),
+            )
+        )
+    if faults:
+        raise StudyError.of(faults)
+
+
+def _build(rows: list[tuple[int, dict[str, str]]], unit: str, where: str, faults: list[Fault]) -> Areas:
+    table = pd.DataFrame(
+        [[(row.get(column) or "").strip() for column in COLUMNS] for _, row in rows],
+        columns=list(COLUMNS),
+        dtype=str,
+    )
+    lines = [line for line, _ in rows]
+    for column in ("code", "level", "name_fi"):
+        faults += [
+            Fault(what=f"An area has no {column}.", where=f"{where}, row {lines[row]}", expected=column)
+            for row in table.index[table[column] == ""]
+        ]
+    faults += [
+        Fault(
+            what="An area is listed twice.", where=f"{where}, row {lines[row]}", found=table["code"].iloc[row]
+        )
+        for row in table.index[table["code"].duplicated() & (table["code"] != "")]
     ]
     for column in ("population", "tile_row", "tile_col"):
-        numbers = pd.to_numeric(table[column].where(table[column] != ""), errors="coerce")
-        bad = table.index[(table[column] != "") & (numbers.isna() | (numbers % 1 != 0) | (numbers < 0))]
+        numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
+        bad = table.index[
+            (table[column] != "") & (numbers.isna() | (numbers % 1 != 0) | ~numbers.between(0, _MOST))
+        ]
         faults += [
             Fault(
                 what=f"{column} is not a whole number.",
-                where=f"{where}, row {row + 2}",
+                where=f"{where}, row {lines[row]}",
                 found=repr(table[column].iloc[row]),
                 expected="a whole number of at least 0, or nothing",
             )
@@ -174,8 +231,13 @@ def areas_from_rows(rows: Iterable[dict[str, str]], *, unit: str, where: str = "
     if not (table["level"] == unit).any():
         levels = sorted(set(table["level"]))
         faults.append(
-            Fault(what="No area is on the level of the units.", where=where, found=", ".join(levels), expected=repr(unit))
+            Fault(
+                what="No area is on the level of the units.",
+                where=where,
+                found=", ".join(map(repr, levels)) or "no areas",
+                expected=repr(unit),
+            )
         )
     if faults:
-        raise MekevalError.of(faults)
+        raise StudyError.of(faults)
     return Areas(table=table.set_index("code"), unit=unit)

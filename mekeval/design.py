@@ -150,16 +150,22 @@ def make_design(
     if not spells:
         starts = min((first for first, _, _ in waves), default=None)
         raise DesignError(
-            "No area is in the programme yet.", found=f"evaluated as of {as_of}", expected=f"{starts} or later"
+            "No area is in the programme yet.",
+            found=f"evaluated as of {as_of}",
+            expected=f"{starts} or later",
         )
     comparison = tuple(unit for unit in units if unit not in ever)
     if not comparison:
-        raise DesignError("Every unit is treated: nothing is left to compare with.", found=f"{len(units)} units")
+        raise DesignError(
+            "Every unit is treated: nothing is left to compare with.", found=f"{len(units)} units"
+        )
     histories: dict[tuple[tuple[int, int], ...], list[str]] = {}
     for unit, parts in spells.items():
         histories.setdefault(_joined(parts), []).append(unit)
     paths = tuple(
-        Path(name=", ".join(f"{first}-{last}" for first, last in history), spells=history, units=tuple(members))
+        Path(
+            name=", ".join(f"{first}-{last}" for first, last in history), spells=history, units=tuple(members)
+        )
         for history, members in histories.items()
     )
     treated = {unit for path in paths for unit in path.units}
@@ -194,7 +200,11 @@ def design_from_cohorts(units: Sequence[str], cohort: Sequence[object], *, last_
     for unit, first in zip(units, pd.array(list(cohort), dtype=object), strict=True):
         if pd.isna(first):
             continue
-        if isinstance(first, bool) or float(str(first)) != int(float(str(first))) or int(float(str(first))) == 0:
+        if (
+            isinstance(first, bool)
+            or float(str(first)) != int(float(str(first)))
+            or int(float(str(first))) == 0
+        ):
             raise DesignError(
                 "A cohort is no period.",
                 where=f"unit {unit!r}",
@@ -210,10 +220,7 @@ def study_design(study: Study, *, as_of: int | None = None) -> Design:
     plan = study.spec.plan
     selected: dict[str, SelectedBy] = {}
     if study.spec.programme.rule:
-        selected = {
-            unit: "discretion" if unit in study.discretionary else "rule"
-            for unit in study.treated
-        }
+        selected = {unit: "discretion" if unit in study.discretionary else "rule" for unit in study.treated}
     return make_design(
         study.areas.units,
         [
@@ -227,7 +234,9 @@ def study_design(study: Study, *, as_of: int | None = None) -> Design:
     )
 
 
-def plain_design(design: Design, units: Sequence[str], treated: Sequence[str], *, first: int, last: int) -> Design:
+def plain_design(
+    design: Design, units: Sequence[str], treated: Sequence[str], *, first: int, last: int
+) -> Design:
     """The reading that slides show: some treated units against everybody else, whoever is treated there.
 
     The comparison holds units that are treated at other times; that is what makes it plain, not right.

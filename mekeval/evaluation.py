@@ -193,9 +193,9 @@ def _finding(
     except MekevalError as error:
         return _untestable(study, outcome, subject, error)
     checks: list[Check] = [selection(design, design.treated if subject == ALL else (subject,))]
-    if result.p_value <= alpha:  # the checks ask whether a difference holds; without one there is nothing to ask
-        unit = None if subject == ALL else subject
-        checks.append(placebo_in_time(panel, design, outcome=outcome, unit=unit, seed=seed, alpha=alpha))
+    if result.p_value <= alpha:  # the checks ask whether a difference holds
+        only = None if subject == ALL else subject
+        checks.append(placebo_in_time(panel, design, outcome=outcome, unit=only, seed=seed, alpha=alpha))
         if subject == ALL:
             checks.append(leave_one_out(panel, design, outcome=outcome, seed=seed, alpha=alpha))
     return conclude(

@@ -8,8 +8,7 @@ The rule, in this order:
    can give exceeds alpha, or an interval has no end: **not_identifiable**.
 2. p > alpha: **no_detectable_effect**, with what the interval rules out.
 3. p <= alpha, and a check failed or could not answer: **fragile**, and `because` names the check.
-4. p <= alpha and every check passed: **improved** or **worsened** by the direction of the indicator; an indicator
-   without a good direction (`higher_is = "neutral"`) is said to have **changed**.
+4. p <= alpha and every check passed: **improved** or **worsened**, by the direction of the indicator.
 """
 
 from __future__ import annotations
@@ -22,11 +21,10 @@ from .errors import DesignError
 from .inference import Inference
 from .sensitivity import Check
 
-Verdict = Literal["improved", "worsened", "changed", "no_detectable_effect", "fragile", "not_identifiable"]
+Verdict = Literal["improved", "worsened", "no_detectable_effect", "fragile", "not_identifiable"]
 VERDICTS: tuple[Verdict, ...] = (
     "improved",
     "worsened",
-    "changed",
     "no_detectable_effect",
     "fragile",
     "not_identifiable",
@@ -83,7 +81,7 @@ def conclude(
         None where nothing could be estimated; then `problem` says why.
     checks : sequence of Check
     outcome, subject : str
-    higher_is : {"better", "worse", "neutral"}
+    higher_is : {"better", "worse"}
     problem : (str, str)
         What decided and its reason, used with ``inference=None``.
     problem_facts : mapping, optional
@@ -95,10 +93,15 @@ def conclude(
     Raises
     ------
     DesignError
-        `higher_is` is none of the three.
+        `higher_is` is neither.
     """
-    if higher_is not in ("better", "worse", "neutral"):
-        raise DesignError("Unknown direction.", where="higher_is", found=repr(higher_is), expected="better, worse, neutral")
+    if higher_is not in ("better", "worse"):
+        raise DesignError(
+            "A verdict needs a direction.",
+            where=f"{outcome}, higher_is",
+            found=repr(higher_is),
+            expected="better or worse",
+        )
 
     def finding(
         verdict: Verdict, because: str, reason: str, facts: Mapping[str, float | str] | None = None
@@ -118,7 +121,10 @@ def conclude(
         return finding("not_identifiable", *problem, problem_facts)
     if not inference.identifiable:
         return finding(
-            "not_identifiable", "design", "few_areas", {"smallest_p": inference.smallest_p, "alpha": inference.alpha}
+            "not_identifiable",
+            "design",
+            "few_areas",
+            {"smallest_p": inference.smallest_p, "alpha": inference.alpha},
         )
     if inference.p_value > inference.alpha:
         return finding("no_detectable_effect", "p_value", "within_reach_of_chance")
@@ -126,7 +132,5 @@ def conclude(
         for check in checks:
             if check.passed is wanted:
                 return finding("fragile", check.name, check.reason, check.facts)
-    if higher_is == "neutral":
-        return finding("changed", "p_value", "beyond_chance")
     better = (inference.estimate > 0) == (higher_is == "better")
     return finding("improved" if better else "worsened", "p_value", "beyond_chance")

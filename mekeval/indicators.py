@@ -6,8 +6,7 @@ the log, or a value with too few people behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -93,13 +92,14 @@ def clean_indicators(study: Study) -> Indicators:
             faults += error.faults
     if faults:
         raise DataError.of(faults)
-    items = _newest(pd.concat(parts, ignore_index=True), log)
+    items, changes = _newest(pd.concat(parts, ignore_index=True), log)
     tables = [
         _indicator(indicator, items, minimum_base=study.spec.study.minimum_base, log=log)
         for indicator in study.spec.indicator
     ]
     table = pd.concat(tables, ignore_index=True)
-    _log_gaps(table, study.areas.units, log)
+    _log_changes(changes, table, study, log)
+    _log_gaps(table, study, log)
     return Indicators(table=table, log=pd.DataFrame(log, columns=list(LOG_COLUMNS)))
 
 
@@ -111,7 +111,10 @@ def _placed(raw: RawTable, areas: Areas, log: list[dict[str, object]], *, drop_o
     """The cells of one file with area codes; rows that stand twice and areas nobody listed are faults."""
     cells = raw.cells
     _note(log, "info", "read", file=raw.file, found=", ".join(raw.notes), count=len(cells))
-    codes = areas.codes_of_labels(cells["area_label"].unique())
+    try:
+        codes = areas.codes_of_labels(cells["area_label"].unique())
+    except MekevalError as error:
+        raise DataError.of(replace(fault, where=raw.file) for fault in error.faults) from None
     cells = cells.assign(area=cells["area_label"].map(codes), file=raw.file, vintage=raw.vintage)
     others = cells.loc[cells["area"].isna()].drop_duplicates("area_label")
     if drop_others:
@@ -129,26 +132,37 @@ def _placed(raw: RawTable, areas: Areas, log: list[dict[str, object]], *, drop_o
             for label, row in zip(others["area_label"][:10], others["row"][:10], strict=True)
         )
     cells = cells.loc[cells["area"].notna()]
+    if cells.empty:
+        raise DataError(
+            "The file speaks of no area of the study.",
+            where=raw.file,
+            found=", ".join(repr(label) for label in others["area_label"][:3]),
+            expected="codes or names as in areas.csv, for example " + repr(str(areas.units[0])),
+            fix="Look at `area_column` of the source in study.toml.",
+        )
     twice = cells.duplicated(["area", "item", "year"], keep=False)
     if twice.any():
         raise DataError.of(
             Fault(
                 what="An area stands twice for one year.",
-                where=f"{raw.file}, rows {', '.join(map(str, group['row']))}",
-                found=f"area {area}, item {item!r}, year {year}: {', '.join(map(str, group['value']))}",
+                where=f"{raw.file}, rows {', '.join(map(str, group['row']))}, "
+                f"column {' and '.join(map(repr, dict.fromkeys(group['column'])))}",
+                found=f"area {area}, item {item!r}, year {year}",
                 expected="one row",
                 fix="Keep the right one, and write the file's new sha256 in study.toml.",
             )
-            for (area, item, year), group in list(cells.loc[twice].groupby(["area", "item", "year"], sort=False))[:10]
+            for (area, item, year), group in list(
+                cells.loc[twice].groupby(["area", "item", "year"], sort=False)
+            )[:10]
         )
     return cells
 
 
-def _newest(cells: pd.DataFrame, log: list[dict[str, object]]) -> pd.DataFrame:
-    """One cell for each area, item and year: the newest release that has a number.
+def _newest(cells: pd.DataFrame, log: list[dict[str, object]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One cell for each area, item and year: the newest release that has a number; and the numbers it replaced.
 
     A later release that hides or lacks a number does not erase an earlier one; a later number replaces it, and
-    the log counts how many were confirmed and how many changed.
+    the log counts how many were confirmed.
     """
     cells = cells.assign(has_number=cells["status"] == "ok")
     ordered = cells.sort_values(["has_number", "vintage"], kind="stable")
@@ -157,75 +171,113 @@ def _newest(cells: pd.DataFrame, log: list[dict[str, object]]) -> pd.DataFrame:
     older = ordered.loc[ordered["has_number"] & ordered.duplicated(key, keep="last")]
     pairs = older.merge(newest, on=key, suffixes=("_old", "_new"))
     for (file_old, file_new), group in pairs.groupby(["file_old", "file_new"], sort=True):
-        changed = group.loc[group["value_old"] != group["value_new"]]
-        _note(log, "info", "confirmed", file=file_old, found=file_new, count=len(group) - len(changed))
-        same_vintage = bool((group["vintage_old"] == group["vintage_new"]).all())
-        for row in changed.to_dict("records"):
-            _note(
-                log,
-                "warning",
-                "conflict" if same_vintage else "revised",
-                file=file_old,
-                row=row["row_old"],
-                area=row["area"],
-                year=row["year"],
-                subject=row["item"],
-                found=f"{row['value_old']:g} -> {row['value_new']:g} ({file_new})",
-                count=1,
-            )
-    return newest
+        same = int((group["value_old"] == group["value_new"]).sum())
+        _note(log, "info", "confirmed", file=file_old, found=file_new, count=same)
+    return newest, pairs.loc[pairs["value_old"] != pairs["value_new"]].sort_values(["file_old", "file_new"])
+
+
+def _log_changes(
+    changes: pd.DataFrame, table: pd.DataFrame, study: Study, log: list[dict[str, object]]
+) -> None:
+    """A line for each number that another release replaced; the numbers only where nobody can be told from them.
+
+    They stay out where an indicator of the item has no value there, and where a base is or was under the limit.
+    """
+    least = study.spec.study.minimum_base
+    users = {
+        item.name: [indicator for indicator in study.spec.indicator if item.name in indicator.items]
+        for item in study.spec.item
+    }
+    shown = table.loc[table["status"] == "ok"]
+    ok = set(zip(shown["indicator"], shown["area"], shown["year"], strict=True))
+    earlier = {
+        (row["area"], row["year"], row["item"]): min(row["value_old"], row["value_new"])
+        for row in changes.sort_values("value_old", ascending=False).to_dict("records")
+    }
+    for row in changes.to_dict("records"):
+        area, year, item = row["area"], row["year"], row["item"]
+        bases = {part for indicator in users[item] for part in terms(indicator.denominator or indicator.base)}
+        public = (
+            bool(bases)
+            and all((indicator.name, area, year) in ok for indicator in users[item])
+            and all(earlier.get((area, year, base), least) >= least for base in bases)
+        )
+        _note(
+            log,
+            "warning",
+            "conflict" if row["vintage_old"] == row["vintage_new"] else "revised",
+            file=row["file_old"],
+            row=row["row_old"],
+            area=area,
+            year=year,
+            subject=item,
+            found=f"{row['value_old']:.15g} -> {row['value_new']:.15g} ({row['file_new']})"
+            if public
+            else f"not shown: too few people, or no value ({row['file_new']})",
+            count=1,
+        )
 
 
 def _indicator(
     indicator: IndicatorSpec, cells: pd.DataFrame, *, minimum_base: int, log: list[dict[str, object]]
 ) -> pd.DataFrame:
     """One indicator from its items, wherever at least one of them was published."""
-    cells = cells.loc[cells["item"].isin(indicator.items)]
-    wide = cells.pivot(index=["area", "year"], columns="item", values=["value", "status", "file", "vintage"])
-    wide = wide.reindex(columns=pd.MultiIndex.from_product([wide.columns.levels[0], indicator.items]))
-    values = wide["value"].astype(float)
-    statuses = wide["status"].fillna("missing")
+    items = list(indicator.items)
+    cells = cells.loc[cells["item"].isin(items)].set_index(["area", "year", "item"]).sort_index()
+    values = cells["value"].unstack("item").reindex(columns=items)
+    statuses = cells["status"].unstack("item").reindex(columns=items).fillna("missing")
+    newest = cells.reset_index("item").sort_values("vintage", kind="stable").groupby(["area", "year"])
+    origin = newest[["file", "vintage"]].last()
 
     top = terms(indicator.numerator or indicator.value)
     bottom = terms(indicator.denominator or indicator.base)
     numerator = values[list(top)].sum(axis=1, skipna=False)
     denominator = values[list(bottom)].sum(axis=1, skipna=False)
     status = _worst(statuses)
+    # No number of persons is negative; a sum would carry such a cell along unseen.
+    persons = terms(indicator.denominator or indicator.base) + (top if indicator.numerator else ())
+    below = (status == "ok") & (values[list(persons)] < 0).any(axis=1)
+    _log_implausible(values.loc[below].min(axis=1), "at least 0 persons", indicator.name, log)
+    status[below] = "implausible"
     status[(status == "ok") & (denominator == 0)] = "empty_area"
     # A release that writes 0 where nobody lives also writes a median income of 0 there.
-    if indicator.value:
+    if indicator.unit == "eur":
         status[(status == "ok") & (numerator == 0)] = "empty_area"
     status[(status == "ok") & (denominator < minimum_base)] = "confidential"
     value = 100 * numerator / denominator.where(denominator > 0) if indicator.numerator else numerator
     if indicator.plausible:
         low, high = indicator.plausible
         outside = (status == "ok") & ~value.between(low, high)
-        for (area, year), wrong in value[outside].items():
-            _note(
-                log,
-                "warning",
-                "implausible",
-                area=area,
-                year=year,
-                subject=indicator.name,
-                found=f"{wrong:g}, expected {low:g} to {high:g}",
-                count=1,
-            )
+        _log_implausible(value[outside], f"{low:g} to {high:g}", indicator.name, log)
         status[outside] = "implausible"
     good = status == "ok"
     return pd.DataFrame(
         {
-            "area": wide.index.get_level_values("area").astype(str),
-            "year": wide.index.get_level_values("year").astype(int),
+            "area": values.index.get_level_values("area").astype(str),
+            "year": values.index.get_level_values("year").astype(int),
             "indicator": indicator.name,
             "value": value.where(good).to_numpy(),
             "numerator": (numerator if indicator.numerator else np.nan * numerator).where(good).to_numpy(),
             "denominator": denominator.where(good).to_numpy(),
             "status": status.to_numpy(),
-            "source": wide["file"].bfill(axis=1).iloc[:, 0].to_numpy(),
-            "vintage": wide["vintage"].max(axis=1).astype(int).to_numpy(),
+            "source": origin["file"].to_numpy(),
+            "vintage": origin["vintage"].to_numpy(),
         }
     )
+
+
+def _log_implausible(values: pd.Series, expected: str, subject: str, log: list[dict[str, object]]) -> None:
+    for wrong in values.rename("value").reset_index().to_dict("records"):
+        _note(
+            log,
+            "warning",
+            "implausible",
+            area=wrong["area"],
+            year=wrong["year"],
+            subject=subject,
+            found=f"{wrong['value']:g}, expected {expected}",
+            count=1,
+        )
 
 
 def _worst(statuses: pd.DataFrame) -> pd.Series:
@@ -236,17 +288,34 @@ def _worst(statuses: pd.DataFrame) -> pd.Series:
     return status
 
 
-def _log_gaps(table: pd.DataFrame, units: Sequence[str], log: list[dict[str, object]]) -> None:
-    """Count what is not there, by indicator, year and reason, and name areas that never appear."""
+def _log_gaps(table: pd.DataFrame, study: Study, log: list[dict[str, object]]) -> None:
+    """Count what is not there, by indicator, year and reason, and name areas that never appear.
+
+    Implausible values have a line each already.
+    """
+    units = study.areas.units
     table = table.loc[table["area"].isin(units)]
-    gaps = table.loc[table["status"] != "ok"].groupby(["indicator", "year", "status"], sort=True).size()
-    for (indicator, year, status), count in gaps.items():
-        _note(log, "info", status, year=year, subject=indicator, count=int(count))
-    for indicator, part in table.groupby("indicator", sort=True):
-        for area in _absent(units, part["area"]):
-            _note(log, "warning", "absent", area=area, subject=indicator, count=1)
-
-
-def _absent(units: Iterable[str], present: pd.Series) -> list[str]:
-    there = set(present)
-    return [unit for unit in units if unit not in there]
+    gone = table.loc[~table["status"].isin(["ok", "implausible"])]
+    for gap in (
+        gone.groupby(["indicator", "year", "status"], sort=True)
+        .size()
+        .reset_index(name="n")
+        .to_dict("records")
+    ):
+        _note(log, "info", gap["status"], year=gap["year"], subject=gap["indicator"], count=int(gap["n"]))
+    for indicator in study.spec.indicator:
+        part = table.loc[table["indicator"] == indicator.name]
+        present = set(part["area"])
+        for area in units:
+            if area not in present:
+                _note(log, "warning", "absent", area=area, subject=indicator.name, count=1)
+        for year, number in part.groupby("year", sort=True)["area"].nunique().items():
+            if number < len(present):
+                _note(
+                    log,
+                    "info",
+                    "not_published",
+                    year=year,
+                    subject=indicator.name,
+                    count=len(present) - number,
+                )

@@ -16,6 +16,7 @@ import pandas as pd
 from .errors import DataError, DesignError, closest
 
 Floats = npt.NDArray[np.float64]
+_LAST_PERIOD = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,8 @@ def build_panel(
     Raises
     ------
     DataError
-        A column is not there, a unit stands twice in one period, a value is no number, nothing is left.
+        A column is not there, a unit stands twice in one period or has no name, a period is no whole number, a
+        value is no number, nothing is left.
 
     Examples
     --------
@@ -117,31 +119,51 @@ def build_panel(
     for column in (unit, period, *names):
         if column not in table.columns:
             raise DataError(
-                "A column is not there.", found=repr(column), expected=closest(column, map(str, table.columns))
+                "A column is not there.",
+                found=repr(column),
+                expected=closest(column, map(str, table.columns)),
             )
+    if not names or len(set(names)) < len(names):
+        raise DataError("Outcomes must be named, each once.", where="outcome", found=repr(names))
+    wanted = None if units is None else list(map(str, units))
+    if wanted is not None and len(set(wanted)) < len(wanted):
+        twice = next(name for name in wanted if wanted.count(name) > 1)
+        raise DataError("A unit is named twice.", where="units", found=repr(twice))
+    if table[unit].isna().any():
+        row = table.index[table[unit].isna()][0]
+        raise DataError("A row has no unit.", where=f"column {unit!r}, row {row}")
+    table = table.assign(**{period: _periods(table[period], period)})
     frame = table if last_period is None else table.loc[table[period] <= last_period]
-    if units is not None:
-        frame = frame.loc[frame[unit].isin(list(units))]
+    if wanted is not None:
+        frame = frame.loc[frame[unit].astype(str).isin(wanted)]
     if frame.empty:
         raise DataError(
-            "No data are left.", found=f"no rows up to {last_period}" if last_period is not None else "no rows"
+            "No data are left.",
+            found=f"no rows up to {last_period}" if last_period is not None else "no rows",
         )
     kept = tuple(map(str, units if units is not None else dict.fromkeys(frame[unit])))
     periods = tuple(int(year) for year in np.unique(frame[period].to_numpy()))
     parts = (
-        {str(name): part for name, part in frame.groupby(names[0], sort=False)} if tidy else dict.fromkeys(names, frame)
+        {str(name): part for name, part in frame.groupby(names[0], sort=False)}
+        if tidy
+        else dict.fromkeys(names, frame)
     )
     values, bases, reasons = {}, {}, {}
     for name, part in parts.items():
-        cell = (pd.Index(kept).get_indexer(part[unit].astype(str)), np.searchsorted(periods, part[period].to_numpy()))
+        cell = (
+            pd.Index(kept).get_indexer(pd.Index(part[unit].astype(str))),
+            np.searchsorted(periods, part[period].to_numpy()),
+        )
         _refuse_twice(part, cell, unit=unit, period=period, n_periods=len(periods))
         shape = (len(kept), len(periods))
         values[name] = _fill(shape, cell, _numbers(part["value" if tidy else name], name))
-        base = part["denominator"] if "denominator" in part else pd.Series(np.nan, index=part.index)
-        bases[name] = _fill(shape, cell, base.to_numpy(dtype=float, na_value=np.nan))
-        reason = np.full(shape, "not_published", dtype="U16")
+        bases[name] = np.full(shape, np.nan)
+        if "denominator" in part:
+            bases[name] = _fill(shape, cell, _numbers(part["denominator"], "denominator"))
+        reason = np.full(shape, "not_published", dtype="U32")
         reason[cell] = part["status"].astype(str) if "status" in part else "ok"
         reason[np.isnan(values[name]) & (reason == "ok")] = "missing"
+        values[name][reason != "ok"] = np.nan
         reasons[name] = reason
     return Panel(units=kept, periods=periods, values=values, bases=bases, reasons=reasons)
 
@@ -155,13 +177,23 @@ def balanced_block(panel: Panel, outcome: str, *, units: Sequence[str] | None = 
     Raises
     ------
     DataError
-        The panel has no such outcome.
+        The panel has no such outcome or unit.
     DesignError
         No unit is complete.
     """
     if outcome not in panel.values:
-        raise DataError("The panel has no such outcome.", found=repr(outcome), expected=closest(outcome, panel.outcomes))
-    rows = np.arange(len(panel.units)) if units is None else pd.Index(panel.units).get_indexer(list(units))
+        raise DataError(
+            "The panel has no such outcome.", found=repr(outcome), expected=closest(outcome, panel.outcomes)
+        )
+    kept = panel.units if units is None else tuple(units)
+    for name in kept:
+        if name not in panel.units:
+            raise DataError(
+                "The panel has no such unit.", found=repr(name), expected=closest(name, panel.units)
+            )
+    if len(set(kept)) < len(kept) or not kept:
+        raise DataError("The units of a block are named once each.", where="units", found=repr(kept))
+    rows = pd.Index(panel.units).get_indexer(pd.Index(kept))
     values = panel.values[outcome][rows]
     there = ~np.isnan(values)
     columns = there.mean(axis=0) >= 0.5
@@ -182,10 +214,28 @@ def balanced_block(panel: Panel, outcome: str, *, units: Sequence[str] | None = 
     )
 
 
-def _fill(shape: tuple[int, int], cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], values: Floats) -> Floats:
+def _fill(
+    shape: tuple[int, int], cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], values: Floats
+) -> Floats:
     filled = np.full(shape, np.nan)
     filled[cell] = values
     return filled
+
+
+def _periods(column: pd.Series, name: str) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype("Float64")
+    bad = (
+        (numbers.isna() | (numbers % 1 != 0) | (numbers.abs() > _LAST_PERIOD))
+        .fillna(True)
+        .to_numpy(dtype=bool)
+    )
+    if bad.any():
+        raise DataError(
+            "A period is no whole number.",
+            where=f"column {name!r}, row {column.index[bad][0]}",
+            found=repr(column[bad].iloc[0]),
+        )
+    return numbers.astype("int64")
 
 
 def _numbers(column: pd.Series, name: str) -> Floats:
@@ -215,7 +265,8 @@ def _refuse_twice(
     first = twice.iloc[0]
     raise DataError(
         "A unit stands twice in one period.",
-        where="rows " + ", ".join(map(str, twice.index[(twice[unit] == first[unit]) & (twice[period] == first[period])])),
+        where="rows "
+        + ", ".join(map(str, twice.index[(twice[unit] == first[unit]) & (twice[period] == first[period])])),
         found=f"{unit} {first[unit]}, {period} {first[period]}",
         expected="one row",
     )

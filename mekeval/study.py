@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, get_args
 
@@ -24,6 +24,9 @@ RAW_VARIABLE = "MEKEVAL_RAW"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Year = Annotated[int, Field(strict=True, ge=1900, le=2200)]
 Language = Literal["fi", "en"]
+Text = Annotated[str, StringConstraints(pattern=r"\S")]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class _Table(BaseModel):
@@ -46,11 +49,11 @@ class About(_Table):
     """`[study]`: name, seed, whether the data are synthetic, languages, disclosure threshold."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    seed: int
-    minimum_base: Annotated[int, Field(ge=1)]
+    seed: Annotated[Whole, Field(ge=0)]
+    minimum_base: Annotated[Whole, Field(ge=1)]
     title: Words
     attribution: Words
-    synthetic: bool = False
+    synthetic: Annotated[bool, Field(strict=True)] = False
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("fi", "en")
     raw: Literal["study", "external"] = "study"
 
@@ -58,7 +61,7 @@ class About(_Table):
 class AreasTable(_Table):
     """`[areas]`: the list of areas and who the treated are compared with."""
 
-    file: str
+    file: Text
     unit: str
     city: Words
     comparison: Literal["never_treated"] = "never_treated"
@@ -71,14 +74,14 @@ class Wave(_Table):
     first: Year
     last: Year
     areas: Annotated[tuple[str, ...], Field(min_length=1)]
-    eur_per_year: Annotated[float, Field(ge=0)] | None = None
+    eur_per_year: Annotated[Number, Field(ge=0)] | None = None
 
 
 class Rule(_Table):
     """`[programme.rule]`: how the areas were chosen; the criteria name indicators with their base years."""
 
     criteria: Annotated[dict[str, Year], Field(min_length=1)]
-    choose: Annotated[int, Field(ge=1)]
+    choose: Annotated[Whole, Field(ge=1)]
     discretionary: tuple[str, ...] = ()
 
 
@@ -94,7 +97,7 @@ class Item(_Table):
     """`[[item]]`: a raw quantity with every spelling that its sources use."""
 
     name: Name
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class IndicatorSpec(_Table):
@@ -108,7 +111,7 @@ class IndicatorSpec(_Table):
     denominator: str = ""
     value: str = ""
     base: str = ""
-    plausible: tuple[float, float] | None = None
+    plausible: tuple[Number, Number] | None = None
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ class IndicatorSpec(_Table):
 class SourceSpec(_Table):
     """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe."""
 
-    file: str
+    file: Text
     reader: str
     vintage: Year
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -137,9 +140,9 @@ class Plan(_Table):
 
     primary: Annotated[tuple[str, ...], Field(min_length=1)]
     secondary: tuple[str, ...] = ()
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    pre_years: Annotated[int, Field(ge=1)] = 5
-    partial_years: Annotated[int, Field(ge=0)] = 0
+    alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
+    pre_years: Annotated[Whole, Field(ge=1)] = 5
+    partial_years: Annotated[Whole, Field(ge=0)] = 0
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -261,21 +264,17 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
     areas_path = _inside(folder, spec.areas.file)
     if areas_path is None:
         raise StudyError("areas.file leaves the study folder.", where=str(file), found=spec.areas.file)
-    areas = read_areas(areas_path, unit=spec.areas.unit)
-
     faults: list[Fault] = []
-    wave_areas = tuple(
-        _codes(areas, wave.areas, f"{file.name}, programme.wave {wave.name!r}, areas", faults)
-        for wave in spec.programme.wave
-    )
-    rule = spec.programme.rule
-    discretionary = _codes(
-        areas, rule.discretionary if rule else (), f"{file.name}, programme.rule.discretionary", faults
-    )
+    areas = None
+    try:
+        areas = read_areas(areas_path, unit=spec.areas.unit)
+    except MekevalError as error:
+        faults += error.faults
+    wave_areas, discretionary = _treated_areas(spec, areas, file.name, faults) if areas else ((), ())
     faults += _cross_references(spec, file.name)
     paths = tuple(_raw_paths(spec, folder, raw, file.name, faults))
-    if faults:
-        raise MekevalError.of(faults)
+    if faults or areas is None:
+        raise StudyError.of(faults)
     return Study(
         folder=folder,
         spec=spec,
@@ -289,15 +288,15 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
 
 def _parse(text: bytes, *, where: str) -> StudySpec:
     try:
-        content = tomllib.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        content = tomllib.loads(text.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as cause:
         raise StudyError(
             "study.toml is not valid TOML.", where=where, found=str(cause), expected="UTF-8 text in TOML form"
         ) from None
     try:
         return StudySpec.model_validate(content)
     except ValidationError as cause:
-        raise MekevalError.of(
+        raise StudyError.of(
             _fault_of(error["type"], error["loc"], error["msg"], error.get("input"), where)
             for error in cause.errors(include_url=False)
         ) from None
@@ -315,7 +314,9 @@ def _fault_of(kind: str, place: tuple[int | str, ...], message: str, found: obje
         )
     if kind == "missing":
         return Fault(what=f"The key {key!r} is missing.", where=where)
-    return Fault(what=f"The key {key!r} has a wrong value.", where=where, found=repr(found)[:80], expected=message)
+    return Fault(
+        what=f"The key {key!r} has a wrong value.", where=where, found=repr(found)[:80], expected=message
+    )
 
 
 def _allowed_keys(place: tuple[int | str, ...]) -> list[str]:
@@ -329,14 +330,39 @@ def _allowed_keys(place: tuple[int | str, ...]) -> list[str]:
     return list(model.model_fields)
 
 
+def _treated_areas(
+    spec: StudySpec, areas: Areas, where: str, faults: list[Fault]
+) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Codes of the areas of each wave, and of those added by discretion; every one named once and treated."""
+    waves = []
+    for wave in spec.programme.wave:
+        place = f"{where}, programme.wave {wave.name!r}, areas"
+        codes = _codes(areas, wave.areas, place, faults)
+        faults += [
+            Fault(what="A wave names an area twice.", where=place, found=areas.name(code, "fi"))
+            for code in dict.fromkeys(codes)
+            if codes.count(code) > 1
+        ]
+        waves.append(codes)
+    rule = spec.programme.rule
+    place = f"{where}, programme.rule.discretionary"
+    discretionary = _codes(areas, rule.discretionary if rule else (), place, faults)
+    treated = {code for codes in waves for code in codes}
+    faults += [
+        Fault(what="An area was added by discretion to no wave.", where=place, found=areas.name(code, "fi"))
+        for code in discretionary
+        if code not in treated
+    ]
+    return tuple(waves), discretionary
+
+
 def _codes(areas: Areas, names: tuple[str, ...], where: str, faults: list[Fault]) -> tuple[str, ...]:
     codes = []
     for name in names:
         try:
             codes.append(areas.resolve(name))
         except MekevalError as error:
-            fault = error.faults[0]
-            faults.append(Fault(what=fault.what, where=where, found=fault.found, expected=fault.expected, fix=fault.fix))
+            faults.append(replace(error.faults[0], where=where))
     return tuple(codes)
 
 
@@ -344,9 +370,15 @@ def _cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
     """Names that one part of study.toml takes from another must be there, and only once."""
     items = [item.name for item in spec.item]
     indicators = [indicator.name for indicator in spec.indicator]
-    for kind, names in (("item", items), ("indicator", indicators)):
+    for kind, names in (
+        ("item", items),
+        ("indicator", indicators),
+        ("wave", [wave.name for wave in spec.programme.wave]),
+        ("outcome of the plan", list(spec.plan.outcomes)),
+        ("language", [str(language) for language in spec.study.languages]),
+    ):
         for name in sorted({name for name in names if names.count(name) > 1}):
-            yield Fault(what=f"The {kind} {name!r} is defined twice.", where=where)
+            yield Fault(what=f"The {kind} {name!r} is named twice.", where=where)
     for wave in spec.programme.wave:
         if wave.last < wave.first:
             yield Fault(
@@ -356,20 +388,37 @@ def _cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
             )
     for indicator in spec.indicator:
         place = f"{where}, indicator {indicator.name!r}"
-        rate = bool(indicator.numerator and indicator.denominator)
-        plain = bool(indicator.value and indicator.base)
-        if rate == plain:
+        rate, plain = (indicator.numerator, indicator.denominator), (indicator.value, indicator.base)
+        if not (all(rate) and not any(plain)) and not (all(plain) and not any(rate)):
             yield Fault(
                 what="An indicator is either a rate or a value.",
                 where=place,
                 expected="numerator and denominator, or value and base",
             )
         yield from _unknown(indicator.items, items, "item", place)
+        if indicator.plausible and indicator.plausible[0] > indicator.plausible[1]:
+            yield Fault(
+                what="A plausible range ends before it begins.",
+                where=place,
+                found=f"{indicator.plausible[0]:g} to {indicator.plausible[1]:g}",
+            )
     for number, source in enumerate(spec.source, start=1):
-        yield from _unknown(source.items, items, "item", f"{where}, source[{number}] {source.file!r}")
+        place = f"{where}, source[{number}] {source.file!r}"
+        yield from _unknown(source.items, items, "item", place)
     if spec.programme.rule:
-        yield from _unknown(spec.programme.rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria")
+        yield from _unknown(
+            spec.programme.rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria"
+        )
     yield from _unknown(spec.plan.outcomes, indicators, "indicator", f"{where}, plan")
+    for indicator in spec.indicator:
+        if indicator.higher_is == "neutral" and indicator.name in spec.plan.outcomes:
+            yield Fault(
+                what="An outcome of the plan has no direction.",
+                where=f"{where}, indicator {indicator.name!r}",
+                found='higher_is = "neutral"',
+                expected='"better" or "worse"',
+                fix="Give it a direction, or take it out of the plan: it is then shown and not judged.",
+            )
     supplied = {name for source in spec.source for name in source.items}
     for outcome in spec.indicator:
         for name in outcome.items:
@@ -381,7 +430,9 @@ def _cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 )
 
 
-def _unknown(names: tuple[str, ...] | Mapping[str, int], known: list[str], kind: str, where: str) -> Iterator[Fault]:
+def _unknown(
+    names: tuple[str, ...] | Mapping[str, int], known: list[str], kind: str, where: str
+) -> Iterator[Fault]:
     for name in names:
         if name not in known:
             yield Fault(what=f"Unknown {kind}.", where=where, found=repr(name), expected=closest(name, known))
@@ -390,11 +441,11 @@ def _unknown(names: tuple[str, ...] | Mapping[str, int], known: list[str], kind:
 def _raw_paths(
     spec: StudySpec, folder: Path, raw: str | Path | None, where: str, faults: list[Fault]
 ) -> Iterator[Path]:
-    root: Path | None = folder
+    root = folder
     if spec.study.raw == "external":
         given = raw if raw is not None else os.environ.get(RAW_VARIABLE)
-        root = Path(given) if given else None
-        if root is None or not root.is_dir():
+        root = Path(given or "")
+        if not given or not root.is_dir():
             faults.append(
                 Fault(
                     what="The raw data of this study lie outside it, and their folder is not known.",
@@ -410,7 +461,12 @@ def _raw_paths(
         path = _inside(root, source.file)
         if path is None:
             faults.append(
-                Fault(what="A raw file must lie inside its folder.", where=place, expected="a relative path without '..'")
+                Fault(
+                    what="A raw file must lie inside its folder.",
+                    where=place,
+                    found=repr(source.file),
+                    expected="a relative path without '..' that no link leads out of the folder",
+                )
             )
             continue
         try:
@@ -425,7 +481,7 @@ def _raw_paths(
                     where=place,
                     found=f"sha256 {found}",
                     expected=f"sha256 {source.sha256}",
-                    fix="Restore the file; or, if the new content is meant, write its sha256 and vintage in study.toml.",
+                    fix="Restore the file, or write the new sha256 and vintage in study.toml if it is meant.",
                 )
             )
         yield path
@@ -436,4 +492,7 @@ def _inside(root: Path, file: str) -> Path | None:
     if re.match(r"^([/\\]|[A-Za-z]:)", file) or ".." in PurePosixPath(file.replace("\\", "/")).parts:
         return None
     path = root / file
-    return path if path.resolve().is_relative_to(root.resolve()) else None
+    try:
+        return path if path.resolve().is_relative_to(root.resolve()) else None
+    except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL in the name
+        return None

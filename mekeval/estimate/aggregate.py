@@ -147,7 +147,9 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
         weights=weights,
         influence=influence,
         overall=overall,
-        overall_se=None if overall_influence is None else float(standard_errors(overall_influence[:, None])[0]),
+        overall_se=None
+        if overall_influence is None
+        else float(standard_errors(overall_influence[:, None])[0]),
     )
 
 
@@ -205,9 +207,13 @@ def unit_contrast(effects: Effects, unit: str, weights: Floats | None = None) ->
         )
     row = effects.units.index(unit)
     if weights is None:
-        chosen = ((effects.cells["phase"] == "on") & (effects.cells["group"] == effects.group[row])).to_numpy()
+        chosen = (
+            (effects.cells["phase"] == "on") & (effects.cells["group"] == effects.group[row])
+        ).to_numpy()
         if not chosen.any():
-            raise DesignError("The area has no full year in the programme with data yet.", where=effects.outcome, found=unit)
+            raise DesignError(
+                "The area has no full year in the programme with data yet.", where=effects.outcome, found=unit
+            )
         weights = chosen / chosen.sum()
     keep = effects.group == -1
     keep[row] = True
@@ -276,7 +282,9 @@ def _by_district(effects: Effects) -> Aggregation:
     rows = [row for row, group in enumerate(effects.group) if group >= 0]
     contrasts, weights = [], []
     for row in rows:
-        chosen = ((effects.cells["phase"] == "on") & (effects.cells["group"] == effects.group[row])).to_numpy()
+        chosen = (
+            (effects.cells["phase"] == "on") & (effects.cells["group"] == effects.group[row])
+        ).to_numpy()
         if chosen.any():
             contrasts.append(unit_contrast(effects, effects.units[row]))
             weights.append(chosen / chosen.sum())
@@ -284,7 +292,7 @@ def _by_district(effects: Effects) -> Aggregation:
         raise DesignError("No effect belongs to this aggregation.", where=f"{effects.outcome}, by 'district'")
     influence = np.zeros((effects.n_units, len(contrasts)))
     for column, one in enumerate(contrasts):
-        at = pd.Index(effects.units).get_indexer(list(one.units))
+        at = pd.Index(effects.units).get_indexer(pd.Index(one.units))
         influence[at, column] = one.influence * effects.n_units / len(one.units)
     att = np.array([one.att for one in contrasts])
     return Aggregation(

@@ -28,7 +28,9 @@ def group_time_att(
 
     and its influence function, with n units in all,
 
-    .. math:: \psi_i = \frac{n}{n_g} 1\{i \in g\}(\Delta_i - \bar\Delta_g) - \frac{n}{n_C} 1\{i \in C\}(\Delta_i - \bar\Delta_C).
+    .. math::
+        \psi_i = \frac{n}{n_g} 1\{i \in g\}(\Delta_i - \bar\Delta_g)
+        - \frac{n}{n_C} 1\{i \in C\}(\Delta_i - \bar\Delta_C).
 
     With a path for each cohort and `base_period` "varying" or "universal" this is the estimator of Callaway and
     Sant'Anna without covariates; paths add units that leave or enter again. It assumes parallel trends between
@@ -71,7 +73,10 @@ def group_time_att(
     """
     if base_period not in BASE_PERIODS:
         raise DesignError(
-            "Unknown base period.", where="base_period", found=repr(base_period), expected=closest(base_period, BASE_PERIODS)
+            "Unknown base period.",
+            where="base_period",
+            found=repr(base_period),
+            expected=closest(base_period, BASE_PERIODS),
         )
     block = balanced_block(panel, outcome, units=[*design.treated, *design.comparison])
     units = np.array(block.units)
@@ -92,7 +97,9 @@ def group_time_att(
         if np.any(group == index)
     ]
     cells = pd.concat([part for part, _ in parts], ignore_index=True)
-    weights = np.hstack([matrix for _, matrix in parts])  # (n_periods, n_effects): one column maps a row to a change
+    weights = np.hstack(
+        [matrix for _, matrix in parts]
+    )  # (n_periods, n_effects): one column maps a row to a change
     changes = block.values @ weights
     membership = group[:, None] == cells["group"].to_numpy()
     rest = (group == -1)[:, None]
@@ -132,7 +139,9 @@ def _path_cells(
 ) -> tuple[pd.DataFrame, Floats]:
     """The estimable cells of one path, and for each the weights of the periods in its change."""
     periods = np.array(block.periods)
-    reach = -np.inf if design.pre_years is None or base_period != "pre_mean" else path.first - design.pre_years
+    reach = (
+        -np.inf if design.pre_years is None or base_period != "pre_mean" else path.first - design.pre_years
+    )
     before = np.flatnonzero((periods < path.first) & (periods >= reach))
     if len(before) == 0:
         raise DesignError(

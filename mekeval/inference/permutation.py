@@ -116,16 +116,18 @@ def subset_sums(values: Floats, k: int) -> Floats:
         for size in range(min(k, index + 1), 0, -1):
             start, smaller = math.comb(index, size), math.comb(index, size - 1)
             np.add(sums[size - 1][:smaller], value, out=sums[size][start : start + smaller])
-    return sums[k]
+    return np.asarray(sums[k])
 
 
 def _difference(totals: Floats, values: Floats, k: int) -> Floats:
     """Mean of each set minus mean of the rest."""
     rest = len(values) - k
-    return totals * (1 / k + 1 / rest) - values.sum() / rest
+    return np.asarray(totals * (1 / k + 1 / rest) - values.sum() / rest)
 
 
-def _drawn(contrast: Contrast, sizes: npt.NDArray[np.intp], *, seed: int, draws: int) -> tuple[Floats, Floats]:
+def _drawn(
+    contrast: Contrast, sizes: npt.NDArray[np.intp], *, seed: int, draws: int
+) -> tuple[Floats, Floats]:
     """The real assignment first, then draws of all groups at once, each with its own window."""
     n = len(contrast.group)
     real = np.argsort(np.where(contrast.group < 0, len(sizes), contrast.group), kind="stable")

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,6 +18,7 @@ from markupsafe import Markup
 from nbformat import NotebookNode
 
 from ..errors import MekevalError, closest
+from ..shipped import version
 from ..text import Texts
 from .notebook import MAIN_ID, TEMPLATE_FOLDER, notebook_fragment, safe_href
 
@@ -306,7 +306,7 @@ def _render(template: str, *, page: ReportPage, **parts: object) -> str:
             others=others,
             text=Texts(page.language),
             style=Markup(_style()),
-            version=_version(),
+            version=version(),
             main_id=MAIN_ID,
             **parts,
         )
@@ -332,11 +332,3 @@ def _style() -> str:
     """The style sheet without its comments."""
     source = (TEMPLATE_FOLDER / "style.css").read_text(encoding="utf-8")
     return re.sub(r"\n{2,}", "\n", re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)).strip()
-
-
-@cache
-def _version() -> str:
-    try:
-        return metadata.version("mekeval")
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return "0+source"

@@ -56,15 +56,25 @@ def selection(design: Design, units: tuple[str, ...]) -> Check:
     by_rule = [unit for unit in units if design.selected_by.get(unit) == "rule"]
     if by_rule:
         return Check(
-            name="selection", passed=None, reason="worst_areas", facts={"n": len(by_rule)}, table=pd.DataFrame()
+            name="selection",
+            passed=None,
+            reason="worst_areas",
+            facts={"n": len(by_rule)},
+            table=pd.DataFrame(),
         )
     unknown = [unit for unit in units if design.selected_by.get(unit) != "discretion"]
     if unknown:
-        return Check(name="selection", passed=None, reason="unknown", facts={"n": len(unknown)}, table=pd.DataFrame())
-    return Check(name="selection", passed=True, reason="discretion", facts={"n": len(units)}, table=pd.DataFrame())
+        return Check(
+            name="selection", passed=None, reason="unknown", facts={"n": len(unknown)}, table=pd.DataFrame()
+        )
+    return Check(
+        name="selection", passed=True, reason="discretion", facts={"n": len(units)}, table=pd.DataFrame()
+    )
 
 
-def placebo_in_time(panel: Panel, design: Design, *, outcome: str, unit: str | None = None, seed: int, alpha: float) -> Check:
+def placebo_in_time(
+    panel: Panel, design: Design, *, outcome: str, unit: str | None = None, seed: int, alpha: float
+) -> Check:
     """Had the treated areas moved away from the others before the programme?
 
     The years before the first entry are cut in two, the later half is taken for the programme, and the same
@@ -84,7 +94,9 @@ def placebo_in_time(panel: Panel, design: Design, *, outcome: str, unit: str | N
     try:
         effects = group_time_att(panel, _only(design, unit), outcome=outcome)
         before = effects.cells.loc[effects.cells["event_time"] < 0, "period"]
-        years = sorted({int(year) for year in before if design.pre_years is None or year >= first - design.pre_years})
+        years = sorted(
+            {int(year) for year in before if design.pre_years is None or year >= first - design.pre_years}
+        )
         years = [year for year in years if year < first]
         if len(years) < 3:
             return _not_run("placebo_in_time", "few_years", n=len(years))
@@ -98,7 +110,13 @@ def placebo_in_time(panel: Panel, design: Design, *, outcome: str, unit: str | N
         name="placebo_in_time",
         passed=placebo.p_value > alpha,
         reason="quiet" if placebo.p_value > alpha else "moved",
-        facts={"estimate": placebo.estimate, "p_value": placebo.p_value, "first": years[0], "half": half, "last": years[-1]},
+        facts={
+            "estimate": placebo.estimate,
+            "p_value": placebo.p_value,
+            "first": years[0],
+            "half": half,
+            "last": years[-1],
+        },
         table=_row(f"{half}-{years[-1]}", placebo),
     )
 
@@ -152,7 +170,9 @@ def _only(design: Design, unit: str | None) -> Design:
 
 
 def _without(design: Design, unit: str) -> Design:
-    paths = (replace(path, units=tuple(other for other in path.units if other != unit)) for path in design.paths)
+    paths = (
+        replace(path, units=tuple(other for other in path.units if other != unit)) for path in design.paths
+    )
     return replace(design, paths=tuple(path for path in paths if path.units))
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import DataError, StudyError, closest
 from ..study import SourceSpec
-from .cells import STATUSES, Labelled, label_key
+from .cells import STATUSES, Labelled, group_of, label_key
 from .delimited import read_pxweb_csv, read_wide_csv
 from .records import read_dbf, read_geojson, read_rdata
 
@@ -85,15 +85,30 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
             found=repr(source.reader),
             expected=closest(source.reader, READERS),
         )
-    item_of = {label_key(label): item for item in source.items for label in labels[item]}
-    found = READERS[source.reader](path, source, frozenset(item_of))
+    item_of: dict[str, str] = {}
+    for item in source.items:
+        for label in labels[item]:
+            if item_of.setdefault(label_key(label), item) != item:
+                raise StudyError(
+                    "Two items of one source have the same label.",
+                    where=f"study.toml, source {source.file!r}",
+                    found=f"{label!r} of {item_of[label_key(label)]!r} and of {item!r}",
+                )
+    try:
+        found = READERS[source.reader](path, source, frozenset(item_of))
+    except OSError as cause:
+        raise DataError(
+            "The file cannot be read.", where=source.file, found=cause.strerror or type(cause).__name__
+        ) from None
+    _refuse_idle_years(source, found.labels)
     seen = {item_of[label_key(label)] for label in found.labels if label_key(label) in item_of}
     for item in source.items:
         if item not in seen:
             raise DataError(
                 f"A column is not there: the item {item!r}.",
                 where=source.file,
-                found=", ".join(repr(label) for label in list(found.labels)[:8]) + (" …" if len(found.labels) > 8 else ""),
+                found=", ".join(repr(label) for label in list(found.labels)[:8])
+                + (" …" if len(found.labels) > 8 else ""),
                 expected="one of " + ", ".join(repr(label) for label in labels[item]),
                 fix="Add the file's spelling to the item's labels in study.toml, or correct the source's items.",
             )
@@ -102,3 +117,16 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
     items = {label: item_of[label_key(label)] for label in found.cells["item_label"].unique()}
     cells = found.cells.assign(item=found.cells["item_label"].map(items)).drop(columns="item_label")
     return RawTable(cells=cells, file=source.file, vintage=source.vintage, notes=found.notes)
+
+
+def _refuse_idle_years(source: SourceSpec, labels: Iterable[str]) -> None:
+    """A key of `years` that fits no column is a typing error, and the columns it meant would get another year."""
+    known = {key: name for label in labels for name in (label, group_of(label)) if (key := label_key(name))}
+    for key in source.years:
+        if label_key(key) not in known:
+            raise StudyError(
+                "A key of `years` fits no column and no group of columns.",
+                where=f"study.toml, source {source.file!r}",
+                found=repr(key),
+                expected=closest(key, known.values()),
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,15 @@ from ..study import SourceSpec
 STATUSES = ("ok", "suppressed", "not_applicable", "missing", "overflow")
 
 #: PxWeb's symbols (Statistics Finland, "Symbols used in tables"); "-" is a true zero there.
-PXWEB_SYMBOLS: Mapping[str, str] = {"..": "suppressed", ".": "not_applicable", "...": "missing", "": "missing"}
+PXWEB_SYMBOLS: Mapping[str, str] = {
+    "..": "suppressed",
+    ".": "not_applicable",
+    "...": "missing",
+    "": "missing",
+}
+
+#: What Paavo writes where it hides a number, in its forms without symbols.
+HIDDEN = -1
 
 _YEAR_LABEL = re.compile(r"^(?P<item>.*?),?\s+(?P<year>(?:19|20)\d\d)(?P<group>\s*\([A-Z]{2}\))?$")
 _GROUP = re.compile(r"\(([A-Z]{2})\)$|^([a-z]{2})_")
@@ -59,17 +68,29 @@ def split_label(header: str) -> tuple[str, int | None]:
     return f"{match['item'].strip()} {group}".strip(), int(match["year"])
 
 
+def group_of(label: str) -> str:
+    """The group of statistics that a label names, as Paavo writes it; nothing where it names none.
+
+    Examples
+    --------
+    >>> group_of("Median income of inhabitants (HR)"), group_of("hr_mtu"), group_of("income")
+    ('HR', 'HR', '')
+    """
+    match = _GROUP.search(label)
+    return (match.group(1) or match.group(2)).upper() if match else ""
+
+
 def year_of(label: str, source: SourceSpec) -> int:
     """The year that an item without a year in its name describes, from the study: by item, by group, or for all.
 
     Groups of one release describe different years (Paavo 2021: income of 2019, activity of 2018), so a release
     year minus two is never assumed.
     """
-    match = _GROUP.search(label)
-    group = (match.group(1) or match.group(2)).upper() if match else ""
-    for key in (label, group):
-        if key in source.years:
-            return source.years[key]
+    group = group_of(label)
+    years = {label_key(key): year for key, year in source.years.items()}
+    for key in (label_key(label), label_key(group)):
+        if key in years:
+            return years[key]
     if source.year is not None:
         return source.year
     raise DataError(
@@ -99,9 +120,11 @@ def column_cells(
         A text is neither a finite number nor one of the symbols; file, row and column are named.
     """
     stripped = [text.strip() for text in texts]
-    values = pd.to_numeric(pd.Series(stripped, dtype=object), errors="coerce").to_numpy(dtype=float, copy=True)
+    values = pd.to_numeric(pd.Series(stripped, dtype=object), errors="coerce").to_numpy(
+        dtype=float, copy=True
+    )
     status = np.full(len(stripped), "ok", dtype=object)
-    for at in np.flatnonzero(~np.isfinite(values)):
+    for at in np.flatnonzero(~np.isfinite(values)).tolist():
         text = stripped[at]
         if text == "-":
             values[at] = 0.0
@@ -137,17 +160,18 @@ def read_text(path: Path, file: str) -> tuple[str, str]:
     text, encoding : str
     """
     content = path.read_bytes()
-    if not content.strip():
+    bare = content.removeprefix(codecs.BOM_UTF8).strip()
+    if not bare:
         raise DataError("The file is empty.", where=file)
     if b"\x00" in content:
-        raise DataError("The file has a NUL byte: it is no text.", where=file)
-    if content.lstrip()[:15].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        at = content.index(b"\x00")
+        line = content.count(b"\n", 0, at) + 1
         raise DataError(
-            "The file is a web page, not data.",
-            where=file,
-            found=repr(content.lstrip()[:40].decode("latin-1")),
-            fix="Download it again; the server probably answered with an error page.",
+            "The file has a NUL byte: it is no text.",
+            where=f"{file}, row {line}",
+            found=f"byte {at}",
         )
+    refuse_web_page(bare, file)
     try:
         return content.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:
@@ -159,8 +183,28 @@ def read_text(path: Path, file: str) -> tuple[str, str]:
             raise DataError("The encoding of the file is not known.", where=file, found=str(cause)) from None
 
 
+def refuse_web_page(content: bytes, file: str) -> None:
+    """A server's error page under the name of a data file is told as what it is."""
+    start = content.removeprefix(codecs.BOM_UTF8).lstrip()[:40]
+    if start.lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise DataError(
+            "The file is a web page, not data.",
+            where=file,
+            found=repr(start.decode("latin-1")),
+            fix="Download it again; the server probably answered with an error page.",
+        )
+
+
+def hide(cells: pd.DataFrame) -> pd.DataFrame:
+    """Paavo's WFS, shapefile and merged releases write -1 where PxWeb writes ".."."""
+    hidden = cells["value"] == HIDDEN
+    return cells.assign(value=cells["value"].mask(hidden), status=cells["status"].mask(hidden, "suppressed"))
+
+
 def refuse_unreadable(kind: str, file: str, cause: Exception, problems: Iterable[str] = ()) -> MekevalError:
     """The error for a file that is not of its declared form."""
     return DataError(
-        f"The file is not {kind}.", where=file, found="; ".join(problems) or f"{type(cause).__name__}: {cause}"[:200]
+        f"The file is not {kind}.",
+        where=file,
+        found="; ".join(problems) or f"{type(cause).__name__}: {cause}"[:200],
     )

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..errors import DataError, closest
 from ..study import SourceSpec
-from .cells import PXWEB_SYMBOLS, Labelled, column_cells, label_key, read_text, split_label, year_of
+from .cells import PXWEB_SYMBOLS, Labelled, column_cells, hide, label_key, read_text, split_label, year_of
 
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
@@ -43,16 +43,21 @@ def read_wide_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Lab
     header_line, header = _header(rows, source.file)
     area = 0
     if source.area_column:
-        if source.area_column not in header:
+        names = [name.strip() for name in header]
+        if source.area_column not in names:
             raise DataError(
                 "A column is not there: the area.",
                 where=f"{source.file}, row {header_line}",
                 found=repr(source.area_column),
-                expected=closest(source.area_column, header),
+                expected=closest(source.area_column, names),
             )
-        area = header.index(source.area_column)
+        area = names.index(source.area_column)
     labels, cells = _wide_cells(rows, header, area, source, wanted)
-    return Labelled(labels=labels, cells=cells, notes=(encoding, f"separator {separator!r}"))
+    return Labelled(
+        labels=labels,
+        cells=hide(cells) if len(cells) else cells,
+        notes=(encoding, f"separator {separator!r}"),
+    )
 
 
 def _rows(text: str, file: str) -> tuple[Iterator[tuple[int, list[str]]], str]:
@@ -67,7 +72,9 @@ def _rows(text: str, file: str) -> tuple[Iterator[tuple[int, list[str]]], str]:
                 yield reader.line_num, row
         except csv.Error as cause:
             raise DataError(
-                "The file is not valid CSV: it may be cut off.", where=f"{file}, row {reader.line_num}", found=str(cause)
+                "The file is not valid CSV: it may be cut off.",
+                where=f"{file}, row {reader.line_num}",
+                found=str(cause),
             ) from None
 
     return numbered(), separator
@@ -77,9 +84,12 @@ def _header(rows: Iterator[tuple[int, list[str]]], file: str) -> tuple[int, list
     """The first row with more than one cell: a title and an empty line may stand before it."""
     for line, row in rows:
         if len(row) > 1:
-            repeated = sorted({name for name in row if name.strip() and row.count(name) > 1})
+            keys = [label_key(name) for name in row]
+            repeated = [name for name, key in zip(row, keys, strict=True) if key and keys.count(key) > 1]
             if repeated:
-                raise DataError("Two columns have one name.", where=f"{file}, row {line}", found=repr(repeated[0]))
+                raise DataError(
+                    "Two columns have one name.", where=f"{file}, row {line}", found=repr(repeated[0])
+                )
             return line, row
     raise DataError("The file has no header row with several columns.", where=file)
 
@@ -106,7 +116,7 @@ def _wide_cells(
     wanted: frozenset[str],
 ) -> tuple[tuple[str, ...], pd.DataFrame]:
     split = [split_label(name) for name in header]
-    lines, table = _table(_checked(rows, len(header), source.file))
+    lines, table = _table(_checked(rows, len(header), source.file), source.file)
     areas = [row[area] for row in table]
     parts = [
         column_cells(
@@ -134,7 +144,7 @@ def _long_cells(
     wanted: frozenset[str],
 ) -> tuple[tuple[str, ...], pd.DataFrame]:
     area, item = (position for position in range(len(header)) if position not in years)
-    lines, table = _table(_checked(rows, len(header), source.file))
+    lines, table = _table(_checked(rows, len(header), source.file), source.file)
     labels = tuple(dict.fromkeys(row[item].strip() for row in table))
     parts = []
     for label in labels:
@@ -157,6 +167,8 @@ def _long_cells(
     return labels, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _table(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
+def _table(rows: Iterator[tuple[int, list[str]]], file: str) -> tuple[list[int], list[list[str]]]:
     numbered = list(rows)
+    if not numbered:
+        raise DataError("The file holds no rows of data.", where=file, found="a header only")
     return [line for line, _ in numbered], [row for _, row in numbered]

@@ -1,0 +1,40 @@
+# Every target sets up what it needs: a bare Python 3.11 or newer, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: report test check lab bench bench-env clean
+
+report: $(VENV)/.installed  ## the reports of the embedded study
+	$(BIN)/mekeval run data/vantaa-mek --year 2025
+
+test: $(VENV)/.installed-test  ## style, types, layers and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lab: $(VENV)/.installed-lab  ## JupyterLab on the notebooks
+	cd notebooks && ../$(BIN)/jupyter lab
+
+bench: $(VENV)/.installed-test  ## benchmarks, into docs/benchmarks.md
+	$(BIN)/python benchmarks/write_table.py
+
+clean:
+	rm -rf $(VENV) reports build dist
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-lab: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lab]"
+	touch $@ $(VENV)/.installed

@@ -1,0 +1,26 @@
+"""Run all benchmarks and write their tables to docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import platform
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+
+import cleaning
+import runs
+from rows import arguments, markdown
+
+if __name__ == "__main__":
+    options = arguments(__doc__ or "")
+    packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "pandas", "papermill", "nbconvert"))
+    parts = [
+        "# Benchmarks",
+        f"Written by `make bench` on {date.today().isoformat()}: Python {platform.python_version()}, {packages}, two cores.",
+        "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay.",
+    ]
+    for module in (runs, cleaning):
+        parts += [f"## {module.__name__}", (module.__doc__ or "").strip(), markdown(module.measure(quick=options.quick, raw=options.raw))]
+    target = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+    target.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print(target.name)

@@ -1,0 +1,311 @@
+"""Axes in the one style of all pictures, and words in them that cover neither a line nor each other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
+
+from ..design import Path
+from ..panel import Floats
+from ..text import Texts
+from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, TEXT, VERMILION, WIDTH, Words, spells
+
+_INCH = 72.0  # points
+_TOP = 0.3
+_HEIGHT = 2.95
+_LEADING = 1.25
+_CLEAR = 4.0  # points between words and lines
+_FONT = FontProperties(family="DejaVu Sans")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a line is drawn: told apart by marker and dash where colour is lost."""
+
+    colour: str
+    marker: str
+    dash: tuple[float, tuple[float, ...] | None]
+    width: float = 1.7
+
+
+OWN = Look(colour=BLUE, marker="o", dash=(0, None), width=2.2)
+REST = Look(colour=MUTED, marker="s", dash=(0, None), width=1.2)
+PATHS = (
+    OWN,
+    Look(colour=VERMILION, marker="s", dash=(0, (5, 1.5))),
+    Look(colour=GREEN, marker="^", dash=(0, (7, 1.5, 1.5, 1.5))),
+    Look(colour=PURPLE, marker="D", dash=(0, (3, 1))),
+)
+
+
+def text_size(text: str, size: float = TEXT) -> tuple[float, float]:
+    """Width and height of a text in points."""
+    lines = text.split("\n")
+    widths = [
+        float(TextPath((0, 0), line, size=size, prop=_FONT).get_extents().width)
+        for line in lines
+        if line.strip()
+    ]
+    return max(widths, default=0.0) + 1, len(lines) * size * _LEADING
+
+
+def room(values: Floats, *, above: float = 0.06, below: float = 0.06) -> tuple[float, float]:
+    """Limits of an axis around values, with shares of their span left free above and below."""
+    low, high = float(np.min(values)), float(np.max(values))
+    span = high - low or abs(high) or 1.0
+    return low - below * span, high + above * span
+
+
+def ticks(
+    low: float, high: float, texts: Texts, *, sign: bool = False, whole: bool = False
+) -> tuple[Floats, list[str]]:
+    """Round values between two limits and how they are written, with no more digits than they need."""
+    found = np.asarray(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=whole).tick_values(low, high))
+    found = found[(found >= low) & (found <= high)]
+    decimals = next(
+        (digits for digits in range(6) if np.allclose(found.round(digits), found, rtol=0, atol=1e-9)), 6
+    )
+    return found, [texts.number(float(value), decimals, sign=sign) for value in found]
+
+
+def value_axes(
+    words: Words,
+    low: float,
+    high: float,
+    *,
+    unit: str,
+    right: float,
+    bottom: float = 0.3,
+    sign: bool = False,
+    whole: bool = False,
+) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes and its vertical scale; `right` and `bottom` are margins in inches."""
+    places, labels = ticks(low, high, words.texts, sign=sign, whole=whole)
+    left = (max((text_size(label)[0] for label in labels), default=0.0) + 7) / _INCH
+    figure = Figure(figsize=(WIDTH, _HEIGHT))
+    axes = inner_axes(figure, words, left=left, right=right, bottom=bottom)
+    axes.set_ylim(low, high)
+    axes.set_yticks(places, labels)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+    figure.text(2 / _INCH / WIDTH, 1 - 2 / _INCH / _HEIGHT, unit, va="top", color=MUTED)
+    return figure, axes
+
+
+def inner_axes(figure: Figure, words: Words, *, left: float, right: float, bottom: float) -> Axes:
+    """Bare axes within margins in inches; synthetic data are marked above them."""
+    width, height = figure.get_size_inches()
+    box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + _TOP) / height)
+    axes = figure.add_axes(box)
+    axes.set_axisbelow(True)
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.tick_params(length=0, labelcolor=MUTED, labelsize=TEXT, pad=4)
+    axes.tick_params(axis="x", length=3, color=MUTED, pad=3)
+    mark_synthetic(figure, words)
+    return axes
+
+
+def mark_synthetic(figure: Figure, words: Words) -> None:
+    """Say at the top right that the data are synthetic, where they are."""
+    if words.evaluation.study.spec.study.synthetic:
+        width, height = figure.get_size_inches()
+        at = (1 - 2 / _INCH / width, 1 - 2 / _INCH / height)
+        figure.text(*at, words.say("mark"), ha="right", va="top", color=MUTED, size=8, weight="bold")
+
+
+def year_axes(
+    words: Words,
+    periods: Sequence[int],
+    low: float,
+    high: float,
+    *,
+    unit: str,
+    right: float,
+    sign: bool = False,
+) -> tuple[Figure, Axes]:
+    """Axes over years; as many of them are written as have room, the last one always."""
+    figure, axes = value_axes(words, low, high, unit=unit, right=right, sign=sign)
+    axes.set_xlim(periods[0] - 0.5, periods[-1] + 0.5)
+    for_each = axes.bbox.width / (periods[-1] - periods[0] + 1)
+    step = int(np.ceil((text_size("2000")[0] + 7) / for_each))
+    shown = list(range(periods[-1], periods[0] - 1, -step))
+    axes.set_xticks(shown, [str(year) for year in shown])
+    return figure, axes
+
+
+def change_scale(axes: Axes, words: Words, title: str) -> None:
+    """The horizontal scale of a change, with signs and a title."""
+    places, labels = ticks(*axes.get_xlim(), words.texts, sign=True)
+    axes.set_xticks(places, labels)
+    axes.set_xlabel(title, color=MUTED, size=TEXT, labelpad=4)
+
+
+def shade_programme(axes: Axes, paths: Sequence[Path], periods: Sequence[int], words: Words) -> None:
+    """Shade the years in which any of the paths was in the programme, and say so at the top."""
+    years = sorted({year for path in paths for first, last in path.spells for year in range(first, last + 1)})
+    years = [year for year in years if periods[0] <= year <= periods[-1]]
+    edges = (
+        [year for year in years if year - 1 not in years],
+        [year for year in years if year + 1 not in years],
+    )
+    for first, last in zip(*edges, strict=True):
+        axes.axvspan(first - 0.5, last + 0.5, color=SHADE, linewidth=0, zorder=0)
+    if years:
+        span = spells(paths[0]) if len(paths) == 1 else f"{years[0]}\N{EN DASH}{years[-1]}"
+        words_at(
+            axes, words.say("programme", years=span), (years[0] + years[-1]) / 2, 1.0, va="top", colour=MUTED
+        )
+
+
+def mark_base(axes: Axes, base: Sequence[int], words: Words, text: str) -> Floats:
+    """A bracket at the foot of the axes over the base years; gives the points that it covers."""
+    height = axes.bbox.height
+    transform = axes.get_xaxis_transform()
+    axes.plot(
+        [base[0] - 0.4, base[-1] + 0.4], [4 / height] * 2, transform=transform, color=MUTED, linewidth=2.5
+    )
+    return words_at(axes, text, (base[0] + base[-1]) / 2, 7 / height, va="bottom", colour=MUTED)
+
+
+def words_at(axes: Axes, text: str, x: float, y: float, *, va: str, colour: str = INK) -> Floats:
+    """Words centred on a value of x, moved so that they stay in the axes; y is a share of the height.
+
+    Returns
+    -------
+    array, shape (n_points, 2)
+        Points that the words cover.
+    """
+    width, height = text_size(text)
+    half = (width / 2 + 2) / axes.bbox.width
+    start, end = axes.get_xlim()
+    at = min(max((x - start) / (end - start), half), max(1 - half, half))
+    axes.text(at, y, text, transform=axes.transAxes, ha="center", va=va, color=colour, linespacing=1.15)
+    middle = y * axes.bbox.height + (height / 2 if va == "bottom" else -height / 2)
+    return _box_points(at * axes.bbox.width, middle, width, height)
+
+
+def draw_line(
+    axes: Axes, periods: Sequence[int], values: Floats, look: Look, *, hollow: Collection[int] = ()
+) -> Floats:
+    """A line with a marker at each value, dotted where it crosses years without data.
+
+    Returns
+    -------
+    array, shape (n_points, 2)
+        Points along it, from the lower left corner of the axes.
+    """
+    years = np.array(periods)
+    breaks = np.flatnonzero(np.diff(years) > 1)
+    for run in np.split(np.arange(len(years)), breaks + 1):
+        axes.plot(
+            years[run], values[run], color=look.colour, linewidth=look.width, linestyle=look.dash, zorder=2
+        )
+    for at in breaks:
+        axes.plot(
+            years[at : at + 2],
+            values[at : at + 2],
+            color=look.colour,
+            linewidth=1.2,
+            linestyle=(0, (1, 1.8)),
+            zorder=2,
+        )
+    open_ones = np.isin(years, list(hollow))
+    for chosen, face in ((open_ones, "white"), (~open_ones, look.colour)):
+        if chosen.any():
+            axes.plot(
+                years[chosen],
+                values[chosen],
+                linestyle="none",
+                marker=look.marker,
+                markersize=4.8,
+                markerfacecolor=face,
+                markeredgecolor=look.colour,
+                markeredgewidth=1.2,
+                zorder=3,
+                clip_on=False,
+            )
+    fine = np.linspace(years[0], years[-1], 121)
+    return to_points(axes, fine, np.interp(fine, years, values))
+
+
+def to_points(axes: Axes, x: Floats, y: Floats) -> Floats:
+    """Places in points from the lower left corner of the axes, shape (n, 2)."""
+    return np.asarray(axes.transData.transform(np.column_stack([x, y])) - [axes.bbox.x0, axes.bbox.y0])
+
+
+def name_lines(
+    axes: Axes, named: Sequence[tuple[str, Look, Floats]], *, taken: Floats | None = None
+) -> Floats:
+    """Write the name of each line close to it; gives all points that words now cover."""
+    covered = np.empty((0, 2)) if taken is None else taken
+    for index, (text, look, line) in enumerate(named):
+        others = [other for at, (_, _, other) in enumerate(named) if at != index]
+        away = np.vstack([*others, covered, np.empty((0, 2))])
+        covered = np.vstack([covered, place(axes, text, look.colour, near=line, clear=line, away=away)])
+    return covered
+
+
+def place(axes: Axes, text: str, colour: str, *, near: Floats, clear: Floats, away: Floats) -> Floats:
+    """Write words as close as possible to some points, off others, and rather far from a third kind.
+
+    Returns
+    -------
+    array, shape (n_points, 2)
+        Points that the words cover.
+    """
+    width, height = text_size(text)
+    x = np.arange(width / 2 + 3, max(axes.bbox.width - width / 2 - 2, width / 2 + 4), 6.0)
+    y = np.arange(
+        height / 2 + 3, axes.bbox.height - height / 2 - 14, 2.0
+    )  # the top row belongs to the programme
+    spots = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+    def distance(points: Floats) -> Floats:
+        beside = np.abs(points[None, :, :] - spots[:, None, :]) - np.array([width, height]) / 2
+        return np.asarray(np.hypot(*np.moveaxis(np.maximum(beside, 0), -1, 0)).min(axis=1, initial=np.inf))
+
+    to_clear, to_away = distance(clear), distance(away)
+    free = np.minimum(to_clear, to_away)
+    cost = distance(near) - 0.6 * np.minimum(to_away, 30) - 0.02 * spots[:, 0]
+    best = int(np.argmin(np.where(free >= _CLEAR, cost, 1e6 - free)))
+    at = spots[best] / [axes.bbox.width, axes.bbox.height]
+    axes.text(
+        at[0],
+        at[1],
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=colour,
+        linespacing=1.15,
+        zorder=4,
+    )
+    return _box_points(spots[best, 0], spots[best, 1], width, height)
+
+
+def _box_points(x: float, y: float, width: float, height: float) -> Floats:
+    across, up = np.linspace(-0.5, 0.5, 17) * width, np.linspace(-0.5, 0.5, 5) * height
+    return np.stack(np.meshgrid(x + across, y + up), axis=-1).reshape(-1, 2)
+
+
+def end_values(axes: Axes, last: int, values: Sequence[tuple[str, float, Look]]) -> None:
+    """Write the last value of each line at its right, kept apart from the others."""
+    heights = to_points(axes, np.full(len(values), float(last)), np.array([value for _, value, _ in values]))[
+        :, 1
+    ]
+    apart = TEXT * _LEADING
+    order = np.argsort(heights)
+    spread = heights[order].copy()
+    for at in range(1, len(spread)):
+        spread[at] = max(spread[at], spread[at - 1] + apart)
+    spread -= (spread - heights[order]).mean()
+    for at, height in zip(order, spread, strict=True):
+        text, _, look = values[at]
+        place_at = (1 + 2 / axes.bbox.width, height / axes.bbox.height)
+        axes.text(*place_at, text, transform=axes.transAxes, va="center", color=look.colour)

@@ -1,0 +1,67 @@
+"""What a report says, section by section, in one language.
+
+In: an evaluation. Out: `Report`, whose sections show themselves in a notebook cell and carry the findings for the
+run that executes the notebook. Never: a number that the evaluation does not hold, or an unescaped name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..evaluation import evaluate
+from ..study import Study, read_study
+from ..text import Texts
+from .city import city_sections
+from .district import district_sections
+from .parts import FINDINGS_TYPE, Report, Section
+
+__all__ = ["FINDINGS_TYPE", "Report", "Section", "city_report", "district_report"]
+
+
+def district_report(
+    study: str | Path | Study, *, district: str, year: int, language: str, raw: str | Path | None = None
+) -> Report:
+    """Evaluate one district and write its report.
+
+    Parameters
+    ----------
+    study : str, Path or Study
+        A study or its folder.
+    district : str
+        Code or name of a treated area.
+    year : int
+        The year of the report.
+    language : str
+        One of `mekeval.text.LANGUAGES`.
+    raw : str or Path, optional
+        As in `read_study`.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    MekevalError
+        As `read_study` and `evaluate`; the language has no texts.
+
+    Examples
+    --------
+    >>> from mekeval import example_study
+    >>> report = district_report(example_study(), district="Hakunila", year=2021, language="en")
+    >>> report.title
+    'Hakunila 2021'
+    """
+    texts = Texts(language)
+    known = study if isinstance(study, Study) else read_study(study, raw=raw)
+    code = known.areas.resolve(district)
+    return district_sections(evaluate(known, year=year, district=code), code, texts)
+
+
+def city_report(
+    study: str | Path | Study, *, year: int, language: str, raw: str | Path | None = None
+) -> Report:
+    """Evaluate the whole programme and write the city's report; parameters and errors as `district_report`."""
+    texts = Texts(language)
+    known = study if isinstance(study, Study) else read_study(study, raw=raw)
+    return city_sections(evaluate(known, year=year), texts)

@@ -1,0 +1,171 @@
+"""The report of the whole programme."""
+
+from __future__ import annotations
+
+from ..evaluation import ALL, Evaluation
+from ..figures import plot_effects, plot_forest, plot_tiles, plot_trend
+from ..findings import Finding
+from ..tables import Column, Table
+from ..text import Texts
+from .parts import (
+    Report,
+    Section,
+    Shown,
+    bullets,
+    drawn,
+    effect_table,
+    findings_payload,
+    heading,
+    level_of,
+    method_section,
+    paragraph,
+    programme_section,
+    quality_section,
+    ranges,
+    section,
+    trust_section,
+    verdict_line,
+    verdict_point,
+)
+from .sentences import amount, p_value
+
+
+def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
+    """Write the city's report from an evaluation of all districts."""
+    study = evaluation.study
+    city = study.spec.areas.city.text(texts.language)
+    programme = study.spec.programme.title.text(texts.language)
+    findings = [evaluation.findings[name, ALL] for name in study.spec.plan.outcomes]
+    title = texts("report.city.title", city=city, year=evaluation.year)
+    description = texts("report.city.description", city=city, year=evaluation.year, programme=programme)
+    every = [
+        evaluation.findings[name, subject]
+        for name in study.spec.plan.outcomes
+        for subject in (ALL, *evaluation.design.treated)
+    ]
+    return Report(
+        title=title,
+        description=description,
+        language=texts.language,
+        summary=_summary(evaluation, city, findings, texts),
+        situation=_situation(evaluation, texts),
+        programme=programme_section(evaluation, texts),
+        effect=_effect(evaluation, findings, texts),
+        trust=section(trust_section(evaluation, findings, texts), _plain(evaluation, texts)),
+        quality=quality_section(evaluation, texts),
+        method=method_section(evaluation, findings, texts),
+        findings=findings_payload(evaluation, every, title, description),
+    )
+
+
+def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: Texts) -> Section:
+    study = evaluation.study
+    points = [_levels(evaluation, name, city, texts) for name in study.spec.plan.primary if name in evaluation.effects]
+    points += [
+        verdict_point(evaluation, finding, texts)
+        for finding in findings
+        if finding.outcome in study.spec.plan.primary
+    ]
+    waves = zip(study.spec.programme.wave, study.wave_areas, strict=True)
+    wave, codes = [(wave, codes) for wave, codes in waves if wave.first <= evaluation.year][-1]
+    names = texts.join([study.areas.name(code, texts.language) for code in codes])
+    points.append(texts("report.point.programme_city", n=len(codes), year=evaluation.year, areas=names))
+    if wave.eur_per_year is not None:
+        points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
+    return section(
+        heading(texts("report.city.heading", city=city, year=evaluation.year), 1),
+        bullets(points[:6]),
+        heading(texts("report.verdicts")),
+        *(verdict_line(evaluation, finding, texts) for finding in findings),
+    )
+
+
+def _levels(evaluation: Evaluation, outcome: str, city: str, texts: Texts) -> str:
+    """Where the programme's areas and the city stand in the latest year with data."""
+    indicator, panel = evaluation.study.indicator(outcome), evaluation.panel
+    column = panel.periods.index(int(evaluation.effects[outcome].cells["period"].max()))
+    own, whole = (
+        amount(texts, level_of(evaluation, outcome, column, units), indicator.unit, form="level")
+        for units in (evaluation.design.treated, panel.units)
+    )
+    return texts(
+        "report.point.level_city",
+        outcome=indicator.label.text(texts.language),
+        level=own,
+        year=panel.periods[column],
+        city=city,
+        city_level=whole,
+    )
+
+
+def _situation(evaluation: Evaluation, texts: Texts) -> Section:
+    parts: list[str | Shown] = [heading(texts("report.situation.heading"))]
+    for outcome in evaluation.study.spec.plan.primary:
+        parts += drawn(plot_trend, evaluation, outcome=outcome, subject=ALL, texts=texts)
+        parts += drawn(plot_tiles, evaluation, outcome=outcome, texts=texts)
+    return section(*parts)
+
+
+def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Section:
+    study = evaluation.study
+    labelled = [
+        (study.indicator(finding.outcome).label.text(texts.language), finding) for finding in findings
+    ]
+    parts: list[str | Shown] = [
+        heading(texts("report.effect.heading")),
+        paragraph(texts("report.effect.intro")),
+        effect_table(
+            evaluation, labelled, texts, texts("report.effect.caption"), texts("report.effect.outcome")
+        ),
+    ]
+    for outcome in study.spec.plan.primary:
+        parts += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
+    parts.append(heading(texts("report.effect.districts"), 3))
+    for outcome in study.spec.plan.primary:
+        order = (ALL, *evaluation.design.treated)
+        parts += drawn(plot_forest, evaluation, outcome=outcome, subject_order=order, texts=texts)
+    for outcome in study.spec.plan.outcomes:
+        label = study.indicator(outcome).label.text(texts.language)
+        rows = [
+            (study.areas.name(code, texts.language), evaluation.findings[outcome, code])
+            for code in evaluation.design.treated
+        ]
+        caption = texts("report.effect.districts_caption", outcome=label)
+        parts.append(effect_table(evaluation, rows, texts, caption, texts("report.effect.area")))
+    return section(*parts)
+
+
+def _plain(evaluation: Evaluation, texts: Texts) -> Section:
+    """The difference that slides show, with its warning."""
+    study = evaluation.study
+    if not evaluation.plain:
+        return section("")
+    first_wave = evaluation.plain[0].areas
+    rows = []
+    for reading in evaluation.plain:
+        indicator, result = study.indicator(reading.outcome), reading.inference
+        which = "first_wave" if len(reading.areas) >= len(first_wave) else "stayed"
+        rows.append(
+            (
+                indicator.label.text(texts.language),
+                texts(f"report.plain.{which}", n=len(reading.areas)),
+                f"{ranges(reading.pre)} → {ranges(reading.post)}",
+                amount(texts, result.estimate, indicator.unit, form="short", sign=True, extra_digits=1),
+                p_value(texts, result.p_value),
+                texts.number(result.n_sets),
+            )
+        )
+    columns = (
+        Column(label=texts("report.effect.outcome")),
+        Column(label=texts("report.plain.areas")),
+        Column(label=texts("report.plain.years")),
+        Column(label=texts("report.effect.estimate"), numeric=True),
+        Column(label=texts("report.effect.p"), numeric=True),
+        Column(label=texts("report.plain.sets"), numeric=True),
+    )
+    return section(
+        heading(texts("report.plain.heading")),
+        paragraph(texts("report.plain.intro")),
+        paragraph(texts("report.plain.warning"), css="warning"),
+        Table(caption=texts("report.plain.caption"), columns=columns, rows=tuple(rows)),
+    )

@@ -1,0 +1,182 @@
+"""The report of one district."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..evaluation import Evaluation
+from ..figures import plot_effects, plot_placebo, plot_trend
+from ..findings import Finding
+from ..study import IndicatorSpec
+from ..tables import Column, Table
+from ..text import Texts
+from .parts import (
+    Report,
+    Section,
+    Shown,
+    bullets,
+    drawn,
+    effect_table,
+    findings_payload,
+    heading,
+    level_of,
+    method_section,
+    paragraph,
+    programme_section,
+    quality_section,
+    section,
+    trust_section,
+    verdict_line,
+    verdict_point,
+    years_text,
+)
+from .sentences import amount
+
+
+def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report:
+    """Write the report of a treated district from its evaluation."""
+    study = evaluation.study
+    area = study.areas.name(code, texts.language)
+    programme = study.spec.programme.title.text(texts.language)
+    findings = [evaluation.findings[name, code] for name in study.spec.plan.outcomes]
+    title = texts("report.district.title", area=area, year=evaluation.year)
+    description = texts("report.district.description", area=area, year=evaluation.year, programme=programme)
+    labelled = [(study.indicator(f.outcome).label.text(texts.language), f) for f in findings]
+    table = effect_table(
+        evaluation, labelled, texts, texts("report.effect.caption"), texts("report.effect.outcome")
+    )
+    return Report(
+        title=title,
+        description=description,
+        language=texts.language,
+        summary=_summary(evaluation, code, area, findings, texts),
+        situation=_situation(evaluation, code, area, texts),
+        programme=programme_section(evaluation, texts),
+        effect=section(
+            heading(texts("report.effect.heading")),
+            paragraph(texts("report.effect.intro")),
+            table,
+            *_pictures(evaluation, code, texts),
+        ),
+        trust=trust_section(evaluation, findings, texts),
+        quality=quality_section(evaluation, texts),
+        method=method_section(evaluation, findings, texts),
+        findings=findings_payload(evaluation, findings, title, description),
+    )
+
+
+def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Finding], texts: Texts) -> Section:
+    study = evaluation.study
+    points = []
+    for name in study.spec.plan.primary:
+        standing = _standing(evaluation, study.indicator(name), code)
+        if standing is not None:
+            year, level, city, _, _ = standing
+            indicator = study.indicator(name)
+            points.append(
+                texts(
+                    "report.point.level",
+                    outcome=indicator.label.text(texts.language),
+                    area=area,
+                    year=year,
+                    level=amount(texts, level, indicator.unit, form="level"),
+                    city=study.spec.areas.city.text(texts.language),
+                    city_level=amount(texts, city, indicator.unit, form="level"),
+                )
+            )
+    primary = [finding for finding in findings if finding.outcome in study.spec.plan.primary]
+    points += [verdict_point(evaluation, finding, texts) for finding in primary]
+    points.append(
+        texts("report.point.programme", area=area, years=years_text(evaluation.design.path_of(code), texts))
+    )
+    wave = [wave for wave in study.spec.programme.wave if wave.first <= evaluation.year][-1]
+    if wave.eur_per_year is not None:
+        points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
+    return section(
+        heading(texts("report.district.heading", area=area, year=evaluation.year), 1),
+        bullets(points[:6]),
+        heading(texts("report.verdicts")),
+        *(verdict_line(evaluation, finding, texts) for finding in findings),
+    )
+
+
+def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Section:
+    study = evaluation.study
+    rows = []
+    for indicator in study.spec.indicator:
+        standing = _standing(evaluation, indicator, code)
+        if standing is None:
+            continue
+        year, level, city, rank, n = standing
+        rows.append(
+            (
+                indicator.label.text(texts.language),
+                str(year),
+                amount(texts, level, indicator.unit, form="level"),
+                amount(texts, city, indicator.unit, form="level"),
+                amount(texts, level - city, indicator.unit, form="short", sign=True),
+                texts("report.situation.rank_of", rank=rank, n=n) if indicator.higher_is != "neutral" else "",
+                _change(evaluation, indicator, code, level, texts),
+            )
+        )
+    city_name = study.spec.areas.city.text(texts.language)
+    columns = (
+        Column(label=texts("report.situation.indicator")),
+        Column(label=texts("report.situation.year"), numeric=True),
+        Column(label=texts("report.situation.area", area=area), numeric=True),
+        Column(label=texts("report.situation.city", city=city_name), numeric=True),
+        Column(label=texts("report.situation.gap"), numeric=True),
+        Column(label=texts("report.situation.rank"), numeric=True),
+        Column(label=texts("report.situation.change"), numeric=True),
+    )
+    table = Table(
+        caption=texts("report.situation.caption", area=area, city=city_name),
+        columns=columns,
+        rows=tuple(rows),
+        note=texts("report.situation.note"),
+    )
+    trends: list[str | Shown] = []
+    for outcome in study.spec.plan.primary:
+        trends += drawn(plot_trend, evaluation, outcome=outcome, subject=code, texts=texts)
+    return section(heading(texts("report.situation.heading")), table, *trends)
+
+
+def _standing(
+    evaluation: Evaluation, indicator: IndicatorSpec, code: str
+) -> tuple[int, float, float, int, int] | None:
+    """Latest year, the area's level, the city's level, the area's rank from the least favourable, and how many."""
+    panel = evaluation.panel
+    if indicator.name not in panel.values:
+        return None
+    values = panel.values[indicator.name]
+    row = panel.units.index(code)
+    known = np.flatnonzero(~np.isnan(values[row]))
+    if len(known) == 0:
+        return None
+    column = int(known[-1])
+    levels = values[:, column]
+    there = ~np.isnan(levels)
+    city = level_of(evaluation, indicator.name, column, panel.units)
+    worse = levels[there] < levels[row] if indicator.higher_is == "better" else levels[there] > levels[row]
+    return panel.periods[column], float(levels[row]), city, int(np.sum(worse)) + 1, int(np.sum(there))
+
+
+def _change(evaluation: Evaluation, indicator: IndicatorSpec, code: str, level: float, texts: Texts) -> str:
+    design, panel = evaluation.design, evaluation.panel
+    first = design.path_of(code).first
+    reach = first - (design.pre_years or first)
+    columns = [at for at, year in enumerate(panel.periods) if reach <= year < first]
+    before = panel.values[indicator.name][panel.units.index(code), columns]
+    before = before[~np.isnan(before)]
+    if len(before) == 0:
+        return ""
+    return amount(texts, level - float(before.mean()), indicator.unit, form="short", sign=True)
+
+
+def _pictures(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
+    pictures: list[str | Shown] = []
+    for outcome in evaluation.study.spec.plan.primary:
+        pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=code, texts=texts)
+        finding = evaluation.findings[outcome, code]
+        pictures += drawn(plot_placebo, finding, evaluation=evaluation, texts=texts)
+    return pictures

@@ -1,0 +1,394 @@
+"""The parts that all reports share."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol
+
+import numpy as np
+
+from ..design import Path
+from ..errors import MekevalError
+from ..evaluation import ALL, Evaluation
+from ..figures import Picture
+from ..findings import Finding
+from ..shipped import version
+from ..tables import Column, Table
+from ..text import Texts
+from .sentences import amount, p_value, reason, sentence
+
+#: The media type under which a report hands its findings to the run that executes its notebook.
+FINDINGS_TYPE = "application/vnd.mekeval.findings+json"
+
+P = ParamSpec("P")
+
+
+class Shown(Protocol):
+    """Anything that shows itself as HTML in a notebook cell."""
+
+    def _repr_html_(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A piece of a report.
+
+    Attributes
+    ----------
+    html : str
+        Escaped HTML.
+    """
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The findings of a report as data; showing it hands them to the run."""
+
+    records: tuple[Mapping[str, object], ...]
+    title: str
+    description: str
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
+        content = {"title": self.title, "description": self.description, "findings": list(self.records)}
+        return {FINDINGS_TYPE: content, "text/plain": f"{len(self.records)} findings"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A report in one language; every attribute but the first three shows itself in a notebook cell.
+
+    Attributes
+    ----------
+    title, description, language : str
+    summary, situation, programme, effect, trust, quality, method : Section
+    findings : Findings
+    """
+
+    title: str
+    description: str
+    language: str
+    summary: Section
+    situation: Section
+    programme: Section
+    effect: Section
+    trust: Section
+    quality: Section
+    method: Section
+    findings: Findings
+
+
+def heading(text: str, level: int = 2) -> str:
+    """A heading."""
+    return f"<h{level}>{html.escape(text)}</h{level}>"
+
+
+def paragraph(text: str, *, css: str = "") -> str:
+    """A paragraph of plain text."""
+    return f'<p class="{css}">{html.escape(text)}</p>' if css else f"<p>{html.escape(text)}</p>"
+
+
+def bullets(points: Iterable[str]) -> str:
+    """The main points."""
+    return (
+        '<ul class="main-points">' + "".join(f"<li>{html.escape(point)}</li>" for point in points) + "</ul>"
+    )
+
+
+def section(*parts: str | Shown) -> Section:
+    """Join texts, tables and pictures."""
+    return Section(html="\n".join(part if isinstance(part, str) else part._repr_html_() for part in parts))
+
+
+def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """The verdict in a word and its sentence."""
+    word = html.escape(texts(f"verdict.{finding.verdict}.word"))
+    text = html.escape(sentence(evaluation, finding, texts))
+    return f'<p class="verdict verdict-{finding.verdict}"><strong>{word}</strong> {text}</p>'
+
+
+def verdict_word(finding: Finding, texts: Texts) -> str:
+    """The verdict in a word, for a table."""
+    return texts(f"verdict.{finding.verdict}.word")
+
+
+def verdict_point(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """The verdict as a main point."""
+    label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
+    return texts(f"report.point.verdict.{finding.verdict}", outcome=label)
+
+
+def level_of(evaluation: Evaluation, outcome: str, column: int, units: Sequence[str]) -> float:
+    """Level of several areas together in one period: their mean by the people behind each value.
+
+    For a rate this is the rate of all their people, because each value is a share of its base.
+    """
+    panel = evaluation.panel
+    rows = [panel.units.index(unit) for unit in units]
+    levels, people = panel.values[outcome][rows, column], panel.bases[outcome][rows, column]
+    there = ~np.isnan(levels) & ~np.isnan(people)
+    return float(np.sum(levels[there] * people[there]) / np.sum(people[there]))
+
+
+def drawn(plot: Callable[P, Picture], *args: P.args, **kwargs: P.kwargs) -> list[str | Shown]:
+    """A picture, or nothing where the data do not allow one: the verdict of the outcome says why."""
+    try:
+        return [plot(*args, **kwargs)]
+    except MekevalError:
+        return []
+
+
+def years_text(path: Path, texts: Texts) -> str:
+    """The years of a path as a reader writes them."""
+    return texts.join(
+        [f"{first}\N{EN DASH}{last}" if first != last else str(first) for first, last in path.spells]
+    )
+
+
+def effect_table(
+    evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, caption: str, first: str
+) -> Table:
+    """Estimates with intervals, one row for each finding; the first column is given."""
+    rows = []
+    for label, finding in findings:
+        result, unit = finding.inference, evaluation.study.indicator(finding.outcome).unit
+        if result is None:
+            rows.append((label, "", "", "", "", verdict_word(finding, texts)))
+            continue
+        interval = ""
+        if result.low is not None and result.high is not None:
+            interval = (
+                f"{amount(texts, result.low, unit, form='short', sign=True)} … "
+                f"{amount(texts, result.high, unit, form='short', sign=True)}"
+            )
+        detectable = (
+            amount(texts, result.minimum_detectable_effect, unit, form="short")
+            if result.minimum_detectable_effect is not None
+            else texts("report.effect.smallest", p=p_value(texts, result.smallest_p))
+        )
+        rows.append(
+            (
+                label,
+                amount(texts, result.estimate, unit, form="short", sign=True),
+                interval,
+                p_value(texts, result.p_value),
+                detectable,
+                verdict_word(finding, texts),
+            )
+        )
+    names = ("estimate", "interval", "p", "detectable")
+    columns = (
+        Column(label=first),
+        *(Column(label=texts(f"report.effect.{name}"), numeric=True) for name in names),
+        Column(label=texts("report.effect.verdict")),
+    )
+    return Table(caption=caption, columns=columns, rows=tuple(rows), note=texts("report.effect.note"))
+
+
+def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
+    """The checks of each finding."""
+    rows = []
+    for finding in findings:
+        label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
+        for check in finding.checks:
+            answer = {True: "passed", False: "failed", None: "open"}[check.passed]
+            found = reason(evaluation, finding.outcome, check.name, check.reason, check.facts, texts)
+            rows.append((label, texts(f"check.{check.name}"), texts(f"check.{answer}"), found))
+    parts: list[str | Shown] = [heading(texts("check.heading"))]
+    if any(check.name == "selection" and check.passed is not True for f in findings for check in f.checks):
+        parts.append(paragraph(texts("report.warning.selection"), css="warning"))
+    names = ("outcome", "name", "answer", "reason")
+    columns = tuple(Column(label=texts(f"check.{name}")) for name in names)
+    if rows:
+        parts.append(Table(caption=texts("check.caption"), columns=columns, rows=tuple(rows)))
+    else:
+        parts.append(paragraph(texts("check.none")))
+    return section(*parts)
+
+
+def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
+    """The waves up to the year of the report."""
+    study = evaluation.study
+    rows = []
+    for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True):
+        if wave.first <= evaluation.year:
+            money = texts("report.programme.unknown")
+            if wave.eur_per_year is not None:
+                money = texts.number(wave.eur_per_year)
+            areas = ", ".join(study.areas.name(code, texts.language) for code in codes)
+            rows.append((wave.name, f"{wave.first}\N{EN DASH}{wave.last}", areas, money))
+    columns = (
+        Column(label=texts("report.programme.wave")),
+        Column(label=texts("report.programme.years")),
+        Column(label=texts("report.programme.areas")),
+        Column(label=texts("report.programme.money"), numeric=True),
+    )
+    return section(
+        heading(texts("report.programme.heading")),
+        Table(
+            caption=texts("report.programme.caption", year=evaluation.year),
+            columns=columns,
+            rows=tuple(rows),
+            note=texts("report.programme.note"),
+        ),
+    )
+
+
+def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
+    """Years with data, areas left out, and what the log says."""
+    study, panel = evaluation.study, evaluation.panel
+    rows = []
+    for indicator in study.spec.indicator:
+        if indicator.name not in panel.values:
+            continue
+        there = ~np.isnan(panel.values[indicator.name])
+        years = [year for year, share in zip(panel.periods, there.mean(axis=0), strict=True) if share > 0]
+        dropped = evaluation.effects[indicator.name].dropped if indicator.name in evaluation.effects else ()
+        left_out = [
+            f"{study.areas.name(unit, texts.language)} ({texts(f'status.{why}')} {year})"
+            for unit, why, year in dropped
+        ]
+        shown = ", ".join(left_out[:4]) + (f" + {len(left_out) - 4}" if len(left_out) > 4 else "")
+        rows.append(
+            (indicator.label.text(texts.language), ranges(years), shown or texts("report.quality.none"))
+        )
+    columns = (
+        Column(label=texts("report.situation.indicator")),
+        Column(label=texts("report.quality.years")),
+        Column(label=texts("report.quality.missing")),
+    )
+    log = evaluation.indicators.log
+    counts = log.groupby("rule")["count"].sum()
+    noticed = []
+    for rule, count in counts.items():
+        key = f"report.rule.{rule}" if f"report.rule.{rule}" in texts else f"status.{rule}"
+        noticed.append((texts(key), texts.number(float(count))))
+    return section(
+        heading(texts("report.quality.heading")),
+        Table(caption=texts("report.quality.years_caption"), columns=columns, rows=tuple(rows)),
+        Table(
+            caption=texts("report.quality.log_caption"),
+            columns=(
+                Column(label=texts("report.quality.rule")),
+                Column(label=texts("report.quality.count"), numeric=True),
+            ),
+            rows=tuple(noticed),
+        ),
+    )
+
+
+def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
+    """How it was estimated and what it was made from."""
+    study = evaluation.study
+    seed = study.spec.study.seed
+    lines = []
+    tested = [finding.inference for finding in findings if finding.inference is not None]
+    if evaluation.effects:
+        effects = evaluation.effects[next(iter(evaluation.effects))]
+        lines.append(
+            texts(
+                "report.method.estimator",
+                n=int(effects.cells["n_comparison"].iloc[0]),
+                years=ranges([int(year) for year in str(effects.cells["base"].iloc[0]).split(", ")]),
+            )
+        )
+    if tested:
+        key = "report.method.inference_exact" if tested[0].exact else "report.method.inference_drawn"
+        lines.append(texts(key, sets=texts.number(tested[0].n_sets), seed=seed))
+    plan = study.spec.plan
+    primary = texts.join([study.indicator(name).label.text(texts.language) for name in plan.primary])
+    lines.append(texts("report.method.alpha", alpha=texts.number(plan.alpha, 2), primary=primary))
+    lines.append(texts("report.method.source", source=study.spec.study.attribution.text(texts.language)))
+    lines.append(texts("report.method.files", n=len(study.paths)))
+    lines.append(
+        texts(
+            "report.method.provenance",
+            study=study.name,
+            hash=study.sha256[:12],
+            version=version(),
+            seed=seed,
+        )
+    )
+    return section(
+        '<section class="provenance">',
+        heading(texts("report.method.heading")),
+        *map(paragraph, lines),
+        "</section>",
+    )
+
+
+def findings_payload(
+    evaluation: Evaluation, findings: Sequence[Finding], title: str, description: str
+) -> Findings:
+    """The findings as canonical data: plain types, twelve significant digits."""
+    return Findings(
+        records=tuple(_record(evaluation, finding) for finding in findings),
+        title=title,
+        description=description,
+    )
+
+
+def ranges(years: Sequence[int]) -> str:
+    """Years with runs joined: 2012, 2013, 2014, 2019 as "2012–2014, 2019"."""
+    runs: list[list[int]] = []
+    for year in sorted(years):
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}\N{EN DASH}{run[-1]}" for run in runs)
+
+
+def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
+    study, result = evaluation.study, finding.inference
+    numbers: dict[str, object] = {}
+    if result is not None:
+        numbers = {
+            "estimate": _rounded(result.estimate),
+            "low": _rounded(result.low),
+            "high": _rounded(result.high),
+            "p_value": _rounded(result.p_value),
+            "alpha": result.alpha,
+            "method": result.method,
+            "exact": result.exact,
+            "n_treated": result.n_treated,
+            "n_comparison": result.n_comparison,
+            "n_sets": result.n_sets,
+            "smallest_p": _rounded(result.smallest_p),
+            "minimum_detectable_effect": _rounded(result.minimum_detectable_effect),
+        }
+    return {
+        "study": study.name,
+        "synthetic": study.spec.study.synthetic,
+        "year": evaluation.year,
+        "subject": finding.subject,
+        "area": study.spec.areas.city.fi
+        if finding.subject == ALL
+        else study.areas.name(finding.subject, "fi"),
+        "outcome": finding.outcome,
+        "unit": study.indicator(finding.outcome).unit,
+        "verdict": finding.verdict,
+        "because": finding.because,
+        "reason": finding.reason,
+        "facts": {name: _rounded(value) for name, value in finding.facts.items()},
+        "checks": [
+            {
+                "name": check.name,
+                "passed": check.passed,
+                "reason": check.reason,
+                "facts": {name: _rounded(value) for name, value in check.facts.items()},
+            }
+            for check in finding.checks
+        ],
+        **numbers,
+    }
+
+
+def _rounded(value: object) -> object:
+    return float(f"{value:.12g}") if isinstance(value, float) else value

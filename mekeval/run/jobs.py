@@ -1,0 +1,286 @@
+"""One job: a notebook, its parameters, and what comes out of it.
+
+A job is pure: a specification in, texts out. Nothing is written here but in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from ..errors import MekevalError, RunError, closest
+from ..render import ReportPage, render_failure, render_report
+from ..report import FINDINGS_TYPE
+from ..study import RAW_VARIABLE
+
+Value = str | int | float | bool
+_TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One report to make.
+
+    Attributes
+    ----------
+    name : str
+        Path of the page without its ending, for example "2025/09294-hakunila.fi".
+    kind : str
+        "city" or "district".
+    year : int
+    subject : str
+        Code of the area, or "all".
+    area : str
+        Its name in the report's language.
+    language : str
+    notebook : Path
+        The notebook to execute.
+    parameters : mapping of str to value
+    folder : Path
+        Where the kernel runs: the folder that holds the study's folder.
+    raw : str
+        Folder of external raw data, or nothing.
+    page : ReportPage
+        The page around the report; title and description come from the notebook.
+    """
+
+    name: str
+    kind: str
+    year: int
+    subject: str
+    area: str
+    language: str
+    notebook: Path
+    parameters: Mapping[str, Value]
+    folder: Path
+    raw: str
+    page: ReportPage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes
+    ----------
+    job : Job
+    html, notebook : str
+        The page and the executed notebook; of a failed job its error page and nothing.
+    findings : tuple of mappings
+    error : str
+        Empty when all went well.
+    """
+
+    job: Job
+    html: str
+    notebook: str
+    findings: tuple[Mapping[str, object], ...]
+    error: str
+
+
+def notebook_parameters(path: Path) -> dict[str, tuple[type, Value]]:
+    """Names, types and defaults in the `parameters` cell of a notebook.
+
+    Raises
+    ------
+    RunError
+        The notebook cannot be read, has no cell tagged "parameters" or several, or the cell holds something
+        else than assignments of plain values.
+    """
+    try:
+        content: nbformat.NotebookNode = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, nbformat.ValidationError) as cause:
+        raise RunError(
+            "The notebook cannot be read.", where=path.name, found=str(cause).split("\n", maxsplit=1)[0][:200]
+        ) from None
+    tagged = [cell for cell in content.cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    if len(tagged) != 1:
+        raise RunError(
+            "A notebook must have one cell tagged 'parameters'; without it every run shows the default district.",
+            where=path.name,
+            found=f"{len(tagged)} such cells",
+            expected="1",
+            fix="Add the tag to the cell that sets the parameters.",
+        )
+    found: dict[str, tuple[type, Value]] = {}
+    for statement in ast.parse(tagged[0].source).body:
+        target, value = _assignment(statement)
+        if target is None or not isinstance(value, (str, int, float, bool)):
+            raise RunError(
+                "The parameters cell may only assign plain values.",
+                where=f"{path.name}, line {statement.lineno} of the parameters cell",
+                found=ast.unparse(statement),
+                expected="for example: year: int = 2025",
+            )
+        annotation = statement.annotation if isinstance(statement, ast.AnnAssign) else None
+        kind = _TYPES.get(ast.unparse(annotation), type(value)) if annotation else type(value)
+        found[target] = (kind, value)
+    return found
+
+
+def check_parameters(path: Path, parameters: Mapping[str, Value]) -> None:
+    """Refuse a parameter that the notebook does not have, or of another type.
+
+    papermill only warns about the first and never notices the second.
+    """
+    known = notebook_parameters(path)
+    faults = []
+    for name, value in parameters.items():
+        if name not in known:
+            faults.append(
+                RunError(
+                    "The notebook has no such parameter.",
+                    where=path.name,
+                    found=repr(name),
+                    expected=closest(name, known),
+                ).faults[0]
+            )
+        elif type(value) is not known[name][0]:
+            faults.append(
+                RunError(
+                    "A parameter has the wrong type.",
+                    where=f"{path.name}, {name}",
+                    found=f"{value!r} ({type(value).__name__})",
+                    expected=known[name][0].__name__,
+                ).faults[0]
+            )
+    if faults:
+        raise RunError.of(faults)
+
+
+def typed(path: Path, name: str, text: str) -> Value:
+    """Read a parameter given as text by the type that the notebook declares."""
+    known = notebook_parameters(path)
+    if name not in known:
+        raise RunError(
+            "The notebook has no such parameter.",
+            where=path.name,
+            found=repr(name),
+            expected=closest(name, known),
+        )
+    kind = known[name][0]
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)  # type: ignore[no-any-return]
+    except (ValueError, KeyError):
+        raise RunError(
+            "A parameter has the wrong type.",
+            where=f"{path.name}, {name}",
+            found=repr(text),
+            expected=kind.__name__,
+        ) from None
+
+
+def execute(job: Job) -> Outcome:
+    """Run a job. A failure of the notebook or its page is an outcome, not an exception."""
+    try:
+        executed = _executed(job)
+        bundle = _findings_of(executed, job)
+        page = _page(job, title=str(bundle["title"]), description=str(bundle["description"]))
+        html = render_report(executed, page=page)
+        findings = bundle["findings"]
+    except PapermillExecutionError as cause:
+        message = (
+            cause.evalue
+            if cause.ename.endswith("Error") and "\n  " in cause.evalue
+            else f"{cause.ename}: {cause.evalue}"
+        )
+        return _failed(job, f"{message}\n\nin the cell:\n{cause.source}")
+    except MekevalError as cause:
+        return _failed(job, str(cause))
+    except Exception as cause:  # a dead kernel, a full disk: one job fails, the others go on
+        return _failed(job, f"{type(cause).__name__}: {cause}")
+    return Outcome(
+        job=job,
+        html=html,
+        notebook=str(nbformat.writes(executed)) + "\n",  # type: ignore[no-untyped-call]
+        findings=tuple(findings) if isinstance(findings, list) else (),
+        error="",
+    )
+
+
+def _executed(job: Job) -> nbformat.NotebookNode:
+    """The executed notebook, without times, paths and random identifiers."""
+    if job.raw:
+        os.environ[RAW_VARIABLE] = job.raw
+    with tempfile.TemporaryDirectory(prefix="mekeval-") as folder:
+        executed: nbformat.NotebookNode = papermill.execute_notebook(
+            str(job.notebook),
+            str(Path(folder) / "executed.ipynb"),
+            parameters=dict(job.parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(job.folder),
+            log_output=False,
+            config=_sockets(Path(folder)),
+        )
+    executed.metadata.pop("papermill", None)
+    for number, cell in enumerate(executed.cells):
+        cell.id = f"cell-{number}"
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+    return executed
+
+
+def _sockets(folder: Path) -> Config:
+    """Reach the kernel through files of its own where the system has such sockets: no open port, no mixing."""
+    return Config() if os.name == "nt" else Config(KernelManager={"transport": "ipc", "ip": str(folder / "kernel")})
+
+
+def _findings_of(executed: nbformat.NotebookNode, job: Job) -> Mapping[str, object]:
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            content = output.get("data", {}).get(FINDINGS_TYPE)
+            if content is not None:
+                return json.loads(content) if isinstance(content, str) else dict(content)
+    raise RunError(
+        "The notebook shows no findings.",
+        where=job.notebook.name,
+        expected="a cell that ends with `report.findings`",
+    )
+
+
+def _page(job: Job, *, title: str, description: str) -> ReportPage:
+    return ReportPage(
+        title=title,
+        language=job.page.language,
+        description=description,
+        synthetic=job.page.synthetic,
+        siblings=job.page.siblings,
+        index_href=job.page.index_href,
+        notebook_href=job.page.notebook_href,
+        programme=job.page.programme,
+    )
+
+
+def _failed(job: Job, message: str) -> Outcome:
+    html = render_failure(page=job.page, job=job.name, message=message, parameters=job.parameters)
+    return Outcome(job=job, html=html, notebook="", findings=(), error=message)
+
+
+def _assignment(statement: ast.stmt) -> tuple[str | None, object]:
+    """Name and plain value of an assignment, or None."""
+    if isinstance(statement, ast.AnnAssign):
+        targets: list[ast.expr] = [statement.target]
+    elif isinstance(statement, ast.Assign):
+        targets = list(statement.targets)
+    else:
+        return None, None
+    value = statement.value
+    if len(targets) != 1 or not isinstance(targets[0], ast.Name) or value is None:
+        return None, None
+    try:
+        return targets[0].id, ast.literal_eval(value)
+    except ValueError:
+        return None, None

@@ -1,0 +1,153 @@
+"""Tables of finished text: as accessible HTML, and as CSV that no spreadsheet obeys.
+
+In: a caption, columns and cells that are already written in the reader's language. Out: `Table`. Never: a
+number to be formatted, or a name from a file as markup or as a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from html import escape
+
+from .errors import MekevalError
+
+#: What makes a spreadsheet read a cell as a formula, its full-width forms, and what such a sign may hide behind.
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"[+\-\N{MINUS SIGN}]?\d[\d\s.,]*\D{0,24}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    label : str
+        Its heading.
+    numeric : bool
+        Whether it holds numbers, which stand to the right.
+    """
+
+    label: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table for readers; in a notebook it shows itself.
+
+    Attributes
+    ----------
+    caption : str
+        What the table holds; also its name for a screen reader.
+    columns : tuple of Column
+        n_columns of them.
+    rows : tuple of tuple of str
+        Cells as shown, n_columns in each row; the first names the row.
+    note : str
+        A line under the table; left out when empty.
+    highlight : int or None
+        Index of the row that the report is about.
+
+    Raises
+    ------
+    MekevalError
+        There is no column, a row has more or fewer cells than there are columns, or no row is at `highlight`.
+
+    Examples
+    --------
+    >>> columns = (Column(label="Area"), Column(label="%", numeric=True))
+    >>> table = Table(caption="Rates", columns=columns, rows=(("A", "1"),))
+    >>> '<th scope="row">A</th><td class="num">1</td>' in table._repr_html_()
+    True
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    highlight: int | None = None
+
+    def __post_init__(self) -> None:
+        width = len(self.columns)
+        wrong = [number for number, row in enumerate(self.rows, start=1) if len(row) != width]
+        if width == 0 or wrong:
+            raise MekevalError(
+                "A table is not rectangular.",
+                where=f"table {self.caption!r}" + (f", row {wrong[0]}" if wrong else ""),
+                found=f"{len(self.rows[wrong[0] - 1])} cells" if wrong else "no columns",
+                expected=f"{width} cells" if wrong else "at least one column",
+            )
+        if self.highlight is not None and not 0 <= self.highlight < len(self.rows):
+            raise MekevalError(
+                "The row to highlight is not there.",
+                where=f"table {self.caption!r}",
+                found=str(self.highlight),
+                expected=f"0 to {len(self.rows) - 1}",
+            )
+
+    def _repr_html_(self) -> str:
+        heads = "".join(
+            f'<th scope="col"{_NUM if column.numeric else ""}>{escape(column.label)}</th>'
+            for column in self.columns
+        )
+        body = "\n".join(self._row_html(index, row) for index, row in enumerate(self.rows))
+        caption = escape(self.caption)
+        note = f'\n<p class="note">{escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="table-scroll" tabindex="0" role="region" aria-label="{caption}">\n'
+            f"<table>\n<caption>{caption}</caption>\n"
+            f"<thead>\n<tr>{heads}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>{note}"
+        )
+
+    def _row_html(self, index: int, row: tuple[str, ...]) -> str:
+        cells = [f'<th scope="row"{_NUM if self.columns[0].numeric else ""}>{escape(row[0])}</th>']
+        cells += [
+            f"<td{_NUM if column.numeric else ''}>{escape(cell)}</td>"
+            for column, cell in zip(self.columns[1:], row[1:], strict=True)
+        ]
+        css = ' class="highlight"' if index == self.highlight else ""
+        return f"<tr{css}>{''.join(cells)}</tr>"
+
+
+def table_csv(table: Table) -> str:
+    r"""Write a table as CSV that is safe to open in a spreadsheet.
+
+    A cell that starts like a formula (= + - @, a tab or a line break) gets a leading apostrophe, so that it stays
+    text. Only a cell that reads as a number, in a column of numbers, keeps its sign.
+
+    Parameters
+    ----------
+    table : Table
+
+    Returns
+    -------
+    str
+        A row of headings and the rows of the table, separated by commas, lines ended by CR LF. Caption and note
+        are not in it.
+
+    Examples
+    --------
+    >>> columns = (Column(label="Area"), Column(label="Change", numeric=True))
+    >>> table_csv(Table(caption="", columns=columns, rows=(("=1+1", "-2.5"),)))
+    "Area,Change\r\n'=1+1,-2.5\r\n"
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow([_harmless(column.label, numeric=False) for column in table.columns])
+    for row in table.rows:
+        cells = zip(table.columns, row, strict=True)
+        writer.writerow([_harmless(cell, numeric=column.numeric) for column, cell in cells])
+    return stream.getvalue()
+
+
+_NUM = ' class="num"'
+
+
+def _harmless(cell: str, *, numeric: bool) -> str:
+    if numeric and _NUMBER.fullmatch(cell):
+        return cell
+    return "'" + cell if _FORMULA.match(cell.lstrip(" \N{NO-BREAK SPACE}")) else cell

@@ -1,0 +1,305 @@
+"""Runs: refused before they start, or whole; one failure does not stop the rest; a kill costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner, Result
+
+from mekeval import MekevalError, RunError, Study, example_study, run_study
+from mekeval.cli import main
+from mekeval.run import plan_jobs
+from mekeval.run.jobs import notebook_parameters
+from mekeval.run.publish import canonical, publication
+from mekeval.shipped import shipped
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def notebooks(folder: Path, district: str, *, tags: tuple[str, ...] = ("parameters",), head: str | None = None) -> Path:
+    """A folder with the city's own notebook and a district notebook of our making."""
+    folder.mkdir(parents=True)
+    (folder / "city_report.ipynb").write_bytes((shipped("notebooks") / "city_report.ipynb").read_bytes())
+    cells = [
+        nbformat.v4.new_code_cell(
+            head or 'study: str = "x"\ndistrict: str = "x"\nyear: int = 1\nlanguage: str = "fi"\nscale: float = 1.0',
+            metadata={"tags": list(tags)},
+        ),
+        nbformat.v4.new_code_cell(district),
+    ]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "district_report.ipynb")
+    return folder
+
+
+SAYS_LITTLE = """
+import mekeval as mk
+from IPython.display import HTML, display
+if district == "Mikkola":
+    raise mk.DataError("The well ran dry.", where="Mikkola", fix="Dig.")
+report = mk.district_report(study, district=district, year=year, language=language)
+display(HTML(f"<h1>{district}</h1>"))
+report.findings
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One real run: the city and one district, in both languages."""
+    out = tmp_path_factory.mktemp("reports")
+    result = run_study(example_study(), years=[2025], districts=["Länsimäki"], out=out, jobs=2)
+    assert not result.failed, result.errors
+    assert result.index == out / "vantaa-mek" / "index.html"
+    return out
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name in ("href", "src") and value]
+
+
+def links(path: Path) -> Iterator[str]:
+    parser = Links()
+    parser.feed(path.read_text(encoding="utf-8"))
+    yield from parser.found
+
+
+def test_a_run_publishes_pages_notebooks_findings_manifest_and_index(published: Path) -> None:
+    folder = published / "vantaa-mek"
+    names = set(tree(folder))
+    stems = {f"2025/{stem}.{language}" for stem in ("city", "09291-lansimaki") for language in ("fi", "en")}
+    pages = {f"{stem}.{ending}" for stem in stems for ending in ("html", "ipynb")}
+    assert names == pages | {"index.html", "index.en.html", "findings.json", "manifest.json"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["files"]) == names - {"manifest.json"}
+    findings = json.loads((folder / "findings.json").read_text())
+    keys = [(one["year"], one["subject"], one["outcome"]) for one in findings]
+    assert keys == sorted(set(keys))
+    assert {one["subject"] for one in findings} >= {"all", "09291"}
+
+
+def test_every_link_leads_somewhere_and_nothing_leads_outside(published: Path) -> None:
+    for page in (published / "vantaa-mek").rglob("*.html"):
+        for link in links(page):
+            if link.startswith(("data:", "#")):
+                continue
+            assert not re.match(r"[a-z]+:|//", link), f"{page.name}: {link}"
+            assert (page.parent / link.split("#")[0]).exists(), f"{page.name}: {link}"
+
+
+def test_pages_say_their_language_and_that_the_data_are_synthetic(published: Path) -> None:
+    for language, word in (("fi", "keksittyjä"), ("en", "made up|invented|synthetic")):
+        for name in (f"2025/city.{language}.html", f"2025/09291-lansimaki.{language}.html"):
+            text = (published / "vantaa-mek" / name).read_text(encoding="utf-8")
+            assert f'<html lang="{language}"' in text
+            assert re.search(word, text, flags=re.IGNORECASE)
+            assert len(re.findall("<h1", text)) == 1
+
+
+def test_nothing_published_names_this_machine(published: Path) -> None:
+    for name, content in tree(published / "vantaa-mek").items():
+        for secret in (str(Path.home()), str(published), str(shipped("data")), os.uname().nodename):
+            if len(secret) > 5:
+                assert secret.encode() not in content, f"{name} holds {secret}"
+
+
+def test_a_second_run_gives_the_same_bytes(published: Path, tmp_path: Path) -> None:
+    run_study(example_study(), years=[2025], districts=["lansimaki"], out=tmp_path, jobs=1)
+    first, second = (tree(folder / "vantaa-mek") for folder in (published, tmp_path))
+    first.pop("manifest.json")  # the manifest holds times
+    second.pop("manifest.json")
+    assert first == second
+
+
+def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "reports"
+    folder = notebooks(tmp_path / "good", SAYS_LITTLE.replace('"Mikkola"', '"nobody"'))
+    chosen = ["Mikkola", "Hakunila"]
+    good = run_study(example_study(), years=[2025], districts=chosen, languages=["fi"], out=out, notebooks=folder, jobs=2)
+    assert not good.failed, good.errors
+    kept = (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.html").read_bytes()
+
+    folder = notebooks(tmp_path / "bad", SAYS_LITTLE)
+    arguments = ["run", str(example_study()), "--year", "2025", "--district", "Mikkola", "--district", "Hakunila"]
+    arguments += ["--language", "fi", "--out", str(out), "--notebooks", str(folder), "--jobs", "2", "--quiet"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1, result.output
+    assert "2 reports made, 1 failed" in result.output
+    assert "The well ran dry." in result.output
+    assert (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.html").read_bytes() == kept
+    error_page = (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.error.html").read_text(encoding="utf-8")
+    assert "The well ran dry." in error_page
+    assert "Dig." in error_page
+    index = (out / "vantaa-mek" / "index.html").read_text(encoding="utf-8")
+    assert "2025/09282-mikkola.fi.error.html" in index
+    assert "2025/09282-mikkola.fi.html" in index
+    findings = json.loads((out / "vantaa-mek" / "findings.json").read_text())
+    assert {one["subject"] for one in findings} >= {"09282", "09294", "all"}
+
+
+def test_a_run_of_another_year_keeps_the_reports_that_are_there(published: Path, tmp_path: Path) -> None:
+    folder = notebooks(tmp_path / "notebooks", SAYS_LITTLE)
+    for year in (2022, 2024):
+        run_study(
+            example_study(),
+            years=[year],
+            districts=["Hakunila"],
+            languages=["en"],
+            out=tmp_path / "out",
+            notebooks=folder,
+        )
+    names = set(tree(tmp_path / "out" / "vantaa-mek"))
+    assert {"2022/city.en.html", "2024/city.en.html", "2022/09294-hakunila.en.html"} <= names
+
+
+def cli(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["run", str(example_study()), *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--year", "2031"], ["The year has no data.", "2031", "2025"]),
+        (["--year", "2025", "--district", "Hakunlia"], ["--district", "'Hakunlia'", "'Hakunila'"]),
+        (["--year", "2025", "--district", "Korso"], ["not in the programme by 2025", "'Korso'"]),
+        (["--year", "2020", "--district", "Myyrmäki"], ["not in the programme by 2020"]),
+        (["--year", "2025", "--language", "de"], ["no texts in this language", "'de'", "fi"]),
+        (["--year", "2025", "-p", "yaer=2024"], ["no such parameter", "'yaer'", "'year'"]),
+        (["--year", "2025", "-p", "year=2024"], ["The run itself sets this parameter"]),
+        (["--year", "2025", "-p", "year=late"], ["wrong type", "'late'", "int"]),
+        (["--year", "2025", "-p", "scale"], ["has no value", "NAME=VALUE"]),
+        (["--year", "2018"], ["No area is in the programme yet", "2019"]),
+    ],
+)
+def test_a_wrong_run_is_refused_in_words_and_writes_nothing(
+    tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    result = cli(*arguments, "--out", str(tmp_path / "reports"))
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in result.output
+    assert not (tmp_path / "reports" / "vantaa-mek").exists()
+
+
+def test_all_faults_of_a_run_come_at_once(tmp_path: Path) -> None:
+    result = cli("--year", "2031", "--year", "2018", "--out", str(tmp_path))
+    assert "2 faults" in result.output
+
+
+def test_a_folder_that_is_no_study_is_answered_with_the_way_out(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["run", str(tmp_path), "--year", "2025"])
+    assert result.exit_code == 2
+    assert "mekeval new" in result.output
+
+
+@pytest.mark.parametrize(
+    ("head", "tags", "words"),
+    [
+        (None, (), ["one cell tagged 'parameters'", "0 such cells"]),
+        ("year: int = 2025\nimport os", ("parameters",), ["only assign plain values", "import os"]),
+        ("district: str = 'x'\nyear: int = 1\nlanguage: str = 'fi'", ("parameters",), ["no such parameter", "'study'"]),
+        (
+            "study: str = 'x'\ndistrict: str = 'x'\nyear: str = '1'\nlanguage: str = 'fi'",
+            ("parameters",),
+            ["wrong type", "2025 (int)", "expected: str"],
+        ),
+    ],
+)
+def test_a_notebook_that_papermill_would_forgive_is_refused(
+    tmp_path: Path, example: Study, head: str | None, tags: tuple[str, ...], words: list[str]
+) -> None:
+    folder = notebooks(tmp_path / "notebooks", "1", head=head, tags=tags)
+    with pytest.raises(RunError) as caught:
+        plan_jobs(example, years=[2025], notebooks=folder)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_notebook_that_is_no_notebook_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.ipynb").write_text("{", encoding="utf-8")
+    with pytest.raises(RunError, match="cannot be read"):
+        notebook_parameters(tmp_path / "x.ipynb")
+
+
+def test_the_matrix_holds_the_areas_treated_so_far(example: Study) -> None:
+    jobs = plan_jobs(example, years=[2021, 2024])
+    by_year = {
+        year: {job.subject for job in jobs if job.year == year and job.language == "fi"} for year in (2021, 2024)
+    }
+    assert len(by_year[2021]) == 1 + 5  # the city and the first wave
+    assert len(by_year[2024]) == 1 + 6  # and Myyrmäki; Martinlaakso left, and is still followed
+    assert {job.language for job in jobs} == {"fi", "en"}
+    assert len({job.name for job in jobs}) == len(jobs)
+
+
+def test_a_killed_run_leaves_the_old_set_and_the_next_run_cleans_up(published: Path) -> None:
+    before = tree(published / "vantaa-mek")
+    command = [sys.executable, "-m", "mekeval", "run", str(example_study()), "--year", "2024", "--out", str(published)]
+    for pause in (0.8, 3.0, 5.0):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(pause)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert tree(published / "vantaa-mek") == before
+    with publication(published, "vantaa-mek") as (new, old):
+        assert old is not None
+        assert tree(old) == before
+        (new / "manifest.json").write_text(canonical({}), encoding="utf-8")
+    assert [path.name for path in (published / ".store").iterdir() if path.is_dir()] == [new.name]
+    assert tree(published / "vantaa-mek") == {"manifest.json": b"{}\n"}
+
+
+def test_a_publication_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with publication(tmp_path, "study") as (new, old):
+        assert old is None
+        (new / "a.txt").write_text("one", encoding="utf-8")
+        (new / "manifest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt), publication(tmp_path, "study") as (new, old):
+        (new / "a.txt").write_text("half", encoding="utf-8")
+        raise KeyboardInterrupt
+    assert (tmp_path / "study" / "a.txt").read_text() == "one"
+    assert len([path for path in (tmp_path / ".store").iterdir() if path.is_dir()]) == 1
+
+
+def test_two_runs_of_one_study_do_not_mix(tmp_path: Path) -> None:
+    with publication(tmp_path, "study") as (new, _):
+        (new / "manifest.json").write_text("{}", encoding="utf-8")
+        with pytest.raises(RunError, match="Another run"), publication(tmp_path, "study"):
+            pass
+
+
+def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "vantaa-mek").mkdir()
+    (tmp_path / "vantaa-mek" / "thesis.txt").write_text("ten years of work", encoding="utf-8")
+    with pytest.raises(MekevalError, match="Something else stands"), publication(tmp_path, "vantaa-mek"):
+        pass
+    assert (tmp_path / "vantaa-mek" / "thesis.txt").read_text() == "ten years of work"
+
+
+def test_new_writes_a_study_that_reads(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["new", str(tmp_path / "mine")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "mine" / "notebooks" / "district_report.ipynb").is_file()
+    assert (tmp_path / "mine" / "data" / "vantaa-mek" / "study.toml").is_file()
+    again = CliRunner().invoke(main, ["new", str(tmp_path / "mine")])
+    assert again.exit_code == 2
+    assert "not empty" in again.output
