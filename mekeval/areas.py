@@ -7,6 +7,7 @@ Never: a guess; a name that fits no area or two areas is answered with the close
 from __future__ import annotations
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -150,8 +151,11 @@ def read_areas(path: Path, *, unit: str) -> Areas:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            lines = [(reader.line_num, row) for row in reader if row]
+            text = stream.read()
+        if "\x00" in text:
+            raise csv.Error("it has a NUL byte")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise StudyError("The list of areas cannot be read.", where=str(path), found=str(cause)) from None
     header = [name.strip() for name in lines[0][1]] if lines else []

@@ -5,10 +5,12 @@ In: units and the waves of a programme. Out: `Design`. Never: a look at an outco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from .errors import DesignError, closest
@@ -128,7 +130,8 @@ def make_design(
     Raises
     ------
     DesignError
-        A wave names a unit that is not there; nobody is treated yet; nobody is left to compare with.
+        A wave names a unit that is not there or ends before it begins; a unit is listed twice; nobody is treated
+        yet; nobody is left to compare with.
 
     Examples
     --------
@@ -136,9 +139,20 @@ def make_design(
     >>> [(path.name, path.units) for path in design.paths], design.comparison
     ([('2019-2025', ('a',)), ('2019-2022', ('b',)), ('2023-2025', ('c',))], ('d',))
     """
+    if len(set(units)) < len(units):
+        twice = next(unit for unit in units if list(units).count(unit) > 1)
+        raise DesignError("A unit is listed twice.", where="units", found=repr(twice))
+    if (pre_years is not None and pre_years < 1) or partial_years < 0:
+        raise DesignError(
+            "The years of a comparison are counted from 1, partial years from 0.",
+            where="pre_years, partial_years",
+            found=f"{pre_years}, {partial_years}",
+        )
     spells: dict[str, list[tuple[int, int]]] = {}
     ever: list[str] = []
     for first, last, members in waves:
+        if last < first:
+            raise DesignError("A wave ends before it begins.", where="waves", found=f"{first} to {last}")
         for unit in members:
             if unit not in units:
                 raise DesignError(
@@ -148,7 +162,9 @@ def make_design(
             if as_of is None or first <= as_of:
                 spells.setdefault(unit, []).append((first, last if as_of is None else min(last, as_of)))
     if not spells:
-        starts = min((first for first, _, _ in waves), default=None)
+        starts = min((first for first, _, members in waves if members), default=None)
+        if starts is None:
+            raise DesignError("No wave treats a unit.", where="waves")
         raise DesignError(
             "No area is in the programme yet.",
             found=f"evaluated as of {as_of}",
@@ -189,30 +205,41 @@ def design_from_cohorts(units: Sequence[str], cohort: Sequence[object], *, last_
     cohort : sequence of int or missing
         For each unit; <NA>, NaN or None for never. Zero and infinity are refused: say never plainly.
     last_period : int
-        The last period of the data.
+        The last period of the data. Units treated only after it are set aside: no comparison, and no effect yet.
 
     Raises
     ------
     DesignError
-        A cohort is not a whole number.
+        A cohort is not a whole number, or there is not one for each unit.
     """
+    cohorts = list(cohort)
+    if len(cohorts) != len(units):
+        raise DesignError(
+            "There must be one cohort for each unit.",
+            where="cohort",
+            found=f"{len(cohorts)} cohorts",
+            expected=f"{len(units)}",
+        )
     waves: dict[int, list[str]] = {}
-    for unit, first in zip(units, pd.array(list(cohort), dtype=object), strict=True):
-        if pd.isna(first):
+    for unit, first in zip(units, cohorts, strict=True):
+        if first is None or first is pd.NA or first is pd.NaT:
             continue
-        if (
-            isinstance(first, bool)
-            or float(str(first)) != int(float(str(first)))
-            or int(float(str(first))) == 0
-        ):
+        number = float(first) if isinstance(first, (int, float, np.integer, np.floating)) else math.inf
+        if math.isnan(number):
+            continue
+        if isinstance(first, bool) or number == 0 or not number.is_integer():
             raise DesignError(
                 "A cohort is no period.",
                 where=f"unit {unit!r}",
                 found=repr(first),
                 expected="a whole number, or <NA> for never treated",
             )
-        waves.setdefault(int(float(str(first))), []).append(unit)
-    return make_design(units, [(first, last_period, members) for first, members in sorted(waves.items())])
+        waves.setdefault(int(number), []).append(unit)
+    return make_design(
+        units,
+        [(first, max(first, last_period), members) for first, members in sorted(waves.items())],
+        as_of=last_period,
+    )
 
 
 def study_design(study: Study, *, as_of: int | None = None) -> Design:

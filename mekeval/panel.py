@@ -141,7 +141,7 @@ def build_panel(
             "No data are left.",
             found=f"no rows up to {last_period}" if last_period is not None else "no rows",
         )
-    kept = tuple(map(str, units if units is not None else dict.fromkeys(frame[unit])))
+    kept = tuple(wanted if wanted is not None else dict.fromkeys(frame[unit].astype(str)))
     periods = tuple(int(year) for year in np.unique(frame[period].to_numpy()))
     parts = (
         {str(name): part for name, part in frame.groupby(names[0], sort=False)}
@@ -185,15 +185,15 @@ def balanced_block(panel: Panel, outcome: str, *, units: Sequence[str] | None = 
         raise DataError(
             "The panel has no such outcome.", found=repr(outcome), expected=closest(outcome, panel.outcomes)
         )
-    kept = panel.units if units is None else tuple(units)
-    for name in kept:
-        if name not in panel.units:
-            raise DataError(
-                "The panel has no such unit.", found=repr(name), expected=closest(name, panel.units)
-            )
-    if len(set(kept)) < len(kept) or not kept:
-        raise DataError("The units of a block are named once each.", where="units", found=repr(kept))
-    rows = pd.Index(panel.units).get_indexer(pd.Index(kept))
+    kept = pd.Index(panel.units if units is None else list(units), dtype=object)
+    if kept.empty or kept.has_duplicates:
+        raise DataError(
+            "Units must be named, each once.", where="units", found=repr(list(kept[kept.duplicated()]))
+        )
+    rows = pd.Index(panel.units, dtype=object).get_indexer(kept)
+    if np.any(rows < 0):
+        name = str(kept[rows < 0][0])
+        raise DataError("The panel has no such unit.", found=repr(name), expected=closest(name, panel.units))
     values = panel.values[outcome][rows]
     there = ~np.isnan(values)
     columns = there.mean(axis=0) >= 0.5

@@ -16,7 +16,8 @@ from .errors import MekevalError
 
 #: What makes a spreadsheet read a cell as a formula, its full-width forms, and what such a sign may hide behind.
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
-_NUMBER = re.compile(r"[+\-\N{MINUS SIGN}]?\d[\d\s.,]*\D{0,24}")
+#: A number and, at most, the words of its unit: nothing that could be calculated with.
+_NUMBER = re.compile(r"[+\-\N{MINUS SIGN}]?\d[\d\s.,]*(?:%(?:-yks\.)?|€|[^\W\d_]+(?: [^\W\d_]+)*)?")
 
 
 @dataclass(frozen=True, kw_only=True)

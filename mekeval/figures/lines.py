@@ -169,13 +169,20 @@ def _effects_of_district(words: Words, effects: Effects, path: Path, row: int) -
         axes.fill_between(periods, low, high, color=BAND, linewidth=0, zorder=1.2)
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
         line = draw_line(axes, periods, difference, OWN, hollow=base)
-        taken = mark_base(axes, base, words, words.say("effects.base", years=ranges(base)))
-        taken = name_lines(axes, [(words.name, OWN, line)], taken=taken)
+        marked = mark_base(axes, base, words, words.say("effects.base", years=ranges(base)))
         fine = np.linspace(periods[0], periods[-1], 121)
         edges = [to_points(axes, fine, np.interp(fine, periods, edge)) for edge in (low, high)]
         zero = to_points(axes, fine, 0 * fine)
-        band = np.vstack([edges[0], edges[1], zero])
-        place(axes, words.say("effects.band"), INK, near=band, clear=band, away=np.vstack([line, taken]))
+        band = np.vstack([*edges, zero])
+        taken = name_lines(axes, [(words.name, OWN, line)], taken=np.vstack([band, marked]))
+        place(
+            axes,
+            words.say("effects.band"),
+            INK,
+            near=band,
+            clear=band,
+            away=np.vstack([line, taken[len(band) :]]),
+        )
     said = [[words.change(value) for value in values] for values in (difference, low, high)]
     subtitle = words.say("effects.subtitle_one", n=len(others), years=ranges(base))
     alt = words.say(
@@ -220,7 +227,8 @@ def _effects_of_paths(words: Words, effects: Effects, paths: Sequence[Path]) -> 
             drawn = draw_line(axes, list(line), np.array(list(line.values())), look, hollow=base)
             n_units = int(np.sum(effects.group == index[at]))
             named.append((words.say("effects.path", years=spells(path), n=n_units), look, drawn))
-        name_lines(axes, named)
+        fine = np.linspace(periods[0], periods[-1], 121)
+        name_lines(axes, named, taken=to_points(axes, fine, 0 * fine))
     said = [[words.change(line[year]) if year in line else "" for year in periods] for line in att]
     parts = [
         f"{words.say('effects.path_text', years=spells(path))} {words.change(line[max(line)], form='difference')}"

@@ -120,7 +120,7 @@ class Picture:
             f'<figure>\n<img alt="{escape(self.alt)}" width="{_SHOWN_WIDTH}" '
             f'height="{round(_SHOWN_WIDTH * height / width)}" '
             f'src="data:image/svg+xml;base64,{base64.b64encode(self.svg()).decode("ascii")}">\n'
-            f"<figcaption><strong>{escape(self.headline)}</strong>\n{escape(self.subtitle)}\n"
+            f"<figcaption><strong>{escape(self.headline)}</strong>\n{escape(self.subtitle)}<br>\n"
             f'<span class="note">{escape(self.source)}</span></figcaption>\n'
             f"<details><summary>{escape(self.details or self.data.caption)}</summary>\n"
             f"{self.data._repr_html_()}\n</details>\n</figure>"

@@ -111,6 +111,7 @@ def plot_placebo(finding: Finding, *, evaluation: Evaluation, texts: Texts) -> P
             ha="left" if left else "right",
             va="top",
             linespacing=1.15,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         )
     low, high = (words.change(value) for value in np.quantile(reference, [0.025, 0.975]))
     digits = words.decimals + 1

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -126,18 +126,20 @@ def _tiles(words: Words, values: Floats, places: Floats, treated: npt.NDArray[np
         bounds, labels, colours = _classes(words, values)
         for at, (row, column) in enumerate(places):
             x, y = left + column * side, _TOP + row * side
+            inset = (
+                2.4 if treated[at] else 1.0
+            )  # a white line inside the outline keeps it visible on dark tiles
+            dark = False
             if np.isnan(values[at]):
-                _hatched(axes, x + 1, y + 1, side - 2)
-                dark = False
+                _hatched(axes, x + inset, y + inset, side - 2 * inset)
             else:
                 step = min(int(np.searchsorted(bounds, values[at], side="right")) - 1, len(colours) - 1)
-                _draw(
-                    axes, Rectangle((x + 1, y + 1), side - 2, side - 2, facecolor=colours[step], linewidth=0)
-                )
-                dark = _is_dark(colours[step])
+                corner, size = (x + inset, y + inset), side - 2 * inset
+                _draw(axes, Rectangle(corner, size, size, facecolor=colours[step], linewidth=0))
+                dark = _luminance(np.array(to_rgb(colours[step]))) < 0.2
             if treated[at]:
-                _outlined(axes, x + 1, y + 1, side - 2)
-            text = tile_name(words.area(words.evaluation.panel.units[at]), side - 4)
+                _outlined(axes, x + 0.5, y + 0.5, side - 1)
+            text = tile_name(words.area(words.evaluation.panel.units[at]), side - 3)
             under = {"facecolor": "white", "edgecolor": "none", "pad": 0.6} if np.isnan(values[at]) else None
             colour = "white" if dark else INK
             axes.text(
@@ -173,7 +175,20 @@ def _classes(words: Words, values: Floats) -> tuple[Floats, list[str], list[str]
     decimals = 0 if np.allclose(bounds.round(), bounds) else words.decimals
     labels = [words.texts.number(float(bound), decimals) for bound in bounds]
     shades = matplotlib.colormaps["YlGnBu"](np.linspace(0.06, 0.92, len(bounds) - 1))
-    return bounds, labels, [to_hex(shade) for shade in shades]
+    return bounds, labels, [_readable(shade) for shade in shades]
+
+
+def _readable(shade: Floats) -> str:
+    """A colour on which either black or white words have a contrast of 4.5, made darker where it has neither."""
+    while 0.183 < _luminance(shade) < 0.245:
+        shade = shade * [0.97, 0.97, 0.97, 1.0]
+    return to_hex((float(shade[0]), float(shade[1]), float(shade[2])))
+
+
+def _luminance(shade: Floats) -> float:
+    """Relative luminance of red, green and blue between 0 and 1."""
+    linear = np.where(shade[:3] <= 0.04045, shade[:3] / 12.92, ((shade[:3] + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def _key(
@@ -187,17 +202,19 @@ def _key(
     missing: bool,
 ) -> None:
     """A bar of the classes with their bounds, and what outline and hatching mean."""
-    width = min((_POINTS - 2 * left) / len(colours), 46.0)
+    half = text_size(labels[0], _SMALL)[0] / 2
+    width = min((_POINTS - 2 * left - half - 40) / len(colours), 46.0)
     for at, colour in enumerate(colours):
         _draw(
             axes,
-            Rectangle((left + at * width, top), width, 10, facecolor=colour, edgecolor=MUTED, linewidth=0.5),
+            Rectangle(
+                (left + half + at * width, top), width, 10, facecolor=colour, edgecolor=MUTED, linewidth=0.5
+            ),
         )
     for at, label in enumerate(labels):
-        side = "left" if at == 0 else "center"
-        axes.text(left + at * width, top + 13, label, ha=side, va="top", size=_SMALL, color=MUTED)
+        axes.text(left + half + at * width, top + 13, label, ha="center", va="top", size=_SMALL, color=MUTED)
     unit = words.say(f"axis.level.{words.unit}")
-    axes.text(left + len(colours) * width + 14, top + 5, unit, va="center", color=MUTED)
+    axes.text(left + half + len(colours) * width + 14, top + 5, unit, va="center", color=MUTED)
     x, y = left, top + 36
     entries = [(words.say("tiles.treated"), _outlined), (words.say("no_data"), _hatched)]
     for text, mark in entries if missing else entries[:1]:
@@ -209,7 +226,7 @@ def _key(
 def _outlined(axes: Axes, x: float, y: float, side: float) -> None:
     _draw(
         axes,
-        Rectangle((x, y), side, side, fill=False, edgecolor=INK, linewidth=2.4, joinstyle="miter", zorder=3),
+        Rectangle((x, y), side, side, fill=False, edgecolor=INK, linewidth=2.0, joinstyle="miter", zorder=3),
     )
 
 
@@ -221,13 +238,6 @@ def _hatched(axes: Axes, x: float, y: float, side: float) -> None:
 def _draw(axes: Axes, patch: Rectangle) -> None:
     axes.add_patch(patch)
     patch.set_clip_path(None)  # everything lies inside: saves a third of the file
-
-
-def _is_dark(colour: str) -> bool:
-    red, green, blue = (
-        (int(colour[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5)
-    )  # relative luminance, nearly
-    return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.2)
 
 
 def tile_name(name: str, width: float) -> str:

@@ -220,6 +220,7 @@ def _executed(job: Job) -> nbformat.NotebookNode:
             str(Path(folder) / "executed.ipynb"),
             parameters=dict(job.parameters),
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             cwd=str(job.folder),
             log_output=False,

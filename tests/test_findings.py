@@ -1,0 +1,131 @@
+"""The rule from numbers to verdicts, as a table of cases: numbers in, words out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mekeval.errors import DesignError
+from mekeval.findings import VERDICTS, Finding, conclude
+from mekeval.inference import Inference
+from mekeval.sensitivity import Check
+
+
+def _numbers(
+    estimate: float, p: float, *, low: float | None = -9.0, high: float | None = 9.0, smallest_p: float = 0.01
+) -> Inference:
+    return Inference(
+        label="all",
+        estimate=estimate,
+        p_value=p,
+        low=low,
+        high=high,
+        alpha=0.05,
+        method="permutation",
+        exact=True,
+        because="",
+        n_treated=5,
+        n_comparison=31,
+        n_sets=376_992,
+        smallest_p=smallest_p,
+        minimum_detectable_effect=2.8,
+        reference=np.zeros(1),
+    )
+
+
+def _check(name: str, passed: bool | None, reason: str = "r") -> Check:
+    return Check(name=name, passed=passed, reason=reason, facts={"n": 4.0}, table=pd.DataFrame())
+
+
+GOOD = [_check("selection", True), _check("placebo_in_time", True), _check("leave_one_out", True)]
+FAILED = _check("leave_one_out", False, "hangs_on_one")
+MOVED = _check("placebo_in_time", False, "moved")
+OPEN = _check("selection", None, "worst_areas")
+FEW = _check("placebo_in_time", None, "few_years")
+
+CASES = [
+    # numbers, checks, higher is, verdict, because, reason
+    (_numbers(-2.0, 0.01), GOOD, "worse", "improved", "p_value", "beyond_chance"),
+    (_numbers(+2.0, 0.01), GOOD, "worse", "worsened", "p_value", "beyond_chance"),
+    (_numbers(+2.0, 0.01), GOOD, "better", "improved", "p_value", "beyond_chance"),
+    (_numbers(-2.0, 0.01), GOOD, "better", "worsened", "p_value", "beyond_chance"),
+    (_numbers(-2.0, 0.05), GOOD, "worse", "improved", "p_value", "beyond_chance"),  # alpha itself counts
+    (_numbers(-2.0, 0.050001), GOOD, "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
+    (_numbers(-2.0, 0.9), GOOD, "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
+    # a check that failed, or could not answer, breaks a difference
+    (_numbers(-2.0, 0.01), [*GOOD[:2], FAILED], "worse", "fragile", "leave_one_out", "hangs_on_one"),
+    (_numbers(-2.0, 0.01), [OPEN, *GOOD[1:]], "worse", "fragile", "selection", "worst_areas"),
+    (_numbers(-2.0, 0.01), [*GOOD, FEW], "worse", "fragile", "placebo_in_time", "few_years"),
+    # failed before open, whatever their order; among equals the first
+    (_numbers(-2.0, 0.01), [OPEN, FAILED], "worse", "fragile", "leave_one_out", "hangs_on_one"),
+    (_numbers(-2.0, 0.01), [FAILED, OPEN], "worse", "fragile", "leave_one_out", "hangs_on_one"),
+    (_numbers(-2.0, 0.01), [OPEN, FEW], "worse", "fragile", "selection", "worst_areas"),
+    (_numbers(-2.0, 0.01), [MOVED, FAILED], "worse", "fragile", "placebo_in_time", "moved"),
+    # no difference: the checks have nothing to break
+    (_numbers(-2.0, 0.20), [FAILED, OPEN], "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
+    # a design that cannot conclude, whatever its numbers say
+    (_numbers(-2.0, 0.06, smallest_p=0.06), GOOD, "worse", "not_identifiable", "design", "few_areas"),
+    (_numbers(-2.0, 0.01, low=None), GOOD, "worse", "not_identifiable", "design", "few_areas"),
+    (_numbers(-2.0, 0.01, high=None), GOOD, "better", "not_identifiable", "design", "few_areas"),
+    (_numbers(-2.0, 0.01, high=None), [FAILED], "worse", "not_identifiable", "design", "few_areas"),
+    (_numbers(-2.0, 0.05, smallest_p=0.05), GOOD, "worse", "improved", "p_value", "beyond_chance"),
+    # nothing could be tested
+    (None, GOOD, "worse", "not_identifiable", "data", "incomplete"),
+]  # fmt: skip
+
+
+def _conclude(inference: Inference | None, checks: list[Check], higher_is: str) -> Finding:
+    return conclude(inference, checks, outcome="rate", subject="all", higher_is=higher_is)
+
+
+@pytest.mark.parametrize(("numbers", "checks", "higher_is", "verdict", "because", "reason"), CASES)
+def test_numbers_in_verdict_out(
+    numbers: Inference | None, checks: list[Check], higher_is: str, verdict: str, because: str, reason: str
+) -> None:
+    finding = _conclude(numbers, checks, higher_is)
+    assert (finding.verdict, finding.because, finding.reason) == (verdict, because, reason)
+    assert (finding.inference, finding.checks) == (numbers, tuple(checks))
+    assert (finding.outcome, finding.subject) == ("rate", "all")
+
+
+def test_the_table_has_every_verdict() -> None:
+    assert {case[3] for case in CASES} == set(VERDICTS)
+
+
+@pytest.mark.parametrize("name", ["selection", "placebo_in_time", "leave_one_out"])
+@pytest.mark.parametrize("passed", [None, False])
+def test_no_single_check_that_did_not_pass_lets_a_difference_through(name: str, passed: bool | None) -> None:
+    checks = [check if check.name != name else _check(name, passed) for check in GOOD]
+    for estimate in (-2.0, 2.0):
+        for higher_is in ("better", "worse"):
+            finding = _conclude(_numbers(estimate, 0.001), checks, higher_is)
+            assert (finding.verdict, finding.because) == ("fragile", name)
+
+
+def test_the_naive_reading_of_the_real_data_is_fragile_for_the_selection() -> None:
+    """Low incomes rose 2.1 points more in the five areas, p = 0.037: the programme did not do that."""
+    finding = _conclude(_numbers(2.07, 0.037), [OPEN, *GOOD[1:]], "worse")
+    assert (finding.verdict, finding.because, finding.reason) == ("fragile", "selection", "worst_areas")
+    assert finding.facts == {"n": 4.0}
+
+
+def test_why_nothing_could_be_tested_is_handed_on() -> None:
+    finding = conclude(
+        None, (), outcome="rate", subject="01600", higher_is="worse",
+        problem=("too_early", "no_full_year"), problem_facts={"message": "m"},
+    )  # fmt: skip
+    assert (finding.verdict, finding.because, finding.reason) == ("not_identifiable", "too_early", "no_full_year")
+    assert finding.facts == {"message": "m"}
+
+
+def test_the_smallest_p_is_among_the_facts_of_a_design_that_cannot_conclude() -> None:
+    finding = _conclude(_numbers(-2.0, 0.5, smallest_p=1 / 13), GOOD, "worse")
+    assert finding.facts == {"smallest_p": 1 / 13, "alpha": 0.05}
+
+
+@pytest.mark.parametrize("direction", ["neutral", "", "worst"])
+def test_an_outcome_without_a_direction_is_refused(direction: str) -> None:
+    with pytest.raises(DesignError, match="A verdict needs a direction") as caught:
+        _conclude(_numbers(-2.0, 0.01), GOOD, direction)
+    assert caught.value.faults[0].where == "rate, higher_is"
