@@ -28,7 +28,9 @@ def bare_pandas(study: Study) -> pd.DataFrame:
             frames.append(wide.drop(columns="variable"))
         else:
             long = pd.read_csv(io.StringIO(text), skiprows=2, na_values=_MISSING)
-            frames.append(long.melt(id_vars=["Alue", "Tiedot"], var_name="year").rename(columns={"Tiedot": "item"}))
+            frames.append(
+                long.melt(id_vars=["Alue", "Tiedot"], var_name="year").rename(columns={"Tiedot": "item"})
+            )
     table = pd.concat(frames).pivot_table(index=["Alue", "year"], columns="item", values="value")
     return pd.DataFrame(
         {

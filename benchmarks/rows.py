@@ -92,7 +92,10 @@ def show(rows: list[Row], *, as_json: bool) -> None:
 
 def markdown(rows: list[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| task | size | ours | peer | peer's | unit | ratio | goal | met |", "|---|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| task | size | ours | peer | peer's | unit | ratio | goal | met |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for one in rows:
         cells = [
             one.task,

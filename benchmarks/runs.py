@@ -29,7 +29,11 @@ def plain_loop(out: Path, *, years: list[int], districts: list[str] | None) -> i
     for at, job in enumerate(planned):
         target = out / f"{at}.ipynb"
         papermill.execute_notebook(
-            str(job.notebook), str(target), parameters=dict(job.parameters), cwd=str(job.folder), progress_bar=False
+            str(job.notebook),
+            str(target),
+            parameters=dict(job.parameters),
+            cwd=str(job.folder),
+            progress_bar=False,
         )
         html, _ = exporter.from_filename(str(target))
         target.with_suffix(".html").write_text(html, encoding="utf-8")
@@ -66,9 +70,29 @@ def measure(*, quick: bool, raw: Path | None) -> list[Row]:
     repeat = 3 if quick else 7
     return [
         row("matrix, wall clock, 2 jobs", size, ours, "s", peer=loop, peer_value=plain, ratio_at_most=1 / 6),
-        row("processor time for each report", size, ours_cpu / count, "s", peer=loop, peer_value=plain_cpu / count, at_most=0.5),
-        row("mekeval --help", "", seconds(lambda: subprocess.run(version, check=True, capture_output=True), repeat=repeat), "s", at_most=0.35),
-        row("import mekeval", "", seconds(lambda: subprocess.run(imported, check=True), repeat=repeat), "s", at_most=0.8),
+        row(
+            "processor time for each report",
+            size,
+            ours_cpu / count,
+            "s",
+            peer=loop,
+            peer_value=plain_cpu / count,
+            at_most=0.5,
+        ),
+        row(
+            "mekeval --help",
+            "",
+            seconds(lambda: subprocess.run(version, check=True, capture_output=True), repeat=repeat),
+            "s",
+            at_most=0.35,
+        ),
+        row(
+            "import mekeval",
+            "",
+            seconds(lambda: subprocess.run(imported, check=True), repeat=repeat),
+            "s",
+            at_most=0.8,
+        ),
     ]
 
 

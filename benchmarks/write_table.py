@@ -13,14 +13,20 @@ from rows import arguments, markdown
 
 if __name__ == "__main__":
     options = arguments(__doc__ or "")
-    packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("numpy", "pandas", "papermill", "nbconvert"))
+    packages = ", ".join(
+        f"{name} {metadata.version(name)}" for name in ("numpy", "pandas", "papermill", "nbconvert")
+    )
     parts = [
         "# Benchmarks",
-        f"Written by `make bench` on {date.today().isoformat()}: Python {platform.python_version()}, {packages}, two cores.",
+        f"Written by `make bench` on {date.today().isoformat()}: Python {platform.python_version()}, {packages}.",
         "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay.",
     ]
     for module in (runs, cleaning):
-        parts += [f"## {module.__name__}", (module.__doc__ or "").strip(), markdown(module.measure(quick=options.quick, raw=options.raw))]
+        parts += [
+            f"## {module.__name__}",
+            (module.__doc__ or "").strip(),
+            markdown(module.measure(quick=options.quick, raw=options.raw)),
+        ]
     target = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
     target.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(target.name)

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from .design import Design, plain_design, study_design
 from .errors import DataError, DesignError, MekevalError
 from .estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
@@ -237,7 +235,9 @@ def _plain_readings(
         readings.append(
             PlainReading(
                 outcome=outcome,
-                areas=tuple(np.array(effects.units)[effects.group >= 0]),
+                areas=tuple(
+                    unit for unit, group in zip(effects.units, effects.group, strict=True) if group >= 0
+                ),
                 pre=tuple(int(base) for base in str(used["base"].iloc[0]).split(", ")),
                 post=tuple(int(period) for period in used.loc[used["phase"] == "on", "period"]),
                 inference=result,

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from .errors import DesignError
 from .inference import Inference
 from .sensitivity import Check
@@ -119,13 +121,17 @@ def conclude(
 
     if inference is None:
         return finding("not_identifiable", *problem, problem_facts)
-    if not inference.identifiable:
-        return finding(
-            "not_identifiable",
-            "design",
-            "few_areas",
-            {"smallest_p": inference.smallest_p, "alpha": inference.alpha},
+    if not np.isfinite([inference.estimate, inference.p_value]).all():
+        raise DesignError(
+            "A verdict needs numbers.",
+            where=f"{outcome}, {subject}",
+            found=f"{inference.estimate}, p {inference.p_value}",
         )
+    if inference.smallest_p > inference.alpha:
+        facts = {"smallest_p": inference.smallest_p, "alpha": inference.alpha}
+        return finding("not_identifiable", "design", "few_areas", facts)
+    if not inference.identifiable:
+        return finding("not_identifiable", "design", "no_bound", {"estimate": inference.estimate})
     if inference.p_value > inference.alpha:
         return finding("no_detectable_effect", "p_value", "within_reach_of_chance")
     for wanted in (False, None):  # a check that failed says more than one that could not answer

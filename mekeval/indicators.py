@@ -251,6 +251,9 @@ def _indicator(
         _log_implausible(value[outside], f"{low:g} to {high:g}", indicator.name, log)
         status[outside] = "implausible"
     good = status == "ok"
+    mixed = good & (newest["vintage"].nunique() > 1).reindex(status.index)
+    if mixed.any():
+        _note(log, "warning", "mixed_releases", subject=indicator.name, count=int(mixed.sum()))
     return pd.DataFrame(
         {
             "area": values.index.get_level_values("area").astype(str),

@@ -64,6 +64,7 @@ class AreasTable(_Table):
     file: Text
     unit: str
     city: Words
+    note: Words | None = None  # what a reader must know of the areas; shown in every report
     comparison: Literal["never_treated"] = "never_treated"
 
 

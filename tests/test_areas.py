@@ -91,7 +91,14 @@ def test_a_name_of_two_areas_is_answered_with_their_codes(tmp_path: Path) -> Non
 
 def test_labels_of_statistics_are_matched_by_code_first(areas: Areas) -> None:
     codes = areas.codes_of_labels(
-        ["092 91 Something else", "09274", "Havukoski  (Vantaa )", "092 Vantaa", "01280 Länsimäki", "KOKO MAA"]
+        [
+            "092 91 Something else",
+            "09274",
+            "Havukoski  (Vantaa )",
+            "092 Vantaa",
+            "01280 Länsimäki",
+            "KOKO MAA",
+        ]
     )
     assert list(codes.values()) == ["09291", "09274", "09274", "092", None, None]
 

@@ -37,7 +37,10 @@ def test_a_gap_between_spells_is_kept() -> None:
 
 
 def test_waves_that_touch_or_overlap_are_one_spell_whatever_their_order() -> None:
-    for waves in ([(2013, 2016, ["a"]), (2010, 2012, ["a"])], [(2010, 2014, ["a"]), (2012, 2016, ["a", "a"])]):
+    for waves in (
+        [(2013, 2016, ["a"]), (2010, 2012, ["a"])],
+        [(2010, 2014, ["a"]), (2012, 2016, ["a", "a"])],
+    ):
         (path,) = make_design(["a", "b"], waves).paths
         assert path.spells == ((2010, 2016),)
         assert path.units == ("a",)
@@ -131,7 +134,9 @@ def test_there_is_one_cohort_for_each_unit() -> None:
 
 def test_the_design_of_the_embedded_study(example: Study) -> None:
     design = study_design(example, as_of=2024)
-    named = {name: [example.areas.name(code, "fi") for code in codes] for name, codes in _paths(design).items()}
+    named = {
+        name: [example.areas.name(code, "fi") for code in codes] for name, codes in _paths(design).items()
+    }
     assert named == {
         "2019-2024": ["Hakunila", "Havukoski", "Länsimäki", "Mikkola"],
         "2019-2022": ["Martinlaakso"],

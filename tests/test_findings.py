@@ -66,9 +66,9 @@ CASES = [
     (_numbers(-2.0, 0.20), [FAILED, OPEN], "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
     # a design that cannot conclude, whatever its numbers say
     (_numbers(-2.0, 0.06, smallest_p=0.06), GOOD, "worse", "not_identifiable", "design", "few_areas"),
-    (_numbers(-2.0, 0.01, low=None), GOOD, "worse", "not_identifiable", "design", "few_areas"),
-    (_numbers(-2.0, 0.01, high=None), GOOD, "better", "not_identifiable", "design", "few_areas"),
-    (_numbers(-2.0, 0.01, high=None), [FAILED], "worse", "not_identifiable", "design", "few_areas"),
+    (_numbers(-2.0, 0.01, low=None), GOOD, "worse", "not_identifiable", "design", "no_bound"),
+    (_numbers(-2.0, 0.01, high=None), GOOD, "better", "not_identifiable", "design", "no_bound"),
+    (_numbers(-2.0, 0.01, high=None), [FAILED], "worse", "not_identifiable", "design", "no_bound"),
     (_numbers(-2.0, 0.05, smallest_p=0.05), GOOD, "worse", "improved", "p_value", "beyond_chance"),
     # nothing could be tested
     (None, GOOD, "worse", "not_identifiable", "data", "incomplete"),
@@ -115,7 +115,11 @@ def test_why_nothing_could_be_tested_is_handed_on() -> None:
         None, (), outcome="rate", subject="01600", higher_is="worse",
         problem=("too_early", "no_full_year"), problem_facts={"message": "m"},
     )  # fmt: skip
-    assert (finding.verdict, finding.because, finding.reason) == ("not_identifiable", "too_early", "no_full_year")
+    assert (finding.verdict, finding.because, finding.reason) == (
+        "not_identifiable",
+        "too_early",
+        "no_full_year",
+    )
     assert finding.facts == {"message": "m"}
 
 

@@ -38,7 +38,14 @@ def test_notebooks_hold_no_logic_and_no_outputs(path: Path) -> None:
 
 
 def test_explore_runs_from_its_own_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "papermill", "explore.ipynb", str(tmp_path / "out.ipynb"), "--no-progress-bar"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "explore.ipynb",
+        str(tmp_path / "out.ipynb"),
+        "--no-progress-bar",
+    ]
     done = subprocess.run(command, cwd=ROOT / "notebooks", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 
@@ -118,7 +125,16 @@ def test_the_repository_names_no_machine() -> None:
 
 
 def test_the_wheel_holds_notebooks_study_texts_and_template(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     (wheel,) = tmp_path.glob("*.whl")

@@ -70,7 +70,11 @@ label.fi = "i"
 primary = ["poor_rate"]
 """
 HEADER = '"Area","People, 2018","Poor, 2018","Income, 2018"\n'
-USUAL = "092 Kaupunki,1050,130,20000\n09211 Hakunila,500,100,18000\n09212 Mikkola,300,20,21000\n09213 Korso,250,10,25000\n"
+USUAL = """092 Kaupunki,1050,130,20000
+09211 Hakunila,500,100,18000
+09212 Mikkola,300,20,21000
+09213 Korso,250,10,25000
+"""
 
 
 @pytest.fixture
@@ -149,7 +153,9 @@ def test_the_cells_of_one_district_stand_in_the_raw_file(cleaned: Indicators, ex
         assert row["numerator"] == float(raw[f"Pienituloiset, {year}"])
 
 
-def test_hidden_and_empty_cells_are_counted_as_the_raw_file_has_them(cleaned: Indicators, example: Study) -> None:
+def test_hidden_and_empty_cells_are_counted_as_the_raw_file_has_them(
+    cleaned: Indicators, example: Study
+) -> None:
     with (example.folder / "raw" / "koulutus.csv").open(encoding="latin-1", newline="") as stream:
         header, *body = csv.reader(stream)
     at = header.index("25-44-vuotiaat, ei perusasteen jälkeistä tutkintoa, 2020")
@@ -237,14 +243,21 @@ def test_a_plain_value_of_zero_is_a_value_where_it_is_no_money(make: Make) -> No
 def test_implausible_values_are_logged_once_and_removed(make: Make) -> None:
     indicators = clean_indicators(make({2020: HEADER + USUAL.replace("300,20", "300,600")}))
     (line,) = _logged(indicators, "implausible")
-    assert (line["level"], line["area"], line["year"], line["subject"]) == ("warning", "09212", 2018, "poor_rate")
+    assert (line["level"], line["area"], line["year"], line["subject"]) == (
+        "warning",
+        "09212",
+        2018,
+        "poor_rate",
+    )
     assert line["found"] == "200, expected 0 to 100"
     assert line["count"] == 1
 
 
 def test_nothing_of_a_confidential_area_stands_anywhere(make: Make) -> None:
     small = USUAL.replace("300,20,21000", "28,17,12345")
-    indicators = clean_indicators(make({2020: HEADER + small, 2021: HEADER + small.replace("28,17", "29,19")}))
+    indicators = clean_indicators(
+        make({2020: HEADER + small, 2021: HEADER + small.replace("28,17", "29,19")})
+    )
     assert _row(indicators, "09212")["status"] == "confidential"
     assert _row(indicators, "09212", "income")["status"] == "confidential"
     text = indicators.table.to_csv() + indicators.log.drop(columns=["row", "count"]).to_csv()
@@ -279,7 +292,11 @@ def test_the_newest_number_wins_and_the_log_says_old_and_new(make: Make) -> None
         "2020.csv", 4, "09212", 2018, "poor"
     )  # fmt: skip
     (confirmed,) = _logged(indicators, "confirmed")
-    assert (confirmed["file"], confirmed["found"], confirmed["count"]) == ("2020.csv", "2021.csv", 11)  # of 12
+    assert (confirmed["file"], confirmed["found"], confirmed["count"]) == (
+        "2020.csv",
+        "2021.csv",
+        11,
+    )  # of 12
 
 
 def test_small_changes_of_large_numbers_are_told_in_full(make: Make) -> None:
@@ -362,7 +379,9 @@ def test_faults_of_several_files_come_in_one_message(make: Make) -> None:
 
 def test_areas_that_never_appear_and_years_without_them_are_logged(make: Make) -> None:
     later = HEADER.replace("2018", "2019") + "09211 Hakunila,500,90,18000\n"
-    indicators = clean_indicators(make({2020: HEADER + USUAL.replace("09213 Korso,250,10,25000\n", ""), 2021: later}))
+    indicators = clean_indicators(
+        make({2020: HEADER + USUAL.replace("09213 Korso,250,10,25000\n", ""), 2021: later})
+    )
     absent = {(line["area"], line["subject"]) for line in _logged(indicators, "absent")}
     assert absent == {("09213", "poor_rate"), ("09213", "income")}
     gaps = {(line["subject"], line["year"], line["count"]) for line in _logged(indicators, "not_published")}

@@ -31,9 +31,7 @@ def test_a_tidy_table_with_irregular_years(panel: Panel) -> None:
     assert panel.units == ("b", "a", "c")  # the order of the table
     assert panel.periods == (2012, 2016, 2019)
     assert panel.outcomes == ("rate",)
-    np.testing.assert_array_equal(
-        panel.values["rate"], [[1, 2, 4], [3, np.nan, 5], [np.nan, np.nan, np.nan]]
-    )
+    np.testing.assert_array_equal(panel.values["rate"], [[1, 2, 4], [3, np.nan, 5], [np.nan, np.nan, np.nan]])
     np.testing.assert_array_equal(
         panel.bases["rate"], [[100, 110, 130], [200, np.nan, 210], [np.nan, np.nan, np.nan]]
     )

@@ -1,4 +1,4 @@
-"""Vantaa's programme on Statistics Finland's Paavo data: every format against the raw bytes, and what a report must survive."""
+"""Vantaa's programme on real data (Paavo): every format against the raw bytes, and what a report must survive."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def _numbers(study: Study, file: str) -> dict[tuple[str, str, int], float | str]
     ]
     cells = read_source(path, source, labels).cells
     return {
-        (row["area_label"][:5], row["item"], row["year"]): row["value"] if row["status"] == "ok" else row["status"]
+        (row["area_label"][:5], row["item"], row["year"]): row["value"]
+        if row["status"] == "ok"
+        else row["status"]
         for row in cells.to_dict("records")
     }
 
@@ -74,7 +76,9 @@ def _numbers(study: Study, file: str) -> dict[tuple[str, str, int], float | str]
 # --- what the study says
 
 
-def test_the_list_of_areas_is_fixed_and_every_one_is_in_the_panel(study: Study, indicators: Indicators) -> None:
+def test_the_list_of_areas_is_fixed_and_every_one_is_in_the_panel(
+    study: Study, indicators: Indicators
+) -> None:
     assert len(study.areas.units) == 37
     panel = build_panel(indicators.table, units=study.areas.units)
     assert set(indicators.table["area"]) == set(study.areas.units)
@@ -84,7 +88,9 @@ def test_the_list_of_areas_is_fixed_and_every_one_is_in_the_panel(study: Study, 
 
 @pytest.mark.parametrize("indicator", sorted(YEARS))
 def test_the_years_of_each_outcome(indicators: Indicators, indicator: str) -> None:
-    table = indicators.table[(indicators.table["status"] == "ok") & (indicators.table["indicator"] == indicator)]
+    table = indicators.table[
+        (indicators.table["status"] == "ok") & (indicators.table["indicator"] == indicator)
+    ]
     assert tuple(sorted(set(table["year"]))) == YEARS[indicator]
 
 
@@ -111,7 +117,9 @@ def test_an_area_that_changes_municipality_is_there_in_all_years(
     assert "Vantaa" in texts[2012]
     assert all("Sipoo" in texts[year] for year in range(2013, 2017))
     for indicator, years in YEARS.items():
-        assert [_cell(indicators, "01490", indicator, year)["status"] for year in years] == ["ok"] * len(years)
+        assert [_cell(indicators, "01490", indicator, year)["status"] for year in years] == ["ok"] * len(
+            years
+        )
 
 
 def test_an_empty_area_has_no_value_in_any_year(indicators: Indicators) -> None:
@@ -175,7 +183,10 @@ def test_the_wide_table_of_2018(study: Study, paavo: Path) -> None:
     ):
         for code in study.areas.units:
             text = rows[code][name]
-            assert read[code, item, year] == (float(text) if text.isdigit() else "not_applicable"), (code, name)
+            assert read[code, item, year] == (float(text) if text.isdigit() else "not_applicable"), (
+                code,
+                name,
+            )
 
 
 def test_the_merged_table_of_2026(study: Study, indicators: Indicators, paavo: Path) -> None:
@@ -189,7 +200,9 @@ def test_the_merged_table_of_2026(study: Study, indicators: Indicators, paavo: P
 
 def test_the_geojson_of_2024(study: Study, indicators: Indicators, paavo: Path) -> None:
     content = json.loads((paavo / "vintage-2024" / "metro_neighborhoods.geojson").read_text("utf-8"))
-    rows = {feature["properties"]["postinumeroalue"]: feature["properties"] for feature in content["features"]}
+    rows = {
+        feature["properties"]["postinumeroalue"]: feature["properties"] for feature in content["features"]
+    }
     for code in sorted(FIRST_WAVE):
         cell = _cell(indicators, code, "basic_education", 2022)
         assert (cell["numerator"], cell["denominator"]) == (rows[code]["ko_perus"], rows[code]["ko_ika18y"])
@@ -201,7 +214,8 @@ def _dbase(path: Path) -> Iterator[dict[str, str]]:
     content = path.read_bytes()
     count, header, size = struct.unpack("<IHH", content[4:12])
     fields = [
-        (content[at : at + 11].rstrip(b"\x00").decode(), content[at + 16]) for at in range(32, header - 32, 32)
+        (content[at : at + 11].rstrip(b"\x00").decode(), content[at + 16])
+        for at in range(32, header - 32, 32)
     ]
     for number in range(count):
         at = header + number * size + 1  # the first byte says whether the record was deleted
@@ -289,7 +303,10 @@ def test_the_r_data_of_2021(study: Study, indicators: Indicators, paavo: Path) -
     for at, code in enumerate(frame["pnro"]):
         if code not in study.areas.units:
             continue
-        for item, year, name in (("low_income_adults", 2019, "low_income"), ("unemployed", 2018, "unemployed")):
+        for item, year, name in (
+            ("low_income_adults", 2019, "low_income"),
+            ("unemployed", 2018, "unemployed"),
+        ):
             assert read[code, item, year] == frame[name][at], (code, name)
         if code in FIRST_WAVE:
             low, middle, high = (frame[name][at] for name in ("low_income", "mid_income", "hi_income"))
@@ -307,7 +324,10 @@ def test_the_plain_reading_rejects_and_is_not_believed(evaluation: Evaluation) -
     assert (five.pre, five.post) == ((2012, 2013, 2014, 2015, 2016), (2022, 2024))
     assert round(five.inference.estimate, 2) == 2.07
     assert round(five.inference.p_value, 3) == 0.037
-    assert (five.inference.exact, five.inference.n_sets) == (True, 376_992)  # 5 of the 36 areas where people live
+    assert (five.inference.exact, five.inference.n_sets) == (
+        True,
+        376_992,
+    )  # 5 of the 36 areas where people live
     assert round(four.inference.estimate, 2) == 1.90
     assert round(four.inference.p_value, 3) == 0.086
     finding = evaluation.findings["low_income_rate", "all"]
@@ -319,7 +339,9 @@ def test_the_plain_reading_by_hand(evaluation: Evaluation, indicators: Indicator
     """Mean of 2022 and 2024 less the mean of 2012 to 2016, the five areas against the 31 others."""
     table = indicators.table
     rates = table[(table["indicator"] == "low_income_rate") & (table["status"] == "ok")]
-    by_area = {area: dict(zip(part["year"], part["value"], strict=True)) for area, part in rates.groupby("area")}
+    by_area = {
+        area: dict(zip(part["year"], part["value"], strict=True)) for area, part in rates.groupby("area")
+    }
     change = {
         area: (years[2022] + years[2024]) / 2 - sum(years[year] for year in range(2012, 2017)) / 5
         for area, years in by_area.items()

@@ -26,16 +26,23 @@ from mekeval.shipped import shipped
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
-def notebooks(folder: Path, district: str, *, tags: tuple[str, ...] = ("parameters",), head: str | None = None) -> Path:
+def notebooks(
+    folder: Path, district: str, *, tags: tuple[str, ...] = ("parameters",), head: str | None = None
+) -> Path:
     """A folder with the city's own notebook and a district notebook of our making."""
     folder.mkdir(parents=True)
     (folder / "city_report.ipynb").write_bytes((shipped("notebooks") / "city_report.ipynb").read_bytes())
     cells = [
         nbformat.v4.new_code_cell(
-            head or 'study: str = "x"\ndistrict: str = "x"\nyear: int = 1\nlanguage: str = "fi"\nscale: float = 1.0',
+            head
+            or 'study: str = "x"\ndistrict: str = "x"\nyear: int = 1\nlanguage: str = "fi"\nscale: float = 1.0',
             metadata={"tags": list(tags)},
         ),
         nbformat.v4.new_code_cell(district),
@@ -133,12 +140,23 @@ def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(tmp_path: P
     out = tmp_path / "reports"
     folder = notebooks(tmp_path / "good", SAYS_LITTLE.replace('"Mikkola"', '"nobody"'))
     chosen = ["Mikkola", "Hakunila"]
-    good = run_study(example_study(), years=[2025], districts=chosen, languages=["fi"], out=out, notebooks=folder, jobs=2)
+    good = run_study(
+        example_study(), years=[2025], districts=chosen, languages=["fi"], out=out, notebooks=folder, jobs=2
+    )
     assert not good.failed, good.errors
     kept = (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.html").read_bytes()
 
     folder = notebooks(tmp_path / "bad", SAYS_LITTLE)
-    arguments = ["run", str(example_study()), "--year", "2025", "--district", "Mikkola", "--district", "Hakunila"]
+    arguments = [
+        "run",
+        str(example_study()),
+        "--year",
+        "2025",
+        "--district",
+        "Mikkola",
+        "--district",
+        "Hakunila",
+    ]
     arguments += ["--language", "fi", "--out", str(out), "--notebooks", str(folder), "--jobs", "2", "--quiet"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1, result.output
@@ -216,7 +234,11 @@ def test_a_folder_that_is_no_study_is_answered_with_the_way_out(tmp_path: Path) 
     [
         (None, (), ["one cell tagged 'parameters'", "0 such cells"]),
         ("year: int = 2025\nimport os", ("parameters",), ["only assign plain values", "import os"]),
-        ("district: str = 'x'\nyear: int = 1\nlanguage: str = 'fi'", ("parameters",), ["no such parameter", "'study'"]),
+        (
+            "district: str = 'x'\nyear: int = 1\nlanguage: str = 'fi'",
+            ("parameters",),
+            ["no such parameter", "'study'"],
+        ),
         (
             "study: str = 'x'\ndistrict: str = 'x'\nyear: str = '1'\nlanguage: str = 'fi'",
             ("parameters",),
@@ -243,7 +265,8 @@ def test_a_notebook_that_is_no_notebook_is_refused(tmp_path: Path) -> None:
 def test_the_matrix_holds_the_areas_treated_so_far(example: Study) -> None:
     jobs = plan_jobs(example, years=[2021, 2024])
     by_year = {
-        year: {job.subject for job in jobs if job.year == year and job.language == "fi"} for year in (2021, 2024)
+        year: {job.subject for job in jobs if job.year == year and job.language == "fi"}
+        for year in (2021, 2024)
     }
     assert len(by_year[2021]) == 1 + 5  # the city and the first wave
     assert len(by_year[2024]) == 1 + 6  # and Myyrmäki; Martinlaakso left, and is still followed
@@ -253,9 +276,21 @@ def test_the_matrix_holds_the_areas_treated_so_far(example: Study) -> None:
 
 def test_a_killed_run_leaves_the_old_set_and_the_next_run_cleans_up(published: Path) -> None:
     before = tree(published / "vantaa-mek")
-    command = [sys.executable, "-m", "mekeval", "run", str(example_study()), "--year", "2024", "--out", str(published)]
+    command = [
+        sys.executable,
+        "-m",
+        "mekeval",
+        "run",
+        str(example_study()),
+        "--year",
+        "2024",
+        "--out",
+        str(published),
+    ]
     for pause in (0.8, 3.0, 5.0):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(pause)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -59,7 +59,9 @@ def test_one_unit_is_asked_on_its_own() -> None:
     moved = placebo_in_time(panel, design, outcome="y", unit="t1", seed=1, alpha=0.1)
     quiet = placebo_in_time(panel, design, outcome="y", unit="t2", seed=1, alpha=0.1)
     assert (moved.passed, quiet.passed) == (False, True)
-    assert float(moved.facts["p_value"]) == pytest.approx(1 / 13)  # one of 13: the other treated are no comparison
+    assert float(moved.facts["p_value"]) == pytest.approx(
+        1 / 13
+    )  # one of 13: the other treated are no comparison
 
 
 @pytest.mark.parametrize("first_year", [2014, 2015])

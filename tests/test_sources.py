@@ -41,7 +41,9 @@ def _read(folder: Path, content: bytes | str, reader: str = "pxweb-csv", **given
 def _cells(table: RawTable) -> dict[tuple[str, str, int], float | str]:
     """(area, item, year) -> the number, or why there is none."""
     return {
-        (row["area_label"], row["item"], row["year"]): row["value"] if row["status"] == "ok" else row["status"]
+        (row["area_label"], row["item"], row["year"]): row["value"]
+        if row["status"] == "ok"
+        else row["status"]
         for row in table.cells.to_dict("records")
     }
 
@@ -57,7 +59,9 @@ def _refused(folder: Path, content: bytes | str, reader: str = "pxweb-csv", **gi
 def _dbf(fields: Mapping[str, int], rows: list[list[bytes]], *, flags: bytes = b"") -> bytes:
     """A dBASE III table, written by hand from its description."""
     flags = flags or b" " * len(rows)
-    header = b"\x03\x7a\x01\x01" + struct.pack("<IHH", len(rows), 33 + 32 * len(fields), 1 + sum(fields.values()))
+    header = b"\x03\x7a\x01\x01" + struct.pack(
+        "<IHH", len(rows), 33 + 32 * len(fields), 1 + sum(fields.values())
+    )
     header += bytes(20)
     for name, width in fields.items():
         header += name.encode().ljust(11, b"\x00") + b"C" + bytes(4) + bytes([width, 0]) + bytes(14)
@@ -69,7 +73,9 @@ def _dbf(fields: Mapping[str, int], rows: list[list[bytes]], *, flags: bytes = b
 
 
 def _geojson(*properties: object) -> str:
-    return json.dumps({"type": "FeatureCollection", "features": [{"properties": each} for each in properties]})
+    return json.dumps(
+        {"type": "FeatureCollection", "features": [{"properties": each} for each in properties]}
+    )
 
 
 # --- what is read
@@ -79,7 +85,11 @@ def test_the_theme_layout(tmp_path: Path) -> None:
     table = _read(tmp_path, THEME + '"01200 Hakunila",12045,21052\n"01770 Empty",0,0\n')
     assert _cells(table) == {
         ("01200 Hakunila", "people", 2016): 12045.0,
-        ("01770 Empty", "people", 2016): 0.0,  # a zero is passed on as it is: what it means is not decided here
+        (
+            "01770 Empty",
+            "people",
+            2016,
+        ): 0.0,  # a zero is passed on as it is: what it means is not decided here
         ("01200 Hakunila", "income", 2015): 21052.0,
         ("01770 Empty", "income", 2015): 0.0,
     }
@@ -115,7 +125,11 @@ def test_a_wide_table_with_its_area_column_and_one_year(tmp_path: Path, separato
 
 def test_years_by_item_by_group_and_for_all(tmp_path: Path) -> None:
     text = "code;he_vakiy;hr_mtu\n01200;12;3\n"
-    for years in ({"HE": 2017, "HR": 2016}, {"he_vakiy": 2017, "hr_mtu": 2016}, {"hr": 2016, "HE_VAKIY": 2017}):
+    for years in (
+        {"HE": 2017, "HR": 2016},
+        {"he_vakiy": 2017, "hr_mtu": 2016},
+        {"hr": 2016, "HE_VAKIY": 2017},
+    ):
         table = _read(tmp_path, text, "paavo-wide", years=years)
         assert set(_cells(table)) == {("01200", "people", 2017), ("01200", "income", 2016)}
     table = _read(tmp_path, text, "paavo-wide", years={"HR": 2016}, year=2019)
@@ -165,13 +179,17 @@ def test_dbase_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_names_in_a_dbase_table_tell_their_encoding(tmp_path: Path, encoding: str) -> None:
     content = _dbf({"nimi": 12, "he_vakiy": 5, "hr_mtu": 5}, [["Länsimäki".encode(encoding), b"1", b"2"]])
-    (tmp_path / "file.cpg").write_bytes(b"no such encoding \xff")  # not covered by the checksum, so not believed
+    (tmp_path / "file.cpg").write_bytes(
+        b"no such encoding \xff"
+    )  # not covered by the checksum, so not believed
     table = _read(tmp_path, content, "paavo-dbf", area_column="nimi", year=2017)
     assert set(table.cells["area_label"]) == {"Länsimäki"}
 
 
 def test_r_data(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"code": ["01200", "01300"], "people": [12.0, float("nan")], "income": [-1.0, 20500.0]})
+    frame = pd.DataFrame(
+        {"code": ["01200", "01300"], "people": [12.0, float("nan")], "income": [-1.0, 20500.0]}
+    )
     path = tmp_path / "file.RData"
     pyreadr.write_rdata(str(path), frame, df_name="pnro")
     given = {"file": "file.RData", "area_column": "code", "year": 2019}
@@ -227,7 +245,7 @@ def test_labels_match_whatever_their_case_and_spaces(tmp_path: Path) -> None:
     [
         ("Median income of inhabitants, 2015 (HR)", "Median income of inhabitants (HR)", 2015),
         ("Asuntoväestö, 2010", "Asuntoväestö", 2010),
-        ("25-44-vuotiaat, ei perusasteen jälkeistä tutkintoa, 2024", "25-44-vuotiaat, ei perusasteen jälkeistä tutkintoa", 2024),
+        ("25-44-vuotiaat, ei tutkintoa, 2024", "25-44-vuotiaat, ei tutkintoa", 2024),
         ("hr_mtu", "hr_mtu", None),
         ("Postinumero 01200", "Postinumero 01200", None),
     ],
@@ -261,8 +279,10 @@ def test_years_in_column_names(header: str, item: str, year: int | None) -> None
         (THEME.encode() + b"a,\x81,2\n\xe4", ["encoding of the file is not known"]),
         (THEME.replace("Median income, 2015", "Inhabitants, total, 2016").replace("HR", "HE").encode() + b"a,1,2\n",
          ["Two columns have one name", "row 1", "Inhabitants"]),
-        (THEME.replace("Median", "Mean").encode() + b"a,1,2\n", ["item 'income'", "Mean income", "'Median income (HR)'"]),
-        (THEME.replace(", 2015", "").encode() + b"a,1,2\n", ["year of a column is not known", "Median income (HR)", "HR"]),
+        (THEME.replace("Median", "Mean").encode() + b"a,1,2\n",
+         ["item 'income'", "Mean income", "'Median income (HR)'"]),
+        (THEME.replace(", 2015", "").encode() + b"a,1,2\n",
+         ["year of a column is not known", "Median income (HR)", "HR"]),
         (b"one column\nonly\n", ["no header row"]),
     ],
     ids=lambda value: "" if isinstance(value, bytes) else value[0],
@@ -349,7 +369,23 @@ def test_a_file_that_is_not_there_or_a_folder_is_told(tmp_path: Path, reader: st
 
 # --- random damage: a number, a reason or a MekevalError, never anything else
 
-PIECES = [b"\x00", b'"', b",", b";", b"\n", b"\r", b"..", b"-1", b"nan", b"1e999", b"9" * 400, b"\xff", b"\x85", b"[", b"{"]
+PIECES = [
+    b"\x00",
+    b'"',
+    b",",
+    b";",
+    b"\n",
+    b"\r",
+    b"..",
+    b"-1",
+    b"nan",
+    b"1e999",
+    b"9" * 400,
+    b"\xff",
+    b"\x85",
+    b"[",
+    b"{",
+]
 
 
 def _damaged(content: bytes, chance: random.Random) -> bytes:
@@ -357,7 +393,9 @@ def _damaged(content: bytes, chance: random.Random) -> bytes:
     for _ in range(chance.choice([1, 1, 2, 10])):
         at = chance.randrange(len(broken) + 1)
         length = chance.choice([0, 1, 5, 200])
-        new = chance.choice([chance.choice(PIECES), bytes([chance.randrange(256)]), bytes(broken[at : at + length]), b""])
+        new = chance.choice(
+            [chance.choice(PIECES), bytes([chance.randrange(256)]), bytes(broken[at : at + length]), b""]
+        )
         broken[at : at + length] = new
     return bytes(broken)
 
@@ -369,7 +407,9 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, reader: str) -> None:
         "long": b'"T"\r\n\r\n"A","I","2020"\r\n"1","he_vakiy",7\r\n"1","hr_mtu",".."\r\n',
         "paavo-wide": b"code;he_vakiy;hr_mtu\n01200;12;-1\n01300;;5\n",
         "paavo-geojson": _geojson({"code": "01200", "he_vakiy": 12, "hr_mtu": None}).encode(),
-        "paavo-dbf": _dbf({"code": 5, "he_vakiy": 4, "hr_mtu": 4}, [[b"01200", b"12", b"-1"], [b"01300", b"", b"****"]]),
+        "paavo-dbf": _dbf(
+            {"code": 5, "he_vakiy": 4, "hr_mtu": 4}, [[b"01200", b"12", b"-1"], [b"01300", b"", b"****"]]
+        ),
     }[reader]  # fmt: skip
     name = "pxweb-csv" if reader == "long" else reader
     given = {} if name == "pxweb-csv" else {"area_column": "code", "year": 2020}

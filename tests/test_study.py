@@ -44,11 +44,13 @@ def test_the_embedded_study_is_read(example: Study) -> None:
     names = [[example.areas.name(code, "fi") for code in codes] for codes in example.wave_areas]
     stayed = ["Hakunila", "Havukoski", "Länsimäki", "Mikkola"]
     assert names == [[*stayed, "Martinlaakso"], [*stayed, "Myyrmäki"]]
-    assert [example.areas.name(code, "fi") for code in example.treated] == [*stayed, "Martinlaakso", "Myyrmäki"]
-    assert [example.areas.name(code, "fi") for code in example.discretionary] == ["Myyrmäki"]
-    assert [path.name for path in example.paths] == [
-        Path(source.file).name for source in example.spec.source
+    assert [example.areas.name(code, "fi") for code in example.treated] == [
+        *stayed,
+        "Martinlaakso",
+        "Myyrmäki",
     ]
+    assert [example.areas.name(code, "fi") for code in example.discretionary] == ["Myyrmäki"]
+    assert [path.name for path in example.paths] == [Path(source.file).name for source in example.spec.source]
     assert example.indicator("median_income").items == ("median_income_eur", "adults")
 
 
@@ -127,8 +129,12 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "said"), CASES, ids=[f"{new or 'without ' + old}" for (old, new), _ in CASES])
-def test_a_fault_is_named_with_what_was_expected(edit: Edit, change: tuple[str, str], said: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("change", "said"), CASES, ids=[f"{new or 'without ' + old}" for (old, new), _ in CASES]
+)
+def test_a_fault_is_named_with_what_was_expected(
+    edit: Edit, change: tuple[str, str], said: list[str]
+) -> None:
     error = _refused(edit(change))
     for words in said:
         assert words in str(error)

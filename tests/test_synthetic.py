@@ -103,7 +103,12 @@ def test_the_rule_picks_the_four_districts(example: Study) -> None:
         for code, value in zip(large, values, strict=True):
             scores[code] += (value - mean) / spread
     worst = sorted(scores, key=lambda code: -scores[code])[: rule.choose]
-    assert {example.areas.name(code, "fi") for code in worst} == {"Hakunila", "Havukoski", "Länsimäki", "Mikkola"}
+    assert {example.areas.name(code, "fi") for code in worst} == {
+        "Hakunila",
+        "Havukoski",
+        "Länsimäki",
+        "Mikkola",
+    }
 
 
 def test_the_naive_difference_of_the_readme(example: Study) -> None:
@@ -117,7 +122,9 @@ def test_the_naive_difference_of_the_readme(example: Study) -> None:
     before, after = range(2014, 2019), range(2020, 2026)
     for name, (naive, districts) in readme.items():
         part = table[(table["indicator"] == name) & (table["status"] == "ok")]
-        wide = part[part["area"].isin(example.areas.units)].pivot_table(index="area", columns="year", values="value")
+        wide = part[part["area"].isin(example.areas.units)].pivot_table(
+            index="area", columns="year", values="value"
+        )
         wide = wide[list(range(2010, 2026))].dropna()
         change = wide[list(after)].mean(axis=1) - wide[list(before)].mean(axis=1)
         rest = change.drop(index=[code for code in example.treated if code in change.index])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .aggregate import Aggregation, Contrast, aggregate, contrast, unit_contrast
-from .effects import Effects
+from .effects import Effects, unit_changes
 from .group_time import group_time_att
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "aggregate",
     "contrast",
     "group_time_att",
+    "unit_changes",
     "unit_contrast",
 ]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..errors import DesignError, closest
 from ..panel import Floats
-from .effects import Effects, standard_errors
+from .effects import Effects, errors_with_reasons, standard_errors, unit_changes
 
 By = Literal["simple", "path", "event_time", "calendar", "district", "after_leaving"]
 _BYS: tuple[By, ...] = ("simple", "path", "event_time", "calendar", "district", "after_leaving")
@@ -29,7 +29,7 @@ class Aggregation:
         missing where `se_note` says why), `n_treated` (units), `se_note`.
     weights : array, shape (n_keys, n_effects)
         Weight of each group-time effect in each key.
-    influence : array, shape (n_units, n_keys)
+    influence : array, shape (n_units, n_keys), or None
     overall : float or None
         The one number of this aggregation; None where the keys are not meant to be averaged.
     overall_se : float or None
@@ -38,7 +38,7 @@ class Aggregation:
     by: By
     table: pd.DataFrame
     weights: Floats
-    influence: Floats
+    influence: Floats | None
     overall: float | None
     overall_se: float | None
 
@@ -66,7 +66,8 @@ class Contrast:
         What a constant effect of 1 while treated adds to `changes`.
     group_weights : array, shape (n_groups,)
         They sum to 1.
-    influence : array, shape (n_units,)
+    influence : array, shape (n_units,), or None
+        With ``se = sqrt(sum(influence**2)) / n_units``.
     """
 
     label: str
@@ -76,7 +77,7 @@ class Contrast:
     changes: Floats
     exposure: Floats
     group_weights: Floats
-    influence: Floats
+    influence: Floats | None
 
 
 def aggregate(effects: Effects, *, by: By) -> Aggregation:
@@ -141,14 +142,15 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
     att = weights @ cells["att"].to_numpy()
     n_treated = [int(cells.loc[chosen].drop_duplicates("group")["n_treated"].sum()) for chosen in sets]
     overall, overall_influence = _overall(effects, by, cells, sets, att, influence)
+    known = effects.influence is not None
     return Aggregation(
         by=by,
-        table=_table(keys, att, influence, n_treated),
+        table=_table(keys, att, influence if known else None, n_treated),
         weights=weights,
-        influence=influence,
+        influence=influence if known else None,
         overall=overall,
         overall_se=None
-        if overall_influence is None
+        if overall_influence is None or not known
         else float(standard_errors(overall_influence[:, None])[0]),
     )
 
@@ -163,6 +165,7 @@ def contrast(effects: Effects, weights: Floats, *, label: str) -> Contrast:
         Summing to 1, for example a row of `Aggregation.weights`.
     label : str
     """
+    changes, exposure = unit_changes(effects)
     group_of_cell = effects.cells["group"].to_numpy()
     groups = [index for index in dict.fromkeys(group_of_cell) if np.any(weights[group_of_cell == index])]
     total = np.array([weights[group_of_cell == index].sum() for index in groups])
@@ -174,10 +177,12 @@ def contrast(effects: Effects, weights: Floats, *, label: str) -> Contrast:
         att=float(weights @ effects.cells["att"].to_numpy()),
         units=tuple(np.array(effects.units)[members]),
         group=group[members].astype(np.int64),
-        changes=(effects.changes @ mix)[members],
-        exposure=(effects.exposure @ mix)[members],
+        changes=(changes @ mix)[members],
+        exposure=(exposure @ mix)[members],
         group_weights=total,
-        influence=(effects.influence @ weights)[members],
+        influence=None
+        if effects.influence is None
+        else (effects.influence @ weights)[members] * (members.sum() / len(members)),
     )
 
 
@@ -217,7 +222,8 @@ def unit_contrast(effects: Effects, unit: str, weights: Floats | None = None) ->
         weights = chosen / chosen.sum()
     keep = effects.group == -1
     keep[row] = True
-    changes = effects.changes[keep] @ weights
+    all_changes, all_exposure = unit_changes(effects)
+    changes = all_changes[keep] @ weights
     group = np.where(np.array(effects.units)[keep] == unit, 0, -1)
     rest = changes[group == -1]
     return Contrast(
@@ -226,7 +232,7 @@ def unit_contrast(effects: Effects, unit: str, weights: Floats | None = None) ->
         units=tuple(np.array(effects.units)[keep]),
         group=group.astype(np.int64),
         changes=changes[:, None],
-        exposure=(effects.exposure[keep] @ weights)[:, None],
+        exposure=(all_exposure[keep] @ weights)[:, None],
         group_weights=np.ones(1),
         influence=np.where(group == -1, -len(changes) * (changes - rest.mean()) / len(rest), 0.0),
     )
@@ -237,7 +243,7 @@ def _weighted(effects: Effects, chosen: npt.NDArray[np.bool_], *, equal: bool) -
     at = np.flatnonzero(chosen)
     if equal:
         weights = chosen / chosen.sum()
-        return weights, effects.influence @ weights
+        return weights, _influence(effects) @ weights
     groups = effects.cells["group"].to_numpy()[at]
     att = effects.cells["att"].to_numpy()[at]
     share, deviation = _shares(effects, groups)
@@ -245,14 +251,21 @@ def _weighted(effects: Effects, chosen: npt.NDArray[np.bool_], *, equal: bool) -
     weights = np.zeros(len(chosen))
     weights[at] = share / total
     of_shares = (deviation / total - np.outer(deviation.sum(axis=1), share) / total**2) @ att
-    return weights, effects.influence @ weights + of_shares
+    return weights, _influence(effects) @ weights + of_shares
+
+
+def _influence(effects: Effects) -> Floats:
+    """Influence functions, or zeros in their place; without them no standard error leaves this module."""
+    if effects.influence is None:
+        return np.zeros((effects.n_units, len(effects.cells)))
+    return effects.influence
 
 
 def _shares(effects: Effects, groups: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Share of all units in each group, shape (k,), and 1{i in group} - share, shape (n_units, k)."""
     inside = (effects.group[:, None] == groups).astype(float)
     share = inside.mean(axis=0)
-    return share, inside - share
+    return share, inside - share if effects.shares_estimated else np.zeros_like(inside)
 
 
 def _overall(
@@ -293,7 +306,8 @@ def _by_district(effects: Effects) -> Aggregation:
     influence = np.zeros((effects.n_units, len(contrasts)))
     for column, one in enumerate(contrasts):
         at = pd.Index(effects.units).get_indexer(pd.Index(one.units))
-        influence[at, column] = one.influence * effects.n_units / len(one.units)
+        if one.influence is not None:
+            influence[at, column] = one.influence * effects.n_units / len(one.units)
     att = np.array([one.att for one in contrasts])
     return Aggregation(
         by="district",
@@ -305,14 +319,16 @@ def _by_district(effects: Effects) -> Aggregation:
     )
 
 
-def _table(keys: list[str] | list[int], att: Floats, influence: Floats, n_treated: list[int]) -> pd.DataFrame:
-    alone = np.array(n_treated) == 1
+def _table(
+    keys: list[str] | list[int], att: Floats, influence: Floats | None, n_treated: list[int]
+) -> pd.DataFrame:
+    errors, notes = errors_with_reasons(influence, np.array(n_treated))
     return pd.DataFrame(
         {
             "key": keys,
             "att": att,
-            "se": pd.array(np.where(alone, np.nan, standard_errors(influence)), dtype="Float64"),
+            "se": errors,
             "n_treated": n_treated,
-            "se_note": np.where(alone, "one treated unit: no standard error exists", ""),
+            "se_note": notes,
         }
     )

@@ -119,6 +119,7 @@ def group_time_att(
         influence=influence,
         changes=changes,
         exposure=on @ weights,
+        shares_estimated=True,
         n_rows=block.values.size,
         dropped=block.dropped,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..design import Path
 from ..errors import DesignError
-from ..estimate import Effects, aggregate
+from ..estimate import Effects, aggregate, unit_changes
 from ..evaluation import ALL, Evaluation
 from ..tables import Table
 from ..text import Texts
@@ -144,7 +144,8 @@ def _effects_of_district(words: Words, effects: Effects, path: Path, row: int) -
     mine = (effects.cells["group"] == effects.group[row]).to_numpy()
     periods = [int(period) for period in effects.cells.loc[mine, "period"]]
     full = (effects.cells.loc[mine, "phase"] == "on").to_numpy()
-    others = effects.changes[np.ix_(effects.group == -1, mine)]
+    changes, _ = unit_changes(effects)
+    others = changes[np.ix_(effects.group == -1, mine)]
     if not full.any():
         raise DesignError(
             "The area has no full year in the programme with data yet.", where=words.outcome, found=words.name
@@ -153,7 +154,7 @@ def _effects_of_district(words: Words, effects: Effects, path: Path, row: int) -
         raise DesignError(
             "There are too few comparison areas for a range.", where=words.outcome, found=str(len(others))
         )
-    difference = effects.changes[row, mine] - others.mean(axis=0)
+    difference = changes[row, mine] - others.mean(axis=0)
     single = (
         (others - others.mean(axis=0)) * len(others) / (len(others) - 1)
     )  # each against the mean of the other ones

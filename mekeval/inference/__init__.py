@@ -173,6 +173,8 @@ def _by_influence(contrast: Contrast, alpha: float, n_treated: int, n_comparison
         raise DesignError(
             "One treated unit has no standard error.", where=contrast.label, fix="Use method='permutation'."
         )
+    if contrast.influence is None:
+        raise DesignError("This estimate has no influence function.", where=contrast.label)
     error = float(standard_errors(contrast.influence[:, None])[0])
     reach = float(ndtri(1 - alpha / 2)) * error
     because = f"{n_treated} treated: {MANY_TREATED} or more, so influence functions hold"

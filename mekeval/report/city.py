@@ -11,6 +11,7 @@ from .parts import (
     Report,
     Section,
     Shown,
+    area_note,
     bullets,
     drawn,
     effect_table,
@@ -60,7 +61,11 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
 
 def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
-    points = [_levels(evaluation, name, city, texts) for name in study.spec.plan.primary if name in evaluation.effects]
+    points = [
+        _levels(evaluation, name, city, texts)
+        for name in study.spec.plan.primary
+        if name in evaluation.effects
+    ]
     points += [
         verdict_point(evaluation, finding, texts)
         for finding in findings
@@ -77,6 +82,7 @@ def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: 
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),
+        area_note(evaluation, texts),
     )
 
 

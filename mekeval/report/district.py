@@ -14,6 +14,7 @@ from .parts import (
     Report,
     Section,
     Shown,
+    area_note,
     bullets,
     drawn,
     effect_table,
@@ -97,6 +98,7 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),
+        area_note(evaluation, texts),
     )
 
 

@@ -106,6 +106,12 @@ def section(*parts: str | Shown) -> Section:
     return Section(html="\n".join(part if isinstance(part, str) else part._repr_html_() for part in parts))
 
 
+def area_note(evaluation: Evaluation, texts: Texts) -> str:
+    """What the study says a reader must know of its areas; nothing where it says nothing."""
+    note = evaluation.study.spec.areas.note
+    return paragraph(note.text(texts.language), css="note") if note else ""
+
+
 def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """The verdict in a word and its sentence."""
     word = html.escape(texts(f"verdict.{finding.verdict}.word"))

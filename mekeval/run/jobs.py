@@ -236,7 +236,11 @@ def _executed(job: Job) -> nbformat.NotebookNode:
 
 def _sockets(folder: Path) -> Config:
     """Reach the kernel through files of its own where the system has such sockets: no open port, no mixing."""
-    return Config() if os.name == "nt" else Config(KernelManager={"transport": "ipc", "ip": str(folder / "kernel")})
+    return (
+        Config()
+        if os.name == "nt"
+        else Config(KernelManager={"transport": "ipc", "ip": str(folder / "kernel")})
+    )
 
 
 def _findings_of(executed: nbformat.NotebookNode, job: Job) -> Mapping[str, object]:

@@ -102,10 +102,12 @@ def placebo_in_time(
             return _not_run("placebo_in_time", "few_years", n=len(years))
         half = years[len(years) // 2]
         early = _moved(_only(design, unit), start=half, end=first - 1)
-        cut = _until(panel, first - 1)
+        cut = _between(panel, years[0], first - 1)
         placebo = infer(_overall(group_time_att(cut, early, outcome=outcome), unit), alpha=alpha, seed=seed)
     except MekevalError as error:
         return _not_run("placebo_in_time", "error", message=error.faults[0].what)
+    if not placebo.identifiable:
+        return _not_run("placebo_in_time", "few_areas", smallest_p=placebo.smallest_p)
     return Check(
         name="placebo_in_time",
         passed=placebo.p_value > alpha,
@@ -138,6 +140,8 @@ def leave_one_out(panel: Panel, design: Design, *, outcome: str, seed: int, alph
     except MekevalError as error:
         return _not_run("leave_one_out", "error", message=error.faults[0].what)
     table = pd.concat(rows, ignore_index=True)
+    if whole.estimate == 0:
+        return _not_run("leave_one_out", "no_difference")
     ratio = table["estimate"] / whole.estimate
     worst = int(ratio.argmin())
     steady = bool((ratio > 0.5).all() and (table["p_value"] <= 2 * alpha).all())
@@ -182,11 +186,11 @@ def _moved(design: Design, *, start: int, end: int) -> Design:
     return replace(design, paths=paths, partial_years=0, pre_years=None)
 
 
-def _until(panel: Panel, last: int) -> Panel:
-    keep = np.array(panel.periods) <= last
+def _between(panel: Panel, first: int, last: int) -> Panel:
+    keep = np.array([first <= year <= last for year in panel.periods])
     return replace(
         panel,
-        periods=tuple(year for year in panel.periods if year <= last),
+        periods=tuple(year for year in panel.periods if first <= year <= last),
         values={name: values[:, keep] for name, values in panel.values.items()},
         bases={name: values[:, keep] for name, values in panel.bases.items()},
         reasons={name: values[:, keep] for name, values in panel.reasons.items()},
