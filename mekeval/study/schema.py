@@ -1,0 +1,153 @@
+"""The schema of `study.toml`: what it may say, table by table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Year = Annotated[int, Field(strict=True, ge=1900, le=2200)]
+Language = Literal["fi", "en"]
+Text = Annotated[str, StringConstraints(pattern=r"\S")]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Words(_Table):
+    """One text in several languages; Finnish is always there."""
+
+    fi: str
+    sv: str = ""
+    en: str = ""
+
+    def text(self, language: str) -> str:
+        """The text in a language, or in Finnish where the study does not give it."""
+        return {"fi": self.fi, "sv": self.sv, "en": self.en}[language] or self.fi
+
+
+class About(_Table):
+    """`[study]`: name, seed, whether the data are synthetic, languages, disclosure threshold."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    seed: Annotated[Whole, Field(ge=0)]
+    minimum_base: Annotated[Whole, Field(ge=1)]
+    title: Words
+    attribution: Words
+    synthetic: Annotated[bool, Field(strict=True)] = False
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("fi", "en")
+    raw: Literal["study", "external"] = "study"
+
+
+class AreasTable(_Table):
+    """`[areas]`: the list of areas and who the treated are compared with."""
+
+    file: Text
+    unit: str
+    city: Words
+    note: Words | None = None  # what a reader must know of the areas; shown in every report
+    comparison: Literal["never_treated"] = "never_treated"
+
+
+class Wave(_Table):
+    """`[[programme.wave]]`: years (inclusive), areas, money."""
+
+    name: str
+    first: Year
+    last: Year
+    areas: Annotated[tuple[str, ...], Field(min_length=1)]
+    eur_per_year: Annotated[Number, Field(ge=0)] | None = None
+
+
+class Rule(_Table):
+    """`[programme.rule]`: how the areas were chosen; the criteria name indicators with their base years."""
+
+    criteria: Annotated[dict[str, Year], Field(min_length=1)]
+    choose: Annotated[Whole, Field(ge=1)]
+    discretionary: tuple[str, ...] = ()
+
+
+class Programme(_Table):
+    """`[programme]`: title, waves and, where the areas were chosen by one, the rule."""
+
+    title: Words
+    wave: Annotated[tuple[Wave, ...], Field(min_length=1)]
+    rule: Rule | None = None
+
+
+class Item(_Table):
+    """`[[item]]`: a raw quantity with every spelling that its sources use."""
+
+    name: Name
+    labels: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class IndicatorSpec(_Table):
+    """`[[indicator]]`: a rate from sums of items, or one item as it is with the base that stands behind it."""
+
+    name: Name
+    label: Words
+    higher_is: Literal["better", "worse", "neutral"]
+    unit: Literal["percent", "eur", "persons", "index"]
+    numerator: str = ""
+    denominator: str = ""
+    value: str = ""
+    base: str = ""
+    plausible: tuple[Number, Number] | None = None
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Names of the items it is made of."""
+        parts = (self.numerator, self.denominator, self.value, self.base)
+        return tuple(dict.fromkeys(name for part in parts if part for name in terms(part)))
+
+
+class SourceSpec(_Table):
+    """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe."""
+
+    file: Text
+    reader: str
+    vintage: Year
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    items: Annotated[tuple[Name, ...], Field(min_length=1)]
+    year: Year | None = None
+    years: dict[str, Year] = {}
+    area_column: str = ""
+    table: str = ""
+    other_areas: Literal["refuse", "drop"] = "refuse"
+
+
+class Plan(_Table):
+    """`[plan]`: outcomes, level of the tests and the years that are compared, fixed before outcomes are seen."""
+
+    primary: Annotated[tuple[str, ...], Field(min_length=1)]
+    secondary: tuple[str, ...] = ()
+    alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
+    pre_years: Annotated[Whole, Field(ge=1)] = 5
+    partial_years: Annotated[Whole, Field(ge=0)] = 0
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Primary outcomes, then secondary ones."""
+        return self.primary + self.secondary
+
+
+class StudySpec(_Table):
+    """The whole of `study.toml`."""
+
+    study: About
+    areas: AreasTable
+    programme: Programme
+    item: Annotated[tuple[Item, ...], Field(min_length=1)]
+    indicator: Annotated[tuple[IndicatorSpec, ...], Field(min_length=1)]
+    source: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+    plan: Plan
+
+
+def terms(expression: str) -> tuple[str, ...]:
+    """Names in a sum of items: "unemployed + employed" gives ("unemployed", "employed")."""
+    return tuple(part.strip() for part in expression.split("+"))
