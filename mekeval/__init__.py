@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .panel import Panel, balanced_block, build_panel
     from .report import city_report, district_report
     from .run import run_study
-    from .sensitivity import Check, leave_one_out, placebo_in_time
+    from .sensitivity import Check, City, RulePlacebo, leave_one_out, placebo_in_time, rule_placebo
     from .shipped import example_study
     from .sources import READERS, read_source
     from .study import Study, read_study
@@ -45,7 +45,7 @@ _HOMES = {
     "report": ("city_report", "district_report"),
     "run": ("run_study",),
     "shipped": ("example_study",),
-    "sensitivity": ("Check", "leave_one_out", "placebo_in_time"),
+    "sensitivity": ("Check", "City", "RulePlacebo", "leave_one_out", "placebo_in_time", "rule_placebo"),
     "sources": ("READERS", "read_source"),
     "study": ("Study", "read_study"),
     "text": ("Texts",),

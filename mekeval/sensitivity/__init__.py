@@ -17,8 +17,18 @@ from ..errors import MekevalError
 from ..estimate import Contrast, Effects, aggregate, contrast, group_time_att, unit_contrast
 from ..inference import Inference, infer
 from ..panel import Panel
+from .rule_placebo import City, RulePlacebo, rule_placebo, variance_model
 
-__all__ = ["Check", "leave_one_out", "placebo_in_time", "selection"]
+__all__ = [
+    "Check",
+    "City",
+    "RulePlacebo",
+    "leave_one_out",
+    "placebo_in_time",
+    "rule_placebo",
+    "selection",
+    "variance_model",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
