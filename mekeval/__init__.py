@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .areas import Areas, read_areas
-    from .design import Design, design_from_cohorts, make_design, study_design
+    from .design import Design, Selection, design_from_cohorts, make_design, select_areas, study_design
     from .errors import DataError, DesignError, MekevalError, RunError, StudyError
     from .estimate import ESTIMATORS, Effects, aggregate, contrast, group_time_att, unit_contrast
     from .evaluation import Evaluation, evaluate
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "areas": ("Areas", "read_areas"),
-    "design": ("Design", "design_from_cohorts", "make_design", "study_design"),
+    "design": ("Design", "Selection", "design_from_cohorts", "make_design", "select_areas", "study_design"),
     "errors": ("DataError", "DesignError", "MekevalError", "RunError", "StudyError"),
     "estimate": ("ESTIMATORS", "Effects", "aggregate", "contrast", "group_time_att", "unit_contrast"),
     "evaluation": ("Evaluation", "evaluate"),

@@ -13,8 +13,22 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from .errors import DesignError, closest
-from .study import Study
+from ..errors import DesignError, closest
+from ..study import Study
+from .selection import Selection, select_areas
+
+__all__ = [
+    "Design",
+    "Path",
+    "Phase",
+    "SelectedBy",
+    "Selection",
+    "design_from_cohorts",
+    "make_design",
+    "plain_design",
+    "select_areas",
+    "study_design",
+]
 
 Phase = Literal["pre", "partial", "on", "after"]
 #: How an area came into the programme. Only "rule" and "unknown" make its own drift part of the comparison.
