@@ -36,7 +36,7 @@ def test_weights_change_the_choice() -> None:
 
 def test_small_and_incomplete_areas_are_not_eligible_and_say_why() -> None:
     rates = RATES.copy()
-    rates["jobs"] = [5.0, 8, np.nan, 4]
+    rates["jobs"] = [3.0, 8, np.nan, 4]
     people = np.array([2000.0, 900, 2000, 2000])
     result = select_areas(list("abcd"), rates, choose=1, population=people, minimum_population=1000)
     assert result.chosen == ("d",)
