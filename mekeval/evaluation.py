@@ -6,7 +6,7 @@ findings of the programme and of each district. Never: a word or a picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Evaluation:
     ----------
     study : Study
     year : int
-        Nothing after it was used.
+        No later year was used; later releases of earlier years are.
     indicators : Indicators
     panel : Panel
     design : Design
@@ -59,6 +59,8 @@ class Evaluation:
         By outcome; an outcome that cannot be estimated is missing here, and its findings say why.
     findings : mapping of (str, str) to Finding
         By outcome and subject: "all", or the code of a district.
+    after : mapping of (str, str) to Inference
+        By outcome and district, for districts that have left: the mean of the years since then.
     plain : tuple of PlainReading
         Empty where only one district was asked for.
     """
@@ -70,6 +72,7 @@ class Evaluation:
     design: Design
     effects: Mapping[str, Effects]
     findings: Mapping[tuple[str, str], Finding]
+    after: Mapping[tuple[str, str], Inference]
     plain: tuple[PlainReading, ...]
 
 
@@ -83,7 +86,7 @@ def evaluate(
     study : Study, str or Path
         A study or its folder.
     year : int
-        The year of the report; later data and later waves are not used.
+        The year of the report; later years and later waves are not used, later releases of earlier years are.
     district : str, optional
         Code or name of one treated district, where only its findings are wanted.
     raw : str or Path, optional
@@ -121,7 +124,9 @@ def evaluate(
             effects[outcome] = group_time_att(panel, design, outcome=outcome)
         except MekevalError as error:
             for subject in subjects:
-                findings[outcome, subject] = _untestable(study, outcome, subject, error)
+                findings[outcome, subject] = _not_tested(
+                    study, outcome, subject, ("data", "incomplete"), message=error.faults[0].what
+                )
             continue
         for subject in subjects:
             findings[outcome, subject] = _finding(study, panel, design, effects[outcome], outcome, subject)
@@ -135,6 +140,7 @@ def evaluate(
         design=design,
         effects=effects,
         findings=findings,
+        after=_after(study, effects, subjects),
         plain=tuple(plain),
     )
 
@@ -173,27 +179,23 @@ def _finding(
     alpha, seed = study.spec.plan.alpha, study.spec.study.seed
     for unit, reason, period in effects.dropped:
         if unit == subject:
-            return conclude(
-                None,
-                (),
-                outcome=outcome,
-                subject=subject,
-                higher_is=study.indicator(outcome).higher_is,
-                problem=("data", "gap"),
-                problem_facts={"status": reason, "year": period},
-            )
-    try:
-        if subject == ALL:
-            tested = contrast(effects, aggregate(effects, by="simple").weights[0], label=ALL)
-        else:
-            tested = unit_contrast(effects, subject)
-        result = infer(tested, alpha=alpha, seed=seed)
-    except MekevalError as error:
-        return _untestable(study, outcome, subject, error)
+            return _not_tested(study, outcome, subject, ("data", "gap"), status=reason, year=period)
+    problem = _problem(effects, design, subject)
+    if problem is not None:
+        return _not_tested(study, outcome, subject, problem)
+    if subject == ALL:
+        tested = contrast(effects, aggregate(effects, by="simple").weights[0], label=ALL)
+    else:
+        tested = unit_contrast(effects, subject)
+    result = infer(tested, alpha=alpha, seed=seed)
     checks: list[Check] = [selection(design, design.treated if subject == ALL else (subject,))]
     if result.p_value <= alpha:  # the checks ask whether a difference holds
         only = None if subject == ALL else subject
-        checks.append(placebo_in_time(panel, design, outcome=outcome, unit=only, seed=seed, alpha=alpha))
+        checks.append(
+            placebo_in_time(
+                panel, design, outcome=outcome, size=result.estimate, unit=only, seed=seed, alpha=alpha
+            )
+        )
         if subject == ALL:
             checks.append(leave_one_out(panel, design, outcome=outcome, seed=seed, alpha=alpha))
     return conclude(
@@ -201,17 +203,49 @@ def _finding(
     )
 
 
-def _untestable(study: Study, outcome: str, subject: str, error: MekevalError) -> Finding:
-    fault = error.faults[0]
-    early = "full year" in fault.what or "aggregation" in fault.what
+def _after(
+    study: Study, effects: Mapping[str, Effects], subjects: Sequence[str]
+) -> dict[tuple[str, str], Inference]:
+    """The change of each district since it left, where it has."""
+    found = {}
+    for outcome, some in effects.items():
+        for subject in subjects:
+            if subject not in some.units:
+                continue
+            group = some.group[some.units.index(subject)]
+            left = ((some.cells["phase"] == "after") & (some.cells["group"] == group)).to_numpy()
+            if left.any():
+                tested = unit_contrast(some, subject, left / left.sum())
+                found[outcome, subject] = infer(
+                    tested, alpha=study.spec.plan.alpha, seed=study.spec.study.seed
+                )
+    return found
+
+
+def _problem(effects: Effects, design: Design, subject: str) -> tuple[str, str] | None:
+    """Why a subject cannot be tested: what decides and its reason, or None."""
+    full = effects.cells["phase"] == "on"
+    if subject != ALL:
+        full &= effects.cells["path"] == design.path_of(subject).name
+    if not full.any():
+        return "too_early", "no_full_year"
+    treated = int((effects.group >= 0).sum()) if subject == ALL else 1
+    if int((effects.group == -1).sum()) < treated:
+        return "design", "small_comparison"
+    return None
+
+
+def _not_tested(
+    study: Study, outcome: str, subject: str, problem: tuple[str, str], **facts: float | str
+) -> Finding:
     return conclude(
         None,
         (),
         outcome=outcome,
         subject=subject,
         higher_is=study.indicator(outcome).higher_is,
-        problem=("too_early", "no_full_year") if early else ("data", "incomplete"),
-        problem_facts={"message": fault.what, "found": fault.found},
+        problem=problem,
+        problem_facts=facts,
     )
 
 

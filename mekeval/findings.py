@@ -7,7 +7,8 @@ The rule, in this order:
 1. Nothing could be tested (no complete data, no full programme year yet), or the smallest p-value that the design
    can give exceeds alpha, or an interval has no end: **not_identifiable**.
 2. p > alpha: **no_detectable_effect**, with what the interval rules out.
-3. p <= alpha, and a check failed or could not answer: **fragile**, and `because` names the check.
+3. p <= alpha, and a check failed, could not answer or was not made though it must be (`selection`): **fragile**;
+   `because` names the first that failed, else the first without an answer.
 4. p <= alpha and every check passed: **improved** or **worsened**, by the direction of the indicator.
 """
 
@@ -134,9 +135,13 @@ def conclude(
         return finding("not_identifiable", "design", "no_bound", {"estimate": inference.estimate})
     if inference.p_value > inference.alpha:
         return finding("no_detectable_effect", "p_value", "within_reach_of_chance")
-    for wanted in (False, None):  # a check that failed says more than one that could not answer
-        for check in checks:
-            if check.passed is wanted:
-                return finding("fragile", check.name, check.reason, check.facts)
+    for check in checks:  # a check that failed says more than one that could not answer
+        if check.passed is False:
+            return finding("fragile", check.name, check.reason, check.facts)
+    if not any(check.name == "selection" for check in checks):
+        return finding("fragile", "selection", "not_made")
+    for check in checks:
+        if check.passed is None:
+            return finding("fragile", check.name, check.reason, check.facts)
     better = (inference.estimate > 0) == (higher_is == "better")
     return finding("improved" if better else "worsened", "p_value", "beyond_chance")

@@ -168,11 +168,19 @@ def build_panel(
     return Panel(units=kept, periods=periods, values=values, bases=bases, reasons=reasons)
 
 
-def balanced_block(panel: Panel, outcome: str, *, units: Sequence[str] | None = None) -> Block:
+def balanced_block(
+    panel: Panel,
+    outcome: str,
+    *,
+    units: Sequence[str] | None = None,
+    protected: Sequence[str] = (),
+    needed_from: int | None = None,
+) -> Block:
     """The units that have a value in every period in which the outcome was published.
 
     A period belongs to the block when at least half of the units have a value in it; a unit without a value in
-    one of those periods is left out, with the reason and the period.
+    one of those periods is left out, with the reason and the period. A period before `needed_from` that would cost
+    a protected unit (a treated one) is left out instead.
 
     Raises
     ------
@@ -197,6 +205,9 @@ def balanced_block(panel: Panel, outcome: str, *, units: Sequence[str] | None = 
     values = panel.values[outcome][rows]
     there = ~np.isnan(values)
     columns = there.mean(axis=0) >= 0.5
+    if needed_from is not None:
+        early = np.array(panel.periods) < needed_from
+        columns &= ~early | there[kept.isin(list(protected))].all(axis=0)
     complete = there[:, columns].all(axis=1)
     dropped = []
     for row in np.flatnonzero(~complete):

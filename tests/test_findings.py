@@ -70,6 +70,8 @@ CASES = [
     (_numbers(-2.0, 0.01, high=None), GOOD, "better", "not_identifiable", "design", "no_bound"),
     (_numbers(-2.0, 0.01, high=None), [FAILED], "worse", "not_identifiable", "design", "no_bound"),
     (_numbers(-2.0, 0.05, smallest_p=0.05), GOOD, "worse", "improved", "p_value", "beyond_chance"),
+    # how the areas were chosen must have been asked
+    (_numbers(-2.0, 0.01), [], "worse", "fragile", "selection", "not_made"),
     # nothing could be tested
     (None, GOOD, "worse", "not_identifiable", "data", "incomplete"),
 ]  # fmt: skip

@@ -205,3 +205,77 @@ def test_constant_changes_give_a_p_value_of_one() -> None:
     result = infer(one_group([0.1] * 30, 2))
     assert result.p_value == 1.0
     assert (result.low, result.high) == (pytest.approx(0.0, abs=1e-9), pytest.approx(0.0, abs=1e-9))
+
+
+@pytest.mark.parametrize("n", [31, 36, 52, 61])
+def test_minimum_detectable_effect_of_one_area(n: int) -> None:
+    # Add the effect to each area in turn and count how often all other changes are smaller in enough cases: by hand,
+    # without the library's test. With n = 31 and alpha = 0.05 the estimate must lie beyond every other area.
+    rng = np.random.default_rng(n)
+    shares = []
+    for _ in range(40):
+        changes = rng.normal(size=n)
+        size = infer(one_group(list(changes), 1)).minimum_detectable_effect
+        assert size is not None
+        for at in range(n):
+            moved = changes.copy()
+            moved[at] += size
+            each = moved - (moved.sum() - moved) / (n - 1)  # each area against the mean of the others
+            shares.append(np.mean(np.abs(each) >= np.abs(each[at]) - 1e-12) <= 0.05)
+    assert 0.72 < np.mean(shares) < 0.92
+
+
+def test_an_effect_outside_the_programme_years_has_an_interval_of_its_own() -> None:
+    # One unit of twenty after it left: its exposure is zero while the window is tested. By brute force over t.
+    rng = np.random.default_rng(9)
+    changes = rng.normal(size=40)
+    changes[0] += 4
+    contrast = one_group(list(changes), 1)
+    result = infer(contrast)
+    assert result.smallest_p == pytest.approx(1 / 40)
+    assert brute(changes, 1, (result.low or 0) - 1e-4) <= 0.05
+    assert brute(changes, 1, (result.high or 0) + 1e-4) <= 0.05
+
+
+def test_few_assignments_of_two_groups_are_all_listed_and_depend_on_no_seed() -> None:
+    some = two_groups(1, 0.0)
+    keep = np.r_[0, 2, 4:16]  # one unit in each group and twelve others: 14 * 13 = 182 assignments
+    small = Contrast(
+        label="small",
+        att=float(
+            0.6 * (some.changes[0, 0] - some.changes[4:16, 0].mean())
+            + 0.4 * (some.changes[2, 1] - some.changes[4:16, 1].mean())
+        ),
+        units=tuple(some.units[at] for at in keep),
+        group=some.group[keep],
+        changes=some.changes[keep],
+        exposure=some.exposure[keep],
+        group_weights=some.group_weights,
+        influence=None,
+    )
+    first, second = infer(small, seed=1), infer(small, seed=2)
+    assert (first.n_sets, first.exact) == (182, True)
+    assert first.p_value == second.p_value
+    table, n = small.changes, 14
+    as_large = 0
+    for one, two in itertools.permutations(range(n), 2):
+        rest = [at for at in range(n) if at not in (one, two)]
+        value = 0.6 * (table[one, 0] - table[rest, 0].mean()) + 0.4 * (table[two, 1] - table[rest, 1].mean())
+        as_large += abs(value) >= abs(small.att) - 1e-9
+    assert first.p_value == pytest.approx(as_large / 182)
+
+
+def test_the_order_of_the_units_does_not_change_a_drawn_result() -> None:
+    some = two_groups(3, 0.0)
+    order = np.random.default_rng(0).permutation(30)
+    turned = Contrast(
+        label="turned",
+        att=some.att,
+        units=tuple(some.units[at] for at in order),
+        group=some.group[order],
+        changes=some.changes[order],
+        exposure=some.exposure[order],
+        group_weights=some.group_weights,
+        influence=None,
+    )
+    assert infer(turned, seed=5).p_value == infer(some, seed=5).p_value

@@ -167,3 +167,23 @@ def test_a_unit_or_outcome_that_the_panel_lacks_is_refused(panel: Panel) -> None
     for wrong in ([], ["a", "a"]):
         with pytest.raises(DataError, match="each once"):
             balanced_block(panel, "rate", units=wrong)
+
+
+def test_an_early_year_does_not_cost_a_treated_area() -> None:
+    frame = pd.DataFrame(
+        {
+            "unit": ["a"] * 3 + ["b"] * 4 + ["c"] * 4 + ["d"] * 3,
+            "year": [2, 3, 4] + [1, 2, 3, 4] * 2 + [2, 3, 4],
+            "y": np.arange(14.0),
+        }
+    )
+    panel = build_panel(frame, unit="unit", period="year", outcome=["y"])
+    plain = balanced_block(panel, "y")
+    assert (plain.units, plain.periods) == (("b", "c"), (1, 2, 3, 4))
+    kept = balanced_block(panel, "y", protected=["a"], needed_from=2)
+    assert (kept.units, kept.periods) == (("a", "b", "c", "d"), (2, 3, 4))
+    assert kept.dropped == ()
+    late = balanced_block(
+        panel, "y", protected=["b"], needed_from=2
+    )  # b has the early year: others may be lost
+    assert (late.units, late.periods) == (("b", "c"), (1, 2, 3, 4))

@@ -39,14 +39,14 @@ DRIFT = np.tile(np.arange(10.0), (3, 1))
 
 
 def test_a_jump_at_entry_is_quiet_before_it() -> None:
-    check = placebo_in_time(_panel(JUMP), _design(), outcome="y", seed=1, alpha=0.05)
+    check = placebo_in_time(_panel(JUMP), _design(), outcome="y", size=5.0, seed=1, alpha=0.05)
     assert (check.passed, check.reason) == (True, "quiet")
     assert abs(float(check.facts["estimate"])) < 0.2  # the wiggle is at most 0.1
     assert (check.facts["first"], check.facts["half"], check.facts["last"]) == (2010, 2013, 2015)
 
 
 def test_areas_that_drifted_before_the_programme_are_told() -> None:
-    check = placebo_in_time(_panel(DRIFT), _design(), outcome="y", seed=1, alpha=0.05)
+    check = placebo_in_time(_panel(DRIFT), _design(), outcome="y", size=5.0, seed=1, alpha=0.05)
     assert (check.passed, check.reason) == (False, "moved")
     # by hand: mean of 3, 4, 5 less mean of 0, 1, 2 is 3; the wiggle adds at most 4 * 0.1
     assert float(check.facts["estimate"]) == pytest.approx(3.0, abs=0.4)
@@ -56,8 +56,8 @@ def test_areas_that_drifted_before_the_programme_are_told() -> None:
 def test_one_unit_is_asked_on_its_own() -> None:
     panel = _panel(np.vstack([DRIFT[:1], JUMP[:2]]))
     design = make_design([*TREATED, *OTHERS], [(2016, 2019, TREATED)])
-    moved = placebo_in_time(panel, design, outcome="y", unit="t1", seed=1, alpha=0.1)
-    quiet = placebo_in_time(panel, design, outcome="y", unit="t2", seed=1, alpha=0.1)
+    moved = placebo_in_time(panel, design, outcome="y", size=5.0, unit="t1", seed=1, alpha=0.1)
+    quiet = placebo_in_time(panel, design, outcome="y", size=5.0, unit="t2", seed=1, alpha=0.1)
     assert (moved.passed, quiet.passed) == (False, True)
     assert float(moved.facts["p_value"]) == pytest.approx(
         1 / 13
@@ -68,23 +68,33 @@ def test_one_unit_is_asked_on_its_own() -> None:
 def test_too_few_years_before_cannot_answer(first_year: int) -> None:
     years = range(first_year, 2020)
     check = placebo_in_time(
-        _panel(DRIFT[:, -len(years) :], years=years), _design(), outcome="y", seed=1, alpha=0.05
+        _panel(DRIFT[:, -len(years) :], years=years), _design(), outcome="y", size=5.0, seed=1, alpha=0.05
     )
     assert (check.passed, check.reason) == (None, "few_years")
     assert check.facts == {"n": 2016 - first_year}
     assert check.table.empty
 
 
-def test_the_years_before_are_those_of_the_plan() -> None:
-    check = placebo_in_time(_panel(DRIFT), _design(pre_years=2), outcome="y", seed=1, alpha=0.05)
-    assert (check.passed, check.reason) == (None, "few_years")  # 2014 and 2015 only
+def test_a_drift_before_the_base_years_of_the_plan_is_told() -> None:
+    check = placebo_in_time(_panel(DRIFT), _design(pre_years=2), outcome="y", size=5.0, seed=1, alpha=0.05)
+    # the plan's base is 2014 and 2015 only; the drift of the years before shows all the same
+    assert (check.passed, check.reason) == (False, "moved")
+
+
+def test_silence_answers_only_where_a_drift_of_that_size_would_have_been_found() -> None:
+    loud = placebo_in_time(_panel(JUMP), _design(), outcome="y", size=5.0, seed=1, alpha=0.05)
+    assert (loud.passed, loud.reason) == (True, "quiet")
+    faint = placebo_in_time(_panel(JUMP), _design(), outcome="y", size=0.001, seed=1, alpha=0.05)
+    assert (faint.passed, faint.reason) == (None, "no_power")
+    assert float(faint.facts["detectable"]) > 0.001
 
 
 def test_the_later_years_play_no_part_in_the_placebo() -> None:
     later = JUMP.copy()
     later[:, 6:] = 100.0
     one, two = (
-        placebo_in_time(_panel(path), _design(), outcome="y", seed=1, alpha=0.05) for path in (JUMP, later)
+        placebo_in_time(_panel(path), _design(), outcome="y", size=5.0, seed=1, alpha=0.05)
+        for path in (JUMP, later)
     )
     pd.testing.assert_frame_equal(one.table, two.table)
 
@@ -123,7 +133,7 @@ def test_one_treated_area_cannot_be_left_out() -> None:
 
 def test_a_check_that_cannot_run_is_not_passed() -> None:
     for check in (
-        placebo_in_time(_panel(JUMP), _design(), outcome="z", seed=1, alpha=0.05),
+        placebo_in_time(_panel(JUMP), _design(), outcome="z", size=5.0, seed=1, alpha=0.05),
         leave_one_out(_panel(JUMP), _design(), outcome="z", seed=1, alpha=0.05),
     ):
         assert (check.passed, check.reason) == (None, "error")

@@ -28,7 +28,7 @@ class Aggregation:
         One row for each key: `key` (path, event time, year or unit), `att`, `se` (from the influence functions;
         missing where `se_note` says why), `n_treated` (units), `se_note`.
     weights : array, shape (n_keys, n_effects)
-        Weight of each group-time effect in each key.
+        Weight of each group-time effect in each key; for "district" of the district's own changes.
     influence : array, shape (n_units, n_keys), or None
     overall : float or None
         The one number of this aggregation; None where the keys are not meant to be averaged.
@@ -140,17 +140,22 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
     weights = np.vstack([weight for weight, _ in columns])
     influence = np.column_stack([psi for _, psi in columns])
     att = weights @ cells["att"].to_numpy()
-    n_treated = [int(cells.loc[chosen].drop_duplicates("group")["n_treated"].sum()) for chosen in sets]
+    groups = [cells.loc[chosen].drop_duplicates("group")["n_treated"] for chosen in sets]
+    n_treated = [int(sizes.sum()) for sizes in groups]
+    smallest = [int(sizes.min()) for sizes in groups]
     overall, overall_influence = _overall(effects, by, cells, sets, att, influence)
     known = effects.influence is not None
+    alone = (
+        bool((cells.loc[while_on, "n_treated"] == 1).any()) if by != "after_leaving" else min(smallest) == 1
+    )
     return Aggregation(
         by=by,
-        table=_table(keys, att, influence if known else None, n_treated),
+        table=_table(keys, att, influence if known else None, n_treated, smallest),
         weights=weights,
         influence=influence if known else None,
         overall=overall,
         overall_se=None
-        if overall_influence is None or not known
+        if overall_influence is None or not known or alone
         else float(standard_errors(overall_influence[:, None])[0]),
     )
 
@@ -162,8 +167,13 @@ def contrast(effects: Effects, weights: Floats, *, label: str) -> Contrast:
     ----------
     effects : Effects
     weights : array, shape (n_effects,)
-        Summing to 1, for example a row of `Aggregation.weights`.
+        Summing to 1, for example a row of `Aggregation.weights`; taken as given.
     label : str
+
+    Notes
+    -----
+    Its exposure is that of the years while treated. For other effects (after leaving, before entry) it is one for the
+    treated units in their own window: the interval is then of an effect in that window.
     """
     changes, exposure = unit_changes(effects)
     group_of_cell = effects.cells["group"].to_numpy()
@@ -172,13 +182,14 @@ def contrast(effects: Effects, weights: Floats, *, label: str) -> Contrast:
     mix = np.column_stack([np.where(group_of_cell == index, weights, 0) for index in groups]) / total
     members = np.isin(effects.group, [-1, *groups])
     group = np.array([groups.index(index) if index in groups else -1 for index in effects.group])
+    exposed = _own_window((exposure @ mix)[members], group[members])
     return Contrast(
         label=label,
         att=float(weights @ effects.cells["att"].to_numpy()),
-        units=tuple(np.array(effects.units)[members]),
+        units=tuple(unit for unit, inside in zip(effects.units, members, strict=True) if inside),
         group=group[members].astype(np.int64),
         changes=(changes @ mix)[members],
-        exposure=(exposure @ mix)[members],
+        exposure=exposed,
         group_weights=total,
         influence=None
         if effects.influence is None
@@ -229,13 +240,19 @@ def unit_contrast(effects: Effects, unit: str, weights: Floats | None = None) ->
     return Contrast(
         label=unit,
         att=float(changes[group == 0][0] - rest.mean()),
-        units=tuple(np.array(effects.units)[keep]),
+        units=tuple(one for one, inside in zip(effects.units, keep, strict=True) if inside),
         group=group.astype(np.int64),
         changes=changes[:, None],
-        exposure=(all_exposure[keep] @ weights)[:, None],
+        exposure=_own_window((all_exposure[keep] @ weights)[:, None], group),
         group_weights=np.ones(1),
         influence=np.where(group == -1, -len(changes) * (changes - rest.mean()) / len(rest), 0.0),
     )
+
+
+def _own_window(exposure: Floats, group: npt.NDArray[np.int64]) -> Floats:
+    """Exposure such that an effect of 1 moves the contrast by 1."""
+    own = group[:, None] == np.arange(exposure.shape[1])
+    return exposure if np.allclose(exposure[own], 1) else own.astype(float)
 
 
 def _weighted(effects: Effects, chosen: npt.NDArray[np.bool_], *, equal: bool) -> tuple[Floats, Floats]:
@@ -279,11 +296,12 @@ def _overall(
     if by == "simple":
         return float(att[0]), influence[:, 0]
     if by in ("event_time", "calendar"):
-        phases = [set(cells.loc[chosen, "phase"]) for chosen in sets]
-        meant = np.array(["on" in phase for phase in phases])
-        if not meant.any():
+        full = (cells["phase"] == "on").to_numpy()
+        parts = [_weighted(effects, chosen & full, equal=False) for chosen in sets if (chosen & full).any()]
+        if not parts:
             return None, None
-        return float(att[meant].mean()), influence[:, meant].mean(axis=1)
+        weights = np.mean([weight for weight, _ in parts], axis=0)
+        return float(weights @ cells["att"].to_numpy()), np.mean([psi for _, psi in parts], axis=0)
     groups = np.array([cells.loc[chosen, "group"].iloc[0] for chosen in sets])
     share, deviation = _shares(effects, groups)
     total = share.sum()
@@ -311,7 +329,9 @@ def _by_district(effects: Effects) -> Aggregation:
     att = np.array([one.att for one in contrasts])
     return Aggregation(
         by="district",
-        table=_table([one.label for one in contrasts], att, influence, [1] * len(contrasts)),
+        table=_table(
+            [one.label for one in contrasts], att, influence, [1] * len(contrasts), [1] * len(contrasts)
+        ),
         weights=np.vstack(weights),
         influence=influence,
         overall=None,
@@ -320,9 +340,13 @@ def _by_district(effects: Effects) -> Aggregation:
 
 
 def _table(
-    keys: list[str] | list[int], att: Floats, influence: Floats | None, n_treated: list[int]
+    keys: list[str] | list[int],
+    att: Floats,
+    influence: Floats | None,
+    n_treated: list[int],
+    smallest: list[int],
 ) -> pd.DataFrame:
-    errors, notes = errors_with_reasons(influence, np.array(n_treated))
+    errors, notes = errors_with_reasons(influence, np.array(smallest))
     return pd.DataFrame(
         {
             "key": keys,

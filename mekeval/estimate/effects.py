@@ -88,7 +88,7 @@ def errors_with_reasons(
         )
     alone = n_treated == 1
     errors = pd.array(np.where(alone, np.nan, standard_errors(influence)), dtype="Float64")
-    return errors, np.where(alone, "one treated unit: no standard error exists", "")
+    return errors, np.where(alone, "a path of one treated unit: no standard error exists", "")
 
 
 def standard_errors(influence: Floats) -> Floats:

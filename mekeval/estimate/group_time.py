@@ -78,7 +78,16 @@ def group_time_att(
             found=repr(base_period),
             expected=closest(base_period, BASE_PERIODS),
         )
-    block = balanced_block(panel, outcome, units=[*design.treated, *design.comparison])
+    entry = min(path.first for path in design.paths)
+    block = balanced_block(
+        panel,
+        outcome,
+        units=[*design.treated, *design.comparison],
+        protected=design.treated,
+        needed_from=None
+        if design.pre_years is None or base_period != "pre_mean"
+        else entry - design.pre_years,
+    )
     units = np.array(block.units)
     group = np.full(len(units), -1, dtype=np.int64)
     for index, path in enumerate(design.paths):

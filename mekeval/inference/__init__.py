@@ -6,6 +6,7 @@ influence-function standard error for a handful of treated units.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,6 +127,10 @@ def infer(
         )
     n_treated = int(np.sum(contrast.group >= 0))
     n_comparison = len(contrast.group) - n_treated
+    if draws < 1:
+        raise DesignError(
+            "There is nothing to draw.", where="draws", found=repr(draws), expected="at least 1"
+        )
     if n_comparison < n_treated and method != "influence":
         raise DesignError(
             "The comparison is smaller than the treated set.",
@@ -144,7 +149,8 @@ def _by_permutation(
     low, high = interval(contrast.att, reference, alpha)
     ordered = np.sort(reference.statistics)
     last = len(ordered) - 1
-    at = min(int((1 - alpha) * last) + 1, last)
+    # To be rejected an estimate must lie beyond all but floor(alpha * n_sets) - 1 of the other sets.
+    at = min(len(ordered) - math.floor(alpha * len(ordered) + 1e-9), last)
     critical = np.partition(np.abs(ordered), at)[at]
     spread = max(ordered[round(POWER * last)], -ordered[round((1 - POWER) * last)])
     smallest = reference.smallest_p

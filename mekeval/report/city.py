@@ -14,20 +14,21 @@ from .parts import (
     area_note,
     bullets,
     drawn,
+    effect_intro,
     effect_table,
     findings_payload,
     heading,
     level_of,
-    method_section,
     paragraph,
+    programme_points,
     programme_section,
-    quality_section,
     ranges,
     section,
     trust_section,
     verdict_line,
     verdict_point,
 )
+from .provenance import method_section, quality_section
 from .sentences import amount, p_value
 
 
@@ -54,7 +55,7 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
         effect=_effect(evaluation, findings, texts),
         trust=section(trust_section(evaluation, findings, texts), _plain(evaluation, texts)),
         quality=quality_section(evaluation, texts),
-        method=method_section(evaluation, findings, texts),
+        method=method_section(evaluation, every, texts),
         findings=findings_payload(evaluation, every, title, description),
     )
 
@@ -71,12 +72,7 @@ def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: 
         for finding in findings
         if finding.outcome in study.spec.plan.primary
     ]
-    waves = zip(study.spec.programme.wave, study.wave_areas, strict=True)
-    wave, codes = [(wave, codes) for wave, codes in waves if wave.first <= evaluation.year][-1]
-    names = texts.join([study.areas.name(code, texts.language) for code in codes])
-    points.append(texts("report.point.programme_city", n=len(codes), year=evaluation.year, areas=names))
-    if wave.eur_per_year is not None:
-        points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
+    points += programme_points(evaluation, texts)
     return section(
         heading(texts("report.city.heading", city=city, year=evaluation.year), 1),
         bullets(points[:6]),
@@ -119,7 +115,7 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
     ]
     parts: list[str | Shown] = [
         heading(texts("report.effect.heading")),
-        paragraph(texts("report.effect.intro")),
+        effect_intro(evaluation, texts),
         effect_table(
             evaluation, labelled, texts, texts("report.effect.caption"), texts("report.effect.outcome")
         ),

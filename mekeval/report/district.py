@@ -17,21 +17,23 @@ from .parts import (
     area_note,
     bullets,
     drawn,
+    effect_intro,
     effect_table,
     findings_payload,
     heading,
+    interval_text,
     level_of,
-    method_section,
-    paragraph,
+    programme_points,
     programme_section,
-    quality_section,
+    ranges,
     section,
     trust_section,
     verdict_line,
     verdict_point,
     years_text,
 )
-from .sentences import amount
+from .provenance import method_section, quality_section
+from .sentences import amount, p_value
 
 
 def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report:
@@ -55,8 +57,9 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
         programme=programme_section(evaluation, texts),
         effect=section(
             heading(texts("report.effect.heading")),
-            paragraph(texts("report.effect.intro")),
+            effect_intro(evaluation, texts),
             table,
+            *_after(evaluation, code, texts),
             *_pictures(evaluation, code, texts),
         ),
         trust=trust_section(evaluation, findings, texts),
@@ -90,9 +93,7 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
     points.append(
         texts("report.point.programme", area=area, years=years_text(evaluation.design.path_of(code), texts))
     )
-    wave = [wave for wave in study.spec.programme.wave if wave.first <= evaluation.year][-1]
-    if wave.eur_per_year is not None:
-        points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
+    points += programme_points(evaluation, texts)[-1:]  # the city's report names the areas
     return section(
         heading(texts("report.district.heading", area=area, year=evaluation.year), 1),
         bullets(points[:6]),
@@ -100,6 +101,38 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
         *(verdict_line(evaluation, finding, texts) for finding in findings),
         area_note(evaluation, texts),
     )
+
+
+def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
+    """The change since the district left, where it has."""
+    rows = []
+    for outcome in evaluation.study.spec.plan.outcomes:
+        result = evaluation.after.get((outcome, code))
+        if result is None:
+            continue
+        indicator = evaluation.study.indicator(outcome)
+        cells = evaluation.effects[outcome].cells
+        own = cells.loc[(cells["path"] == evaluation.design.path_of(code).name) & (cells["phase"] == "after")]
+        rows.append(
+            (
+                indicator.label.text(texts.language),
+                ranges([int(year) for year in own["period"]]),
+                amount(texts, result.estimate, indicator.unit, form="short", sign=True),
+                interval_text(result, indicator.unit, texts),
+                p_value(texts, result.p_value),
+            )
+        )
+    if not rows:
+        return []
+    level = texts.number(100 * (1 - evaluation.study.spec.plan.alpha))
+    columns = (
+        Column(label=texts("report.effect.outcome")),
+        Column(label=texts("report.effect.after_years"), numeric=True),
+        Column(label=texts("report.effect.estimate"), numeric=True),
+        Column(label=texts("report.effect.interval", level=level), numeric=True),
+        Column(label=texts("report.effect.p"), numeric=True),
+    )
+    return [Table(caption=texts("report.effect.after_caption"), columns=columns, rows=tuple(rows))]
 
 
 def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Section:

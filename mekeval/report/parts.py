@@ -14,7 +14,7 @@ from ..errors import MekevalError
 from ..evaluation import ALL, Evaluation
 from ..figures import Picture
 from ..findings import Finding
-from ..shipped import version
+from ..inference import Inference
 from ..tables import Column, Table
 from ..text import Texts
 from .sentences import amount, p_value, reason, sentence
@@ -113,10 +113,12 @@ def area_note(evaluation: Evaluation, texts: Texts) -> str:
 
 
 def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
-    """The verdict in a word and its sentence."""
+    """The verdict in a word and its sentence, with what the study says a reader must know of the indicator."""
     word = html.escape(texts(f"verdict.{finding.verdict}.word"))
     text = html.escape(sentence(evaluation, finding, texts))
-    return f'<p class="verdict verdict-{finding.verdict}"><strong>{word}</strong> {text}</p>'
+    note = evaluation.study.indicator(finding.outcome).note
+    line = f'<p class="verdict verdict-{finding.verdict}"><strong>{word}</strong> {text}</p>'
+    return line + (paragraph(note.text(texts.language), css="note") if note else "")
 
 
 def verdict_word(finding: Finding, texts: Texts) -> str:
@@ -167,12 +169,6 @@ def effect_table(
         if result is None:
             rows.append((label, "", "", "", "", verdict_word(finding, texts)))
             continue
-        interval = ""
-        if result.low is not None and result.high is not None:
-            interval = (
-                f"{amount(texts, result.low, unit, form='short', sign=True)} … "
-                f"{amount(texts, result.high, unit, form='short', sign=True)}"
-            )
         detectable = (
             amount(texts, result.minimum_detectable_effect, unit, form="short")
             if result.minimum_detectable_effect is not None
@@ -182,19 +178,57 @@ def effect_table(
             (
                 label,
                 amount(texts, result.estimate, unit, form="short", sign=True),
-                interval,
+                interval_text(result, unit, texts),
                 p_value(texts, result.p_value),
                 detectable,
                 verdict_word(finding, texts),
             )
         )
-    names = ("estimate", "interval", "p", "detectable")
+    level = texts.number(100 * (1 - evaluation.study.spec.plan.alpha))
     columns = (
         Column(label=first),
-        *(Column(label=texts(f"report.effect.{name}"), numeric=True) for name in names),
+        Column(label=texts("report.effect.estimate"), numeric=True),
+        Column(label=texts("report.effect.interval", level=level), numeric=True),
+        Column(label=texts("report.effect.p"), numeric=True),
+        Column(label=texts("report.effect.detectable"), numeric=True),
         Column(label=texts("report.effect.verdict")),
     )
     return Table(caption=caption, columns=columns, rows=tuple(rows), note=texts("report.effect.note"))
+
+
+def interval_text(result: Inference, unit: str, texts: Texts) -> str:
+    """An interval for a table; nothing where it has no end."""
+    if result.low is None or result.high is None:
+        return ""
+    low, high = (amount(texts, end, unit, form="short", sign=True) for end in (result.low, result.high))
+    return f"{low} … {high}"
+
+
+def effect_intro(evaluation: Evaluation, texts: Texts) -> str:
+    """What the estimate is."""
+    years = evaluation.study.spec.plan.partial_years
+    key = "none" if years == 0 else "one" if years == 1 else "several"
+    partial = texts(f"report.effect.partial.{key}", n=years)
+    return paragraph(texts("report.effect.intro", partial=partial).strip())
+
+
+def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
+    """Which areas are in the programme in the year of the report and what it costs, or when it ended."""
+    study, year = evaluation.study, evaluation.year
+    waves = [
+        (wave, codes)
+        for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        if wave.first <= year
+    ]
+    running = [(wave, codes) for wave, codes in waves if wave.last >= year]
+    if not running:
+        return [texts("report.point.programme_ended", year=max(wave.last for wave, _ in waves))]
+    wave, codes = running[-1]
+    names = texts.join([study.areas.name(code, texts.language) for code in codes])
+    points = [texts("report.point.programme_city", year=year, areas=names)]
+    if wave.eur_per_year is not None:
+        points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
+    return points
 
 
 def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
@@ -207,8 +241,13 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
             found = reason(evaluation, finding.outcome, check.name, check.reason, check.facts, texts)
             rows.append((label, texts(f"check.{check.name}"), texts(f"check.{answer}"), found))
     parts: list[str | Shown] = [heading(texts("check.heading"))]
-    if any(check.name == "selection" and check.passed is not True for f in findings for check in f.checks):
+    asked = {
+        check.reason for f in findings for check in f.checks if check.name == "selection" and not check.passed
+    }
+    if "worst_areas" in asked:
         parts.append(paragraph(texts("report.warning.selection"), css="warning"))
+    elif asked:
+        parts.append(paragraph(texts("report.warning.unknown"), css="warning"))
     names = ("outcome", "name", "answer", "reason")
     columns = tuple(Column(label=texts(f"check.{name}")) for name in names)
     if rows:
@@ -243,89 +282,6 @@ def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
             rows=tuple(rows),
             note=texts("report.programme.note"),
         ),
-    )
-
-
-def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
-    """Years with data, areas left out, and what the log says."""
-    study, panel = evaluation.study, evaluation.panel
-    rows = []
-    for indicator in study.spec.indicator:
-        if indicator.name not in panel.values:
-            continue
-        there = ~np.isnan(panel.values[indicator.name])
-        years = [year for year, share in zip(panel.periods, there.mean(axis=0), strict=True) if share > 0]
-        dropped = evaluation.effects[indicator.name].dropped if indicator.name in evaluation.effects else ()
-        left_out = [
-            f"{study.areas.name(unit, texts.language)} ({texts(f'status.{why}')} {year})"
-            for unit, why, year in dropped
-        ]
-        shown = ", ".join(left_out[:4]) + (f" + {len(left_out) - 4}" if len(left_out) > 4 else "")
-        rows.append(
-            (indicator.label.text(texts.language), ranges(years), shown or texts("report.quality.none"))
-        )
-    columns = (
-        Column(label=texts("report.situation.indicator")),
-        Column(label=texts("report.quality.years")),
-        Column(label=texts("report.quality.missing")),
-    )
-    log = evaluation.indicators.log
-    counts = log.groupby("rule")["count"].sum()
-    noticed = []
-    for rule, count in counts.items():
-        key = f"report.rule.{rule}" if f"report.rule.{rule}" in texts else f"status.{rule}"
-        noticed.append((texts(key), texts.number(float(count))))
-    return section(
-        heading(texts("report.quality.heading")),
-        Table(caption=texts("report.quality.years_caption"), columns=columns, rows=tuple(rows)),
-        Table(
-            caption=texts("report.quality.log_caption"),
-            columns=(
-                Column(label=texts("report.quality.rule")),
-                Column(label=texts("report.quality.count"), numeric=True),
-            ),
-            rows=tuple(noticed),
-        ),
-    )
-
-
-def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
-    """How it was estimated and what it was made from."""
-    study = evaluation.study
-    seed = study.spec.study.seed
-    lines = []
-    tested = [finding.inference for finding in findings if finding.inference is not None]
-    if evaluation.effects:
-        effects = evaluation.effects[next(iter(evaluation.effects))]
-        lines.append(
-            texts(
-                "report.method.estimator",
-                n=int(effects.cells["n_comparison"].iloc[0]),
-                years=ranges([int(year) for year in str(effects.cells["base"].iloc[0]).split(", ")]),
-            )
-        )
-    if tested:
-        key = "report.method.inference_exact" if tested[0].exact else "report.method.inference_drawn"
-        lines.append(texts(key, sets=texts.number(tested[0].n_sets), seed=seed))
-    plan = study.spec.plan
-    primary = texts.join([study.indicator(name).label.text(texts.language) for name in plan.primary])
-    lines.append(texts("report.method.alpha", alpha=texts.number(plan.alpha, 2), primary=primary))
-    lines.append(texts("report.method.source", source=study.spec.study.attribution.text(texts.language)))
-    lines.append(texts("report.method.files", n=len(study.paths)))
-    lines.append(
-        texts(
-            "report.method.provenance",
-            study=study.name,
-            hash=study.sha256[:12],
-            version=version(),
-            seed=seed,
-        )
-    )
-    return section(
-        '<section class="provenance">',
-        heading(texts("report.method.heading")),
-        *map(paragraph, lines),
-        "</section>",
     )
 
 

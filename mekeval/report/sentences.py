@@ -46,6 +46,8 @@ def reason(
     parts: dict[str, object] = dict(facts)
     if "estimate" in parts:
         parts["estimate"] = amount(texts, float(str(parts["estimate"])), unit, sign=True)
+    if "detectable" in parts:
+        parts["detectable"] = amount(texts, float(str(parts["detectable"])), unit)
     for name in ("p_value", "smallest_p"):
         if name in parts:
             parts[name] = p_value(texts, float(str(parts[name])))
@@ -60,9 +62,7 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """The sentence of a verdict, with its numbers and, for a rate, the size in people."""
     indicator = evaluation.study.indicator(finding.outcome)
     label = indicator.label.text(texts.language)
-    why = ""
-    if f"reason.{finding.because}.{finding.reason}" in texts:
-        why = reason(evaluation, finding.outcome, finding.because, finding.reason, finding.facts, texts)
+    why = _why(evaluation, finding, texts)
     result = finding.inference
     if finding.verdict == "not_identifiable" or result is None or result.low is None or result.high is None:
         return texts("sentence.not_identifiable", outcome=label, reason=why)
@@ -72,12 +72,34 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         estimate=amount(texts, result.estimate, indicator.unit, sign=True),
         low=amount(texts, result.low, indicator.unit, form="short", sign=True),
         high=amount(texts, result.high, indicator.unit, form="short", sign=True),
+        level=texts.number(100 * (1 - result.alpha)),
+        proviso=texts("sentence.proviso.rule" if _by_rule(finding) else "sentence.proviso.plain"),
         reason=why,
     )
     if finding.verdict == "no_detectable_effect" and result.minimum_detectable_effect is not None:
         size = amount(texts, result.minimum_detectable_effect, indicator.unit)
         return text + texts("sentence.detectable", amount=size)
     return text + _people(evaluation, finding, result.estimate, texts)
+
+
+def _why(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """What decided; of a fragile result also how the areas were chosen, where that is open too."""
+    if f"reason.{finding.because}.{finding.reason}" not in texts:
+        return ""
+    decided = reason(evaluation, finding.outcome, finding.because, finding.reason, finding.facts, texts)
+    if finding.verdict != "fragile" or finding.because == "selection":
+        return decided
+    also = [check for check in finding.checks if check.name == "selection" and check.passed is not True]
+    return "; ".join(
+        [
+            *(reason(evaluation, finding.outcome, one.name, one.reason, one.facts, texts) for one in also),
+            decided,
+        ]
+    )
+
+
+def _by_rule(finding: Finding) -> bool:
+    return any(check.reason == "worst_areas" for check in finding.checks)
 
 
 def _people(evaluation: Evaluation, finding: Finding, estimate: float, texts: Texts) -> str:

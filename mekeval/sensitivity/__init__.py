@@ -83,61 +83,71 @@ def selection(design: Design, units: tuple[str, ...]) -> Check:
 
 
 def placebo_in_time(
-    panel: Panel, design: Design, *, outcome: str, unit: str | None = None, seed: int, alpha: float
+    panel: Panel,
+    design: Design,
+    *,
+    outcome: str,
+    size: float,
+    unit: str | None = None,
+    seed: int = 0,
+    alpha: float = 0.05,
 ) -> Check:
     """Had the treated areas moved away from the others before the programme?
 
-    The years before the first entry are cut in two, the later half is taken for the programme, and the same
-    estimate and test are made. A difference there was made by something else.
+    All years before the first entry are cut in two, the later half is taken for the programme, and the same
+    estimate and test are made. A difference there was made by something else. Silence counts as an answer only
+    where a drift of the size of the result would have been found.
 
     Parameters
     ----------
     panel : Panel
     design : Design
     outcome : str
+    size : float
+        The result that is checked, in the outcome's unit.
     unit : str, optional
         One treated unit instead of all.
     seed : int
     alpha : float
     """
+    name = "placebo_in_time"
     first = min(path.first for path in design.paths) if unit is None else design.path_of(unit).first
     try:
         effects = group_time_att(panel, _only(design, unit), outcome=outcome)
-        before = effects.cells.loc[effects.cells["event_time"] < 0, "period"]
-        years = sorted(
-            {int(year) for year in before if design.pre_years is None or year >= first - design.pre_years}
-        )
-        years = [year for year in years if year < first]
+        years = sorted({int(year) for year in effects.cells["period"] if year < first})
         if len(years) < 3:
-            return _not_run("placebo_in_time", "few_years", n=len(years))
+            return _not_run(name, "few_years", n=len(years))
         half = years[len(years) // 2]
         early = _moved(_only(design, unit), start=half, end=first - 1)
         cut = _between(panel, years[0], first - 1)
         placebo = infer(_overall(group_time_att(cut, early, outcome=outcome), unit), alpha=alpha, seed=seed)
     except MekevalError as error:
-        return _not_run("placebo_in_time", "error", message=error.faults[0].what)
-    if not placebo.identifiable:
-        return _not_run("placebo_in_time", "few_areas", smallest_p=placebo.smallest_p)
-    return Check(
-        name="placebo_in_time",
-        passed=placebo.p_value > alpha,
-        reason="quiet" if placebo.p_value > alpha else "moved",
-        facts={
-            "estimate": placebo.estimate,
-            "p_value": placebo.p_value,
-            "first": years[0],
-            "half": half,
-            "last": years[-1],
-        },
-        table=_row(f"{half}-{years[-1]}", placebo),
-    )
+        return _not_run(name, "error", message=error.faults[0].what)
+    if not placebo.identifiable or placebo.minimum_detectable_effect is None:
+        return _not_run(name, "few_areas", smallest_p=placebo.smallest_p)
+    facts = {
+        "estimate": placebo.estimate,
+        "p_value": placebo.p_value,
+        "detectable": placebo.minimum_detectable_effect,
+        "first": years[0],
+        "before": years[len(years) // 2 - 1],
+        "half": half,
+        "last": years[-1],
+    }
+    table = _row("years", f"{half}-{years[-1]}", placebo)
+    if placebo.p_value <= alpha:
+        return Check(name=name, passed=False, reason="moved", facts=facts, table=table)
+    if placebo.minimum_detectable_effect > abs(size):
+        return Check(name=name, passed=None, reason="no_power", facts=facts, table=table)
+    return Check(name=name, passed=True, reason="quiet", facts=facts, table=table)
 
 
 def leave_one_out(panel: Panel, design: Design, *, outcome: str, seed: int, alpha: float) -> Check:
     """Does the result hang on one treated area?
 
     Each treated area is left out in turn. The check fails when the estimate changes sign or loses more than half
-    of its size without one of them, or when the test at twice `alpha` no longer rejects.
+    of its size without one of them ("hangs_on_one"), or when the test at twice `alpha` no longer rejects
+    ("beyond_chance_no_more"): one area fewer makes any test weaker.
     """
     if len(design.treated) < 2:
         return _not_run("leave_one_out", "one_area")
@@ -146,7 +156,7 @@ def leave_one_out(panel: Panel, design: Design, *, outcome: str, seed: int, alph
         rows = []
         for unit in design.treated:
             effects = group_time_att(panel, _without(design, unit), outcome=outcome)
-            rows.append(_row(unit, infer(_overall(effects, None), alpha=alpha, seed=seed)))
+            rows.append(_row("left_out", unit, infer(_overall(effects, None), alpha=alpha, seed=seed)))
     except MekevalError as error:
         return _not_run("leave_one_out", "error", message=error.faults[0].what)
     table = pd.concat(rows, ignore_index=True)
@@ -154,13 +164,14 @@ def leave_one_out(panel: Panel, design: Design, *, outcome: str, seed: int, alph
         return _not_run("leave_one_out", "no_difference")
     ratio = table["estimate"] / whole.estimate
     worst = int(ratio.argmin())
-    steady = bool((ratio > 0.5).all() and (table["p_value"] <= 2 * alpha).all())
-    if not steady and bool((ratio > 0.5).all()):
+    keeps_size = bool((ratio > 0.5).all())
+    steady = keeps_size and bool((table["p_value"] <= 2 * alpha).all())
+    if keeps_size:
         worst = int(table["p_value"].argmax())
     return Check(
         name="leave_one_out",
         passed=steady,
-        reason="steady" if steady else "hangs_on_one",
+        reason="steady" if steady else "beyond_chance_no_more" if keeps_size else "hangs_on_one",
         facts={
             "unit": str(table["left_out"].iloc[worst]),
             "estimate": float(table["estimate"].iloc[worst]),
@@ -207,10 +218,10 @@ def _between(panel: Panel, first: int, last: int) -> Panel:
     )
 
 
-def _row(name: str, result: Inference) -> pd.DataFrame:
+def _row(column: str, value: str, result: Inference) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "left_out": [name],
+            column: [value],
             "estimate": [result.estimate],
             "low": [result.low],
             "high": [result.high],

@@ -97,6 +97,7 @@ class IndicatorSpec(_Table):
     denominator: str = ""
     value: str = ""
     base: str = ""
+    note: Words | None = None  # a break in the definition, say; shown beside every verdict on it
     plausible: tuple[Number, Number] | None = None
 
     @property
