@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: report test check lab bench bench-env clean
+.PHONY: report test lab bench methods clean
 
 report: $(VENV)/.installed  ## the reports of the embedded study
 	$(BIN)/mekeval run data/vantaa-mek --year 2025
@@ -38,3 +38,6 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-lab: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lab]"
 	touch $@ $(VENV)/.installed
+
+methods: $(VENV)/.installed-test  ## docs/methods.md from docstrings and tests
+	$(BIN)/python docs/write_methods.py

@@ -115,8 +115,12 @@ def test_headline_of_the_effects_counts_the_years_within_the_range(
         low, high = np.quantile(single, [0.025, 0.975])
         inside += low <= changes[effects.units.index(subject)] - rest.mean() <= high
     headline = plot_effects(evaluation, outcome=OUTCOME, subject=subject, texts=EN).headline
-    assert f"within the central 95% of areas without a programme in {inside} of {len(cells)} full" in headline or (
-        inside == 0 and f"outside the central 95% of areas without a programme in all {len(cells)} full" in headline
+    assert (
+        f"within the central 95% of areas without a programme in {inside} of {len(cells)} full" in headline
+        or (
+            inside == 0
+            and f"outside the central 95% of areas without a programme in all {len(cells)} full" in headline
+        )
     )
 
 

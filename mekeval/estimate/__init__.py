@@ -1,7 +1,7 @@
 """Average effects on the treated (ATT) by path and period, and their aggregations.
 
-In: a balanced block and a design. Out: `Effects` with influence functions, and from them everything that is
-asked later: aggregations and the contrasts that a permutation test needs. Never: anything estimated twice.
+In: a panel and a design. Out: `Effects` with influence functions, and from them everything that is asked later:
+aggregations and the contrasts that a permutation test needs. Never: anything estimated twice.
 A new estimator is one function ``(panel, design, *, outcome) -> Effects`` in `ESTIMATORS`.
 """
 
@@ -10,19 +10,72 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .aggregate import Aggregation, Contrast, aggregate, contrast, unit_contrast
+from .bacon import Decomposition, bacon_decomposition
+from .callaway_santanna import callaway_santanna
 from .effects import Effects, unit_changes
 from .group_time import group_time_att
+from .imputation import PretrendTest, imputation, imputation_pretrend_test, two_stage
+from .regression import (
+    CovariateCoefficients,
+    covariate_coefficients,
+    extended_twfe,
+    sun_abraham,
+    twfe,
+    twfe_event_study,
+)
+from .stacked import local_projection, stacked
+from .switchers import SwitchAverage, switch_average, switchers
+from .synthetic import SyntheticFit, synthetic_control, synthetic_did, synthetic_fit
+from .synthetic_placebos import SyntheticPlacebos, synthetic_placebos
 
 __all__ = [
     "ESTIMATORS",
     "Aggregation",
     "Contrast",
+    "CovariateCoefficients",
+    "Decomposition",
     "Effects",
+    "PretrendTest",
+    "SwitchAverage",
+    "SyntheticFit",
+    "SyntheticPlacebos",
     "aggregate",
+    "bacon_decomposition",
+    "callaway_santanna",
     "contrast",
+    "covariate_coefficients",
+    "extended_twfe",
     "group_time_att",
+    "imputation",
+    "imputation_pretrend_test",
+    "local_projection",
+    "stacked",
+    "sun_abraham",
+    "switch_average",
+    "switchers",
+    "synthetic_control",
+    "synthetic_did",
+    "synthetic_fit",
+    "synthetic_placebos",
+    "twfe",
+    "twfe_event_study",
+    "two_stage",
     "unit_changes",
     "unit_contrast",
 ]
 
-ESTIMATORS: Mapping[str, Callable[..., Effects]] = {"group_time": group_time_att}
+#: Every estimator that needs no more than a panel, a design and an outcome. `stacked` and `local_projection` need a
+#: window as well.
+ESTIMATORS: Mapping[str, Callable[..., Effects]] = {
+    "group_time": group_time_att,
+    "callaway_santanna": callaway_santanna,
+    "twfe": twfe,
+    "twfe_event_study": twfe_event_study,
+    "sun_abraham": sun_abraham,
+    "extended_twfe": extended_twfe,
+    "imputation": imputation,
+    "two_stage": two_stage,
+    "switchers": switchers,
+    "synthetic_control": synthetic_control,
+    "synthetic_did": synthetic_did,
+}

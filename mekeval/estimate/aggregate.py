@@ -128,6 +128,12 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
     else:
         column = "event_time" if by == "event_time" else "period"
         wanted = shown | (phase == "pre").to_numpy() if by == "event_time" else shown
+        if cells.loc[wanted, column].isna().any():
+            raise DesignError(
+                f"This estimator does not tell its effects by {column}.",
+                where=f"{effects.outcome}, {effects.estimator}",
+                fix="Aggregate by 'simple', or estimate by path and period.",
+            )
         keys = sorted(set(cells.loc[wanted, column]))
         sets, equal = [wanted & (cells[column] == key).to_numpy() for key in keys], False
     if not sets or not any(chosen.any() for chosen in sets):

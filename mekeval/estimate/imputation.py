@@ -1,0 +1,497 @@
+"""Effects as observed minus imputed outcomes: imputation, two-stage, and the pre-trend test that goes with them.
+
+In: a panel and a design. Out: `Effects` by path and period. Never: a treated observation in the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from ..design import Design
+from ..errors import DesignError, closest
+from ..panel import Floats, Panel
+from .effects import Effects
+from .untreated import (
+    AFTER_LEAVING,
+    AfterLeaving,
+    Sample,
+    UntreatedFit,
+    check_leads,
+    draw_sample,
+    fit_untreated,
+    untreated_periods,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrendTest:
+    """The joint test that outcomes of later treated units do not move before treatment.
+
+    Attributes
+    ----------
+    outcome : str
+    table : pandas.DataFrame
+        One row for each lead: `lead` (-1 is the last period before entry), `coef` (in the outcome's unit), `se`,
+        `n_treated` (units whose period this is).
+    covariance : array, shape (n_leads, n_leads)
+        Clustered by unit, with the small-sample factor.
+    statistic : float
+        F = coef' covariance^-1 coef / n_leads.
+    df : tuple of (int, int)
+        n_leads, and units less one.
+    p_value : float
+        From the F distribution.
+    n_units, n_rows : int
+        Units and untreated unit-period cells in the regression.
+    """
+
+    outcome: str
+    table: pd.DataFrame
+    covariance: Floats
+    statistic: float
+    df: tuple[int, int]
+    p_value: float
+    n_units: int
+    n_rows: int
+
+
+def imputation(
+    panel: Panel,
+    design: Design,
+    *,
+    outcome: str,
+    covariates: Sequence[str] = (),
+    pretrend_leads: int = 0,
+    after_leaving: AfterLeaving = "impute",
+    incomplete: Literal["drop", "keep"] = "drop",
+) -> Effects:
+    r"""ATT of each path in each period: observed less imputed outcomes (Borusyak, Jaravel and Spiess).
+
+    Unit effects, period effects and, where asked, covariates are fitted by least squares on the untreated
+    observations :math:`\Omega_0` alone,
+
+    .. math:: Y_{it} = \alpha_i + \lambda_t + X_{it}'\beta + \varepsilon_{it}, \qquad (i, t) \in \Omega_0,
+
+    and for the :math:`n_k` units of path g that have a value in period t
+
+    .. math::
+        \hat\tau_{it} = Y_{it} - \hat\alpha_i - \hat\lambda_t - X_{it}'\hat\beta, \qquad
+        ATT_k = \frac{1}{n_k} \sum_{i \in g} \hat\tau_{it}.
+
+    The estimate is linear in the outcomes, :math:`ATT_k = \sum v^k_{it} Y_{it}`, and its influence function is
+    :math:`\psi^k_i = n \sum_t v^k_{it} \tilde\varepsilon_{it}`: fitted residuals for untreated observations, and
+    :math:`\hat\tau_{it} - \bar\tau_k` for treated ones. :math:`\bar\tau_k`, the mean within cohort and period, makes
+    the variance conservative when effects differ between units. The source centres on
+    :math:`\sum_i v_{it}^2 \hat\tau_{it} / \sum_i v_{it}^2`, which depends on the weights of an aggregation only where
+    units of one cell carry different weights. In `aggregate` they never do, so the cell mean serves every
+    aggregation, the influence functions add up, and a standard error by event time or overall is the one that the
+    source would compute for it. Shares of the paths are taken as given, as there.
+
+    Compared with `group_time_att` it uses every untreated period and every not-yet-treated unit: more precise
+    where errors are independent over time, less so where they drift, and more exposed to anticipation in the last
+    period before entry. `two_stage` gives the same estimates with other standard errors of averages.
+
+    Parameters
+    ----------
+    panel : Panel
+    design : Design
+        With `pre_years`, only that many years before entry are fitted for treated units; the comparison keeps all.
+    outcome : str
+    covariates : sequence of str
+        Other outcomes of the panel that vary over time within units. They must not be moved by treatment.
+    pretrend_leads : int
+        Adds cells of phase "pre" for the last so many observed periods before entry: a path keeps at least one
+        earlier period. They come from a fit without those periods, so that they are placebo effects of the very same
+        estimator; the other cells do not change. See `imputation_pretrend_test` for the test in the source.
+    after_leaving : {"impute", "fit"}
+        Units that leave: by default only observations before the first entry are fitted, and later years are
+        imputed ("after"), as an effect may last. "fit" takes periods outside every spell as untreated (no lasting
+        effect) and yields no cell for them.
+    incomplete : {"drop", "keep"}
+        Units without a value in some period: left out with the reason (as in the other estimators), or kept with the
+        cells they have; then each cell is the mean over the units seen in it, and `aggregate` still weighs paths by
+        all their units, where didimputation weighs by observations.
+
+    Returns
+    -------
+    Effects
+        In the outcome's unit. `n_comparison` counts the untreated units seen in the period, those treated later
+        included. `changes` is None: an imputed effect is no difference of two means.
+
+    Raises
+    ------
+    DesignError
+        A path has no untreated observation before entry; a period has no untreated unit or cannot be tied to the
+        others; a covariate does not vary within units or repeats another; no path has the two periods that a lead
+        needs.
+    DataError
+        The panel has no such outcome or covariate; a value is infinite.
+
+    References
+    ----------
+    Borusyak, K., Jaravel, X. and Spiess, J. (2024). Revisiting event-study designs: robust and efficient estimation.
+    Review of Economic Studies 91, 3253-3285. R package didimputation.
+
+    Examples
+    --------
+    >>> from mekeval import build_panel, make_design
+    >>> frame = pd.DataFrame({"unit": list("aabbcc"), "year": [1, 2] * 3, "y": [1.0, 4.0, 2.0, 3.0, 0.0, 2.0]})
+    >>> panel = build_panel(frame, unit="unit", period="year", outcome=["y"])
+    >>> effects = imputation(panel, make_design("abc", [(2, 2, ["a"])]), outcome="y")
+    >>> round(float(effects.cells["att"].iloc[0]), 12)  # (4 - 1) - ((3 - 2) + (2 - 0)) / 2
+    1.5
+    """
+    return _impute(
+        panel,
+        design,
+        outcome,
+        covariates,
+        check_leads(pretrend_leads, "pretrend_leads", least=0),
+        after_leaving,
+        incomplete,
+        estimator="imputation",
+        shares_estimated=False,
+    )
+
+
+def two_stage(
+    panel: Panel,
+    design: Design,
+    *,
+    outcome: str,
+    covariates: Sequence[str] = (),
+    after_leaving: AfterLeaving = "impute",
+    incomplete: Literal["drop", "keep"] = "drop",
+) -> Effects:
+    r"""ATT of each path in each period by Gardner's two-stage regression, with its GMM standard errors.
+
+    First stage: unit and period effects on untreated observations. Second stage: the residualised outcome
+    :math:`\tilde Y` on treatment dummies :math:`D`. The estimates are those of `imputation`. The influence function
+    carries both stages,
+
+    .. math::
+        \psi_i = n (D'D)^{-1} \Bigl(D_i' \hat u_i - D' Z (Z_0' Z_0)^{-1} Z_{0i}' \hat\varepsilon_i\Bigr),
+
+    with :math:`\hat u` the second-stage residuals. For one dummy for each cell they are deviations from the cell
+    mean. For one dummy for all treated observations, or one for each event time, :math:`\hat u` also holds the
+    differences between cells; `aggregate` adds exactly that term (``shares_estimated``), so that its "simple" and
+    "event_time" standard errors are the ones of the static and the event-study second stage of R's did2s. They
+    therefore exceed or fall short of those of `imputation` as effects differ between paths. Clustered by unit,
+    without a small-sample factor.
+
+    Parameters
+    ----------
+    panel, design, outcome, covariates, after_leaving, incomplete
+        As in `imputation`; units that leave are treated in the same way.
+
+    Returns
+    -------
+    Effects
+        In the outcome's unit; as in `imputation`, with ``shares_estimated`` True.
+
+    Raises
+    ------
+    DesignError, DataError
+        As in `imputation`.
+
+    References
+    ----------
+    Gardner, J. (2022). Two-stage differences in differences. arXiv:2207.05943. R package did2s.
+
+    Examples
+    --------
+    >>> from mekeval import build_panel, make_design
+    >>> frame = pd.DataFrame({"unit": list("aabbcc"), "year": [1, 2] * 3, "y": [1.0, 4.0, 2.0, 3.0, 0.0, 2.0]})
+    >>> panel = build_panel(frame, unit="unit", period="year", outcome=["y"])
+    >>> effects = two_stage(panel, make_design("abc", [(2, 2, ["a"])]), outcome="y")
+    >>> round(float(effects.cells["att"].iloc[0]), 12)
+    1.5
+    """
+    return _impute(
+        panel,
+        design,
+        outcome,
+        covariates,
+        0,
+        after_leaving,
+        incomplete,
+        estimator="two_stage",
+        shares_estimated=True,
+    )
+
+
+def imputation_pretrend_test(
+    panel: Panel,
+    design: Design,
+    *,
+    outcome: str,
+    leads: int,
+    covariates: Sequence[str] = (),
+    incomplete: Literal["drop", "keep"] = "drop",
+) -> PretrendTest:
+    r"""Test for pre-trends on untreated observations alone, as Borusyak, Jaravel and Spiess propose.
+
+    Least squares on the observations before any entry,
+
+    .. math:: Y_{it} = \alpha_i + \lambda_t + X_{it}'\beta + \sum_{p=1}^{P} \gamma_p 1\{i \text{ enters in } p
+        \text{ periods}\} + \varepsilon_{it},
+
+    and a joint test of :math:`\gamma_1 = \dots = \gamma_P = 0`. As no treated observation enters, passing it does not
+    distort the estimates that follow, unlike a test on the leads of an event-study regression.
+    Covariance clustered by unit with the factor :math:`\frac{G}{G-1}\frac{N-1}{N-K}`, K counting leads, covariates and
+    periods (unit effects are nested in the clusters), as fixest does.
+
+    Parameters
+    ----------
+    panel, design, outcome, covariates, incomplete
+        As in `imputation`. Years after leaving do not enter.
+    leads : int
+        P, counted in observed periods; gaps between years do not matter. Few leads make a stronger test.
+
+    Returns
+    -------
+    PretrendTest
+
+    Raises
+    ------
+    DesignError
+        No treated unit has a period before its leads, so that they cannot be told from its level; a lead rests on one
+        treated unit, which leaves no variance to test with; the clusters are fewer than the leads need.
+    DataError
+        As in `imputation`.
+
+    References
+    ----------
+    Borusyak, K., Jaravel, X. and Spiess, J. (2024), as in `imputation`. Stata command did_imputation, option pretrends.
+
+    Examples
+    --------
+    >>> from mekeval import build_panel, make_design
+    >>> y = [1.0, 2, 5, 2, 4, 6, 0, 1, 1, 3, 3, 4, 1, 1, 2]
+    >>> frame = pd.DataFrame({"unit": list("aaabbbcccdddeee"), "year": [1, 2, 3] * 5, "y": y})
+    >>> panel = build_panel(frame, unit="unit", period="year", outcome=["y"])
+    >>> design = make_design("abcde", [(3, 3, ["a", "b"])])
+    >>> test = imputation_pretrend_test(panel, design, outcome="y", leads=1)
+    >>> round(float(test.table["coef"].iloc[0]), 12)  # ((2 - 1) + (4 - 2)) / 2 - (1 + 0 + 0) / 3
+    1.166666666667
+    """
+    leads = check_leads(leads, "leads", least=1)
+    sample = draw_sample(panel, design, outcome, covariates, incomplete)
+    masks = untreated_periods(sample, design, after_leaving="impute")
+    fitted = masks[sample.group] & sample.seen
+    dummies = np.zeros((*sample.values.shape, leads))
+    earlier = np.zeros(len(design.paths), dtype=bool)
+    for index in range(len(design.paths)):
+        before = np.flatnonzero(masks[index])
+        rows = sample.group == index
+        earlier[index] = len(before) > leads and bool(rows.any())
+        for lead, position in enumerate(before[::-1][:leads]):
+            dummies[rows, position, lead] = 1
+    if not earlier.any():
+        raise DesignError(
+            "No treated unit has a period before the leads, so nothing tells them from its level.",
+            where=f"{outcome}, leads",
+            found=f"{leads} leads",
+            fix="Test fewer leads, or add earlier years.",
+        )
+    n_treated = np.sum((dummies * fitted[:, :, None]).any(axis=1), axis=0)
+    if np.any(n_treated < 2):
+        raise DesignError(
+            "A lead rests on fewer than two treated units, so its variance cannot be estimated.",
+            where=f"{outcome}, lead -{int(np.flatnonzero(n_treated < 2)[0]) + 1}",
+            found=f"{int(n_treated.min())} treated units",
+            fix="Use a placebo in time, which permutes areas.",
+        )
+    names = (*covariates, *(f"lead -{lead + 1}" for lead in range(leads)))
+    fit = fit_untreated(sample, fitted, np.concatenate([sample.covariates, dummies], axis=2), names)
+    n_rows, n_units = int(fitted.sum()), len(sample.units)
+    n_parameters = len(names) + int(fitted.any(axis=0).sum())
+    if n_rows <= n_parameters:
+        raise DesignError(
+            "There are too few untreated observations for so many leads.",
+            where=outcome,
+            found=f"{n_rows} observations, {n_parameters} parameters",
+        )
+    coef = fit.coefficients[-leads:]
+    scores = (fit.scores @ fit.inverse)[:, -leads:]
+    covariance = scores.T @ scores * n_units / (n_units - 1) * (n_rows - 1) / (n_rows - n_parameters)
+    spread = np.linalg.eigvalsh(covariance)
+    if spread[0] <= 1e-10 * spread[-1]:
+        raise DesignError(
+            "The leads have no covariance of full rank.",
+            where=outcome,
+            found=f"{leads} leads, {n_units} units",
+            fix="Test fewer leads; an outcome that is constant or fitted without error cannot be tested.",
+        )
+    statistic = float(coef @ np.linalg.solve(covariance, coef)) / leads
+    return PretrendTest(
+        outcome=outcome,
+        table=pd.DataFrame(
+            {
+                "lead": -np.arange(1, leads + 1),
+                "coef": coef,
+                "se": np.sqrt(np.diag(covariance)),
+                "n_treated": n_treated,
+            }
+        ),
+        covariance=covariance,
+        statistic=statistic,
+        df=(leads, n_units - 1),
+        p_value=float(stats.f.sf(statistic, leads, n_units - 1)),
+        n_units=n_units,
+        n_rows=n_rows,
+    )
+
+
+def _impute(
+    panel: Panel,
+    design: Design,
+    outcome: str,
+    covariates: Sequence[str],
+    leads: int,
+    after_leaving: AfterLeaving,
+    incomplete: Literal["drop", "keep"],
+    *,
+    estimator: str,
+    shares_estimated: bool,
+) -> Effects:
+    if after_leaving not in AFTER_LEAVING:
+        raise DesignError(
+            "Units that leave are imputed or fitted.",
+            where="after_leaving",
+            found=repr(after_leaving),
+            expected=closest(after_leaving, AFTER_LEAVING),
+        )
+    sample = draw_sample(panel, design, outcome, covariates, incomplete)
+    masks = untreated_periods(sample, design, after_leaving=after_leaving)
+    present = [index for index in range(len(design.paths)) if np.any(sample.group == index)]
+    targets = np.zeros_like(masks)
+    for index in present:
+        path = design.paths[index]
+        for position, period in enumerate(sample.periods):
+            phase = path.phase(period)
+            targets[index, position] = phase == "on" or (phase == "after" and after_leaving == "impute")
+    parts = [_cells(sample, design, masks, targets, covariates)]
+    if leads:
+        without, placebo = masks.copy(), np.zeros_like(masks)
+        for index in present:
+            before = np.flatnonzero(masks[index] & (np.array(sample.periods) < design.paths[index].first))
+            last = before[max(1, len(before) - leads) :]
+            without[index, last], placebo[index, last] = False, True
+        if not placebo.any():
+            raise DesignError(
+                "No path has two untreated periods before entry, which a lead needs.",
+                where=f"{outcome}, pretrend_leads",
+                found=f"{leads} leads",
+            )
+        parts.append(_cells(sample, design, without, placebo, covariates))
+    cells = pd.concat([table for table, _ in parts], ignore_index=True)
+    influence = np.hstack([psi for _, psi in parts])
+    order = cells.sort_values(["group", "period"], kind="stable").index.to_numpy()
+    return Effects(
+        estimator=estimator,
+        outcome=outcome,
+        base_period="untreated",
+        cells=cells.loc[order].reset_index(drop=True),
+        units=sample.units,
+        group=sample.group,
+        influence=influence[:, order],
+        changes=None,
+        exposure=None,
+        shares_estimated=shares_estimated,
+        n_rows=int(sample.seen.sum()),
+        dropped=sample.dropped,
+    )
+
+
+def _cells(
+    sample: Sample,
+    design: Design,
+    masks: npt.NDArray[np.bool_],
+    targets: npt.NDArray[np.bool_],
+    covariates: Sequence[str],
+) -> tuple[pd.DataFrame, Floats]:
+    """The cells of (path, period) in `targets`, imputed from the fit on `masks`, and their influence functions."""
+    fitted = masks[sample.group] & sample.seen
+    fit = fit_untreated(sample, fitted, sample.covariates, covariates)
+    # A unit whose untreated cells are all leads, or missing, has no effect of its own to impute from.
+    usable = sample.seen & np.any(fitted, axis=1, keepdims=True)
+    seen = [
+        (int(index), int(position))
+        for index, position in zip(*np.nonzero(targets), strict=True)
+        if np.any(usable[sample.group == index, position])
+    ]
+    rows = []
+    for index, position in seen:
+        path, period = design.paths[index], sample.periods[position]
+        rows.append(
+            {
+                "path": path.name,
+                "group": index,
+                "cohort": path.first,
+                "period": period,
+                "event_time": period - path.first,
+                "phase": path.phase(period, partial_years=design.partial_years),
+                "base": ", ".join(str(sample.periods[at]) for at in np.flatnonzero(masks[index])),
+            }
+        )
+    if not rows:
+        raise DesignError(
+            "No treated period has data.",
+            where=sample.outcome,
+            found=f"periods to {sample.periods[-1]}",
+            expected=f"{min(path.first for path in design.paths)} or later",
+        )
+    table = pd.DataFrame(rows)
+    at = np.searchsorted(sample.periods, table["period"].to_numpy())
+    n_comparison = fitted.sum(axis=0)[at]
+    if np.any(n_comparison == 0):
+        raise DesignError(
+            "A period has no untreated unit to impute from.",
+            where=f"{sample.outcome}, {table['period'][n_comparison == 0].iloc[0]}",
+        )
+    members = [
+        np.flatnonzero((sample.group == index) & usable[:, place])
+        for index, place in zip(table["group"], at, strict=True)
+    ]
+    att = np.array([fit.residuals[inside, place].mean() for inside, place in zip(members, at, strict=True)])
+    influence = -fit.scores @ (fit.inverse @ _loadings(sample, fit, members, at, table))
+    for column, (inside, place) in enumerate(zip(members, at, strict=True)):
+        influence[inside, column] += (fit.residuals[inside, place] - att[column]) / len(inside)
+    n_treated = np.array([len(inside) for inside in members])
+    return (
+        table.assign(att=att, n_treated=n_treated, n_comparison=n_comparison),
+        len(sample.units) * influence,
+    )
+
+
+def _loadings(
+    sample: Sample,
+    fit: UntreatedFit,
+    members: Sequence[npt.NDArray[np.intp]],
+    at: npt.NDArray[np.intp],
+    table: pd.DataFrame,
+) -> Floats:
+    """How each cell depends on period effects and coefficients, shape (n_parameters, n_effects)."""
+    of_periods = -np.stack([fit.unit_weights[rows].mean(axis=0) for rows in members], axis=1)
+    of_periods[at, np.arange(len(at))] += 1
+    of_covariates = np.stack(
+        [fit.covariates[rows, place].mean(axis=0) for rows, place in zip(members, at, strict=True)], axis=1
+    )
+    # A cell is estimable when it is orthogonal to what the fit leaves open; otherwise its period hangs in the air.
+    loose = np.abs(fit.open_periods.T @ of_periods).max(axis=0, initial=0.0) > 1e-7
+    if loose.any():
+        row = table.loc[loose].iloc[0]
+        raise DesignError(
+            "A period cannot be tied to the others: no unit is seen untreated in it and in an earlier one.",
+            where=f"{sample.outcome}, {row['path']} in {row['period']}",
+            fix="Leave the period out, or use units that are complete.",
+        )
+    return np.vstack([of_periods, of_covariates])
