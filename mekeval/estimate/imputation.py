@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import fdtrc
 
 from ..design import Design
 from ..errors import DesignError, closest
@@ -344,7 +344,7 @@ def imputation_pretrend_test(
         covariance=covariance,
         statistic=statistic,
         df=(leads, n_units - 1),
-        p_value=float(stats.f.sf(statistic, leads, n_units - 1)),
+        p_value=float(fdtrc(leads, n_units - 1, statistic)),
         n_units=n_units,
         n_rows=n_rows,
     )
