@@ -117,7 +117,7 @@ def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     word = html.escape(texts(f"verdict.{finding.verdict}.word"))
     text = html.escape(sentence(evaluation, finding, texts))
     note = evaluation.study.indicator(finding.outcome).note
-    line = f'<p class="verdict verdict-{finding.verdict}"><strong>{word}</strong> {text}</p>'
+    line = f'<p class="verdict verdict-{finding.verdict}"><strong>{word}.</strong> {text}</p>'
     return line + (paragraph(note.text(texts.language), css="note") if note else "")
 
 
