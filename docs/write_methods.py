@@ -69,7 +69,8 @@ def page() -> str:
                 parts += [f"**{title}**", doc[title]]
         held = list(references(getattr(function, "__name__", name)))
         if held:
-            parts.append("**Tests that use it**, with the R cases that stand in the same file\n\n" + "\n".join(f"- {line}" for line in held))
+            parts.append("**Tests that use it**, with the R cases that stand in the same file")
+            parts.append("\n".join(f"- {line}" for line in held))
     return "\n\n".join(parts) + "\n"
 
 
