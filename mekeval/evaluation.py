@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .design import Design, plain_design, study_design
-from .errors import DataError, DesignError, MekevalError
+from .errors import DataError, DesignError, Fault, MekevalError
 from .estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
 from .findings import Finding, conclude
 from .indicators import Indicators, clean_indicators
@@ -146,7 +146,15 @@ def evaluate(
 
 
 def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
-    """Refuse a year in which no outcome of the plan has data."""
+    """Refuse a year that cannot be evaluated: no outcome has data, or a treated area has none before its treatment.
+
+    An area that has no data at all for an outcome is not refused: its finding says so.
+
+    Raises
+    ------
+    DataError
+        All faults at once, with the outcome, the area, what was found and the years that were expected.
+    """
     table = indicators.table
     planned = table.loc[(table["status"] == "ok") & table["indicator"].isin(study.spec.plan.outcomes), "year"]
     years = sorted({int(known) for known in planned})
@@ -158,6 +166,24 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
             expected="one of " + ", ".join(map(str, years)),
             fix="Evaluate the last year with data, or add its source to study.toml.",
         )
+    good = table.loc[(table["status"] == "ok") & (table["year"] <= year)]
+    faults = []
+    for path in study_design(study, as_of=year).paths:
+        for unit in path.units:
+            for outcome in study.spec.plan.outcomes:
+                own = good.loc[(good["area"] == unit) & (good["indicator"] == outcome), "year"]
+                if len(own) and own.min() >= path.first:
+                    faults.append(
+                        Fault(
+                            what="A treated area has no data before treatment.",
+                            where=f"{outcome}, {study.areas.name(unit, 'fi')} ({unit})",
+                            found=f"first value in {own.min()}, treated from {path.first}",
+                            expected=f"a value in {path.first - study.spec.plan.pre_years} to {path.first - 1}",
+                            fix="Add a source for those years, or take the outcome out of the plan.",
+                        )
+                    )
+    if faults:
+        raise DataError.of(faults)
 
 
 def _treated(study: Study, design: Design, district: str) -> str:

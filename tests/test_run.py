@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,6 +223,33 @@ def test_a_wrong_run_is_refused_in_words_and_writes_nothing(
 def test_all_faults_of_a_run_come_at_once(tmp_path: Path) -> None:
     result = cli("--year", "2031", "--year", "2018", "--out", str(tmp_path))
     assert "2 faults" in result.output
+
+
+def test_a_treated_area_without_data_before_treatment_is_refused(tmp_path: Path) -> None:
+    study = tmp_path / "vantaa-mek"
+    shutil.copytree(example_study(), study)
+    toml = (study / "study.toml").read_text(encoding="utf-8")
+    for name in ("pienituloiset", "tulot"):  # theme layout: empty the cells of Havukoski up to 2018
+        raw = study / "raw" / f"{name}.csv"
+        lines = raw.read_text(encoding="latin-1").split("\n")
+        at = next(number for number, line in enumerate(lines) if "Havukoski" in line)
+        cells = lines[at].split(",")
+        cells[1 : 1 + 2 * 9] = [".."] * 18
+        lines[at] = ",".join(cells)
+        old = hashlib.sha256(raw.read_bytes()).hexdigest()
+        raw.write_bytes("\n".join(lines).encode("latin-1"))
+        toml = toml.replace(old, hashlib.sha256(raw.read_bytes()).hexdigest())
+    (study / "study.toml").write_text(toml, encoding="utf-8")
+    result = CliRunner().invoke(main, ["run", str(study), "--year", "2025", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2, result.output
+    for word in (
+        "no data before treatment",
+        "low_income_rate, Havukoski",
+        "first value in 2019",
+        "2014 to 2018",
+    ):
+        assert word in result.output
+    assert not (tmp_path / "out" / "vantaa-mek").exists()
 
 
 def test_a_folder_that_is_no_study_is_answered_with_the_way_out(tmp_path: Path) -> None:
