@@ -127,11 +127,11 @@ def draw_sample(
             found=str(values[row, column, which]),
         )
     seen = ~np.isnan(values).any(axis=2)
+    years = np.array(panel.periods)[columns]
     if incomplete == "keep":
         kept = seen.any(axis=0)
-        columns = np.flatnonzero(columns)[kept]
-        values, seen = values[:, kept], seen[:, kept]
-    periods = tuple(int(year) for year in np.array(panel.periods)[columns])
+        years, values, seen = years[kept], values[:, kept], seen[:, kept]
+    periods = tuple(int(year) for year in years)
     usable = seen.all(axis=1) if incomplete == "drop" else _usable(seen, np.array(periods), units, design)
     for row in map(int, np.flatnonzero(~usable)):
         gap = int(np.flatnonzero(~seen[row])[0])
