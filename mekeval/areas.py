@@ -217,6 +217,14 @@ def _build(rows: list[tuple[int, dict[str, str]]], unit: str, where: str, faults
         )
         for row in table.index[table["code"].duplicated() & (table["code"] != "")]
     ]
+    faults += [
+        Fault(
+            what="A code may hold letters, digits, '-' and '_' only: it becomes part of file names.",
+            where=f"{where}, row {lines[row]}",
+            found=repr(table["code"].iloc[row][:60]),
+        )
+        for row in table.index[(table["code"] != "") & ~table["code"].str.fullmatch(r"[\w-]{1,40}")]
+    ]
     for column in ("population", "tile_row", "tile_col"):
         numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
         bad = table.index[

@@ -7,6 +7,7 @@ Never: a traceback for a user's mistake.
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -35,7 +36,7 @@ def _plainly(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except MekevalError as error:
-            click.echo(f"Nothing was run. {error}", err=True)
+            click.echo(f"Nothing was published. {error}", err=True)
             sys.exit(2)
 
     return wrapped
@@ -83,6 +84,7 @@ def run(
     """Make the reports of STUDY: each treated district and the city, for each year and language."""
     from .run import run_study, typed_parameters
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the run cleans up behind itself
     result = run_study(
         study,
         years=years,
@@ -108,13 +110,21 @@ def run(
 @_plainly
 def new(path: Path) -> None:
     """Write the example study and the notebooks into a new folder PATH, to start from."""
-    from .shipped import example_study, shipped
 
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError("The folder is not empty.", where=str(path), fix="Choose another one.")
-    leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    shutil.copytree(example_study(), path / "data" / "vantaa-mek", ignore=leave)
-    shutil.copytree(shipped("notebooks"), path / "notebooks", ignore=leave)
+    try:
+        _copy_example(path)
+    except OSError as cause:
+        raise RunError("The folder cannot be written.", where=str(path), found=str(cause)) from None
     click.echo(f"A study on synthetic example data: {path / 'data' / 'vantaa-mek'}")
     click.echo(f"Notebooks: {path / 'notebooks'}")
     click.echo(f"Next: mekeval run {path / 'data' / 'vantaa-mek'} --year 2025 --out {path / 'reports'}")
+
+
+def _copy_example(path: Path) -> None:
+    from .shipped import example_study, shipped
+
+    leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    shutil.copytree(example_study(), path / "data" / "vantaa-mek", ignore=leave)
+    shutil.copytree(shipped("notebooks"), path / "notebooks", ignore=leave)

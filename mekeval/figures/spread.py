@@ -178,7 +178,7 @@ def plot_forest(
             "No area can be assessed.", where=outcome, found=f"{len(findings)} findings without an estimate"
         )
     headline = _forest_headline(words, findings)
-    level = texts.number(100 * (1 - evaluation.study.spec.plan.alpha))
+    level = texts.short(100 * (1 - evaluation.study.spec.plan.alpha))
     rows, parts = [], []
     for finding in findings:
         name, verdict, interval = words.area(finding.subject), _verdict(words, finding), _interval(finding)

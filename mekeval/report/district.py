@@ -124,7 +124,7 @@ def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]
         )
     if not rows:
         return []
-    level = texts.number(100 * (1 - evaluation.study.spec.plan.alpha))
+    level = texts.short(100 * (1 - evaluation.study.spec.plan.alpha))
     columns = (
         Column(label=texts("report.effect.outcome")),
         Column(label=texts("report.effect.after_years"), numeric=True),

@@ -184,7 +184,7 @@ def effect_table(
                 verdict_word(finding, texts),
             )
         )
-    level = texts.number(100 * (1 - evaluation.study.spec.plan.alpha))
+    level = texts.short(100 * (1 - evaluation.study.spec.plan.alpha))
     columns = (
         Column(label=first),
         Column(label=texts("report.effect.estimate"), numeric=True),

@@ -72,7 +72,7 @@ def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: T
         texts("report.method.inference_exact", seed=seed),
         texts(
             "report.method.alpha",
-            alpha=texts.number(plan.alpha, 2),
+            alpha=texts.short(plan.alpha),
             primary=primary,
             n=len(tested),
             expected=texts.number(plan.alpha * len(tested), 1),

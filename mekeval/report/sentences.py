@@ -72,7 +72,7 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         estimate=amount(texts, result.estimate, indicator.unit, sign=True),
         low=amount(texts, result.low, indicator.unit, form="short", sign=True),
         high=amount(texts, result.high, indicator.unit, form="short", sign=True),
-        level=texts.number(100 * (1 - result.alpha)),
+        level=texts.short(100 * (1 - result.alpha)),
         proviso=texts("sentence.proviso.rule" if _by_rule(finding) else "sentence.proviso.plain"),
         reason=why,
     )

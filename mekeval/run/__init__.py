@@ -6,19 +6,16 @@ Never: a report of the default district under another name, a half-written set, 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
-import sys
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ..areas import fold
 from ..design import study_design
@@ -27,10 +24,11 @@ from ..evaluation import ALL, refuse_year
 from ..indicators import clean_indicators
 from ..render import IndexEntry, ReportPage, render_index
 from ..shipped import shipped
-from ..study import Study, read_study
+from ..study import RAW_VARIABLE, Study, read_study
 from ..text import Texts
-from .jobs import Job, Outcome, Value, check_parameters, execute, typed
+from .jobs import Job, Outcome, Value, check_parameters, typed
 from .publish import MANIFEST, canonical, hashes, publication, read_manifest, take, write
+from .workers import execute_all
 
 __all__ = ["RunResult", "plan_jobs", "run_study", "typed_parameters"]
 
@@ -138,7 +136,7 @@ def run_study(
         parameters=parameters,
     )
     with publication(Path(out), known.name) as (new, old):
-        outcomes = _execute_all(planned, jobs=jobs, executor=executor, progress=progress)
+        outcomes = execute_all(planned, jobs=jobs, executor=executor, progress=progress)
         index = _compose(known, outcomes, new, old, begun=begun)
     return RunResult(
         index=Path(out) / known.name / index,
@@ -173,10 +171,11 @@ def plan_jobs(
     """
     if not years:
         raise RunError("No year is given.", where="--year")
-    tongues = tuple(languages or study.spec.study.languages)
+    tongues = tuple(dict.fromkeys(languages or study.spec.study.languages))
     for language in tongues:
         Texts(language)
     folder = Path(notebooks) if notebooks else shipped("notebooks")
+    raw = raw or os.environ.get(RAW_VARIABLE)
     indicators = clean_indicators(study)
     faults: list[Fault] = []
     jobs: list[Job] = []
@@ -267,9 +266,10 @@ def _job(
     kind = "city" if subject == ALL else "district"
     city = study.spec.areas.city
     area = city.text(language) if subject == ALL else study.areas.name(subject, language)
-    stem = (
-        "city" if subject == ALL else f"{subject}-{fold(study.areas.name(subject, 'fi')).replace(' ', '-')}"
-    )
+    stem = "city"
+    if subject != ALL:
+        slug = re.sub(r"[^a-z0-9]+", "-", fold(study.areas.name(subject, "fi")))[:60]
+        stem = f"{subject}-{slug}".rstrip("-")
     own: dict[str, Value] = {"study": study.folder.resolve().name, "year": year, "language": language}
     if subject != ALL:
         own["district"] = study.areas.name(subject, "fi") if _unique(study, subject) else subject
@@ -307,39 +307,15 @@ def _unique(study: Study, code: str) -> bool:
         return False
 
 
-def _execute_all(
-    planned: list[Job], *, jobs: int | None, executor: Executor | None, progress: bool
-) -> list[Outcome]:
-    """Run the jobs, in the order given, whatever order they end in."""
-    own = executor is None
-    workers = min(jobs or os.cpu_count() or 1, len(planned))
-    pool = executor or ProcessPoolExecutor(
-        max_workers=workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
-    )
-    try:
-        futures: dict[Future[Outcome], int] = {
-            pool.submit(execute, job): at for at, job in enumerate(planned)
-        }
-        results: dict[int, Outcome] = {}
-        with tqdm(total=len(planned), disable=not progress, unit="report", file=sys.stderr) as bar:
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                bar.update()
-    finally:
-        if own:
-            pool.shutdown(cancel_futures=True)
-    return [results[at] for at in range(len(planned))]
-
-
-def _one_thread() -> None:
-    """Kernels of parallel jobs share the processors instead of each taking all of them."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-
-
 def _compose(study: Study, outcomes: list[Outcome], new: Path, old: Path | None, *, begun: datetime) -> str:
     """Fill the new folder: this run's reports, what stays of earlier ones, index, findings, manifest."""
-    earlier = _entries_of(read_manifest(old))
+    before = read_manifest(old)
+    earlier = _entries_of(before)
+    # A set holds one definition, one data state and one package: reports made from another one do not stay in it,
+    # except in the place of a report that has just failed.
+    if {name: before.get(name) for name in ("definition_sha256", "sources", "packages")} != _made_with(study):
+        gone = {outcome.job.name for outcome in outcomes if outcome.error}
+        earlier = {name: entry for name, entry in earlier.items() if name in gone}
     entries: dict[str, dict[str, object]] = {}
     for name, entry in earlier.items():
         if old is not None and all(take(old, new, file) for file in _files(entry)):
@@ -369,7 +345,7 @@ def _compose(study: Study, outcomes: list[Outcome], new: Path, old: Path | None,
     for language in languages:
         write(new, _index_name(study, language), _index(study, entries, language, list(languages)))
     write(new, MANIFEST, canonical(_manifest(study, entries, new, begun)))
-    return _index_name(study, next(iter(languages)))
+    return _index_name(study, outcomes[0].job.language)
 
 
 def _entry(job: Job, *, failed: bool, stale: bool, findings: object) -> dict[str, object]:
@@ -443,7 +419,9 @@ def _index_entry(study: Study, entry: Mapping[str, object], language: str) -> In
     verdicts = []
     for record in records if isinstance(records, (list, tuple)) else ():
         if record["subject"] == entry["subject"]:
-            verdicts.append((study.indicator(record["outcome"]).label.text(language), str(record["verdict"])))
+            labels = {one.name: one.label.text(language) for one in study.spec.indicator}
+            outcome = str(record["outcome"])
+            verdicts.append((labels.get(outcome, outcome), str(record["verdict"])))
     return IndexEntry(
         year=int(str(entry["year"])),
         area=str(entry["area"]),
@@ -456,16 +434,23 @@ def _index_entry(study: Study, entry: Mapping[str, object], language: str) -> In
     )
 
 
+def _made_with(study: Study) -> dict[str, object]:
+    """What decides about the content of a report: definition, data and packages."""
+    return {
+        "definition_sha256": study.sha256,
+        "sources": [{"file": source.file, "sha256": source.sha256} for source in study.spec.source],
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+    }
+
+
 def _manifest(
     study: Study, entries: Mapping[str, Mapping[str, object]], new: Path, begun: datetime
 ) -> dict[str, object]:
     """What produced what: hashes of data, definition, notebooks and outputs; versions; seed; times."""
     return {
+        **_made_with(study),
         "study": study.name,
-        "definition_sha256": study.sha256,
         "seed": study.spec.study.seed,
-        "sources": [{"file": source.file, "sha256": source.sha256} for source in study.spec.source],
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "system": platform.system(),
         "begun": begun.isoformat(timespec="seconds"),

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -99,7 +99,7 @@ def notebook_parameters(path: Path) -> dict[str, tuple[type, Value]]:
     """
     try:
         content: nbformat.NotebookNode = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, nbformat.ValidationError) as cause:
+    except (OSError, ValueError, AttributeError, TypeError, nbformat.ValidationError) as cause:
         raise RunError(
             "The notebook cannot be read.", where=path.name, found=str(cause).split("\n", maxsplit=1)[0][:200]
         ) from None
@@ -113,7 +113,16 @@ def notebook_parameters(path: Path) -> dict[str, tuple[type, Value]]:
             fix="Add the tag to the cell that sets the parameters.",
         )
     found: dict[str, tuple[type, Value]] = {}
-    for statement in ast.parse(tagged[0].source).body:
+    try:
+        statements = ast.parse(tagged[0].source).body
+    except SyntaxError as cause:
+        raise RunError(
+            "The parameters cell may only assign plain values.",
+            where=f"{path.name}, line {cause.lineno} of the parameters cell",
+            found=(cause.text or str(cause)).strip(),
+            expected="for example: year: int = 2025",
+        ) from None
+    for statement in statements:
         target, value = _assignment(statement)
         if target is None or not isinstance(value, (str, int, float, bool)):
             raise RunError(
@@ -196,11 +205,11 @@ def execute(job: Job) -> Outcome:
             if cause.ename.endswith("Error") and "\n  " in cause.evalue
             else f"{cause.ename}: {cause.evalue}"
         )
-        return _failed(job, f"{message}\n\nin the cell:\n{cause.source}")
+        return failed(job, f"{message}\n\nin the cell:\n{cause.source}")
     except MekevalError as cause:
-        return _failed(job, str(cause))
+        return failed(job, str(cause))
     except Exception as cause:  # a dead kernel, a full disk: one job fails, the others go on
-        return _failed(job, f"{type(cause).__name__}: {cause}")
+        return failed(job, f"{type(cause).__name__}: {cause}")
     return Outcome(
         job=job,
         html=html,
@@ -269,8 +278,10 @@ def _page(job: Job, *, title: str, description: str) -> ReportPage:
     )
 
 
-def _failed(job: Job, message: str) -> Outcome:
-    html = render_failure(page=job.page, job=job.name, message=message, parameters=job.parameters)
+def failed(job: Job, message: str) -> Outcome:
+    """The outcome of a job that came to nothing: its error page, which links to nothing that may not be there."""
+    page = replace(job.page, notebook_href="", siblings=())
+    html = render_failure(page=page, job=job.name, message=message, parameters=job.parameters)
     return Outcome(job=job, html=html, notebook="", findings=(), error=message)
 
 

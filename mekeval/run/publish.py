@@ -61,6 +61,13 @@ def publication(out: Path, study: str) -> Iterator[tuple[Path, Path | None]]:
             yield new, old
             _flush(new)
             _swap(new, link, store)
+        except OSError as cause:
+            shutil.rmtree(new, ignore_errors=True)
+            raise RunError(
+                "The reports cannot be written; the earlier ones are as they were.",
+                where=str(out),
+                found=cause.strerror or str(cause),
+            ) from None
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise

@@ -381,6 +381,8 @@ def _inside(root: Path, file: str) -> Path | None:
         return None
     path = root / file
     try:
+        if path.is_symlink():
+            path.stat()  # Python 3.13 resolves a link to itself without complaint
         return path if path.resolve().is_relative_to(root.resolve()) else None
     except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL in the name
         return None

@@ -87,6 +87,11 @@ class Texts:
             return MINUS + text
         return "+" + text if sign and not rounds_to_zero else text
 
+    def short(self, value: float) -> str:
+        """A number with the decimals it has, at most six."""
+        digits = f"{value:.6f}".rstrip("0").partition(".")[2]
+        return self.number(value, len(digits))
+
     def join(self, words: list[str]) -> str:
         """Join words as the language does: "a, b and c"."""
         if len(words) < 2:
