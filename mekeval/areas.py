@@ -107,14 +107,19 @@ class Areas:
         StudyError
             A label without a code is the name of two areas, on whatever level.
         """
-        by_name = self._by_name([str(code) for code in self.table.index])
-        return {label: self._code_of_label(label, by_name) for label in dict.fromkeys(labels)}
+        distinct = list(dict.fromkeys(labels))
+        leading = {label: _LEADING_CODE.match(label) for label in distinct}
+        by_name = {} if all(leading.values()) else self._by_name([str(code) for code in self.table.index])
+        found: dict[str, str | None] = {}
+        for label, match in leading.items():
+            if match is None:
+                found[label] = self._code_of_name(label, by_name)
+            else:
+                code = match.group(1).replace(" ", "")
+                found[label] = code if code in self.table.index else None
+        return found
 
-    def _code_of_label(self, label: str, by_name: dict[str, tuple[str, ...]]) -> str | None:
-        leading = _LEADING_CODE.match(label)
-        if leading:
-            code = leading.group(1).replace(" ", "")
-            return code if code in self.table.index else None
+    def _code_of_name(self, label: str, by_name: dict[str, tuple[str, ...]]) -> str | None:
         codes = by_name.get(fold(label.split("(")[0]), ())
         if len(codes) > 1:
             raise StudyError(
@@ -127,10 +132,11 @@ class Areas:
 
     def _by_name(self, codes: Iterable[str]) -> dict[str, tuple[str, ...]]:
         known: dict[str, tuple[str, ...]] = {}
-        for code in codes:
-            names = {fold(str(self.table.loc[code, f"name_{language}"])) for language in ("fi", "sv", "en")}
-            for folded in names - {""}:
-                known[folded] = (*known.get(folded, ()), code)
+        columns = self.table.loc[list(codes), ["name_fi", "name_sv", "name_en"]]
+        for code, *names in columns.itertuples(name=None):
+            for folded in dict.fromkeys(fold(name) for name in dict.fromkeys(map(str, names))):
+                if folded:
+                    known[folded] = (*known.get(folded, ()), code)
         return known
 
 

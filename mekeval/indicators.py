@@ -85,6 +85,8 @@ def clean_indicators(study: Study) -> Indicators:
     faults: list[Fault] = []
     parts = []
     for path, source in zip(study.paths, study.spec.source, strict=True):
+        if source.scope == "reference":
+            continue  # `reference_areas` reads it
         try:
             raw = read_source(path, source, labels)
             parts.append(_placed(raw, study.areas, log, drop_others=source.other_areas == "drop"))

@@ -57,8 +57,9 @@ def test_the_embedded_study_is_read(example: Study) -> None:
 def test_the_folder_and_its_file_name_the_same_study(example: Study) -> None:
     again = read_study(example.folder / "study.toml")
     assert (again.sha256, again.paths) == (example.sha256, example.paths)
-    both = (example.folder / "study.toml").read_bytes() + (example.folder / "areas.csv").read_bytes()
-    assert example.sha256 == hashlib.sha256(both).hexdigest()
+    files = ("study.toml", "areas.csv", "reference_areas.csv")
+    together = b"".join((example.folder / file).read_bytes() for file in files)
+    assert example.sha256 == hashlib.sha256(together).hexdigest()
 
 
 def test_a_byte_order_mark_before_the_toml_is_no_fault(edit: Edit) -> None:

@@ -1,4 +1,4 @@
-"""Write the synthetic statistics of the Vantaa example: five raw files and the effects hidden in them.
+"""Write the synthetic statistics of the Vantaa example: raw files, reference cities, and the effects hidden in them.
 
     python make_example.py [OUTDIR]          (default: the folder of this script, which also holds areas.csv)
 
@@ -23,6 +23,10 @@ and the effect and the noise (in EUR) are added to it.
 Persons: population[i,t] = n[i] * exp(g[i] * s + h[i] * s * (15 - s) / 100), rounded. Each denominator is a
 fixed share of it (the share varies a little between districts), rounded; each numerator is
 round(denominator * y / 100). A rate is therefore exactly the ratio of two published integers.
+
+Reference cities: 24 invented cities in which nothing was done follow the same equations, cumulative disadvantage
+included, without effects. Each has 18 to 45 districts, one in eight of them disadvantaged (d from 1.0 to 2.4), the
+others with d as in Vantaa. Each city has a random stream of its own, so Vantaa's figures do not depend on them.
 
 A row of the city or of a major area is the sum of its districts, those included whose own cells are hidden;
 its median income is the mean of the districts' medians weighted by their adults. ".." hides a numerator or a
@@ -143,6 +147,36 @@ FILES = {
 }
 
 
+REFERENCE_CITIES = 24
+REFERENCE_LIST = "reference_areas.csv"
+
+
+def reference_city(number):
+    """The rows of one invented city as in areas.csv, and the score of each of its districts."""
+    rng = np.random.default_rng([SEED, number])
+    size = int(rng.integers(18, 46))
+    people = np.maximum(np.rint(rng.lognormal(np.log(2800), 0.75, size) / 100).astype(int) * 100, 200)
+    d = rng.normal(-0.30, 0.55, size).clip(-1.25, 0.95)
+    worse = rng.choice(np.flatnonzero(people >= RULE_MINIMUM), size=max(5, size // 8), replace=False)
+    d[worse] = rng.uniform(1.0, 2.4, len(worse))
+    city = f"{900 + number}"
+    rows = [
+        {
+            "code": f"{city}{at + 1:02d}",
+            "level": "district",
+            "parent": city,
+            "name_fi": f"Verrokkikaupunki {number}, alue {at + 1}",
+            "name_sv": f"Jämförelsestad {number}, område {at + 1}",
+            "name_en": f"Reference city {number}, area {at + 1}",
+            "population": str(persons),
+        }
+        for at, persons in enumerate(people)
+    ]
+    names = (f"Verrokkikaupunki {number}", f"Jämförelsestad {number}", f"Reference city {number}")
+    top = dict(zip(("name_fi", "name_sv", "name_en"), names, strict=True))
+    return [{"code": city, "level": "city", "parent": "", **top, "population": str(people.sum())}, *rows], d
+
+
 def read_areas(path):
     """The rows of areas.csv as dictionaries, in file order (which is also the order of every raw file)."""
     with path.open(encoding="utf-8", newline="") as handle:
@@ -162,10 +196,13 @@ def effect(indicator, path, year):
 
 
 def effects_by_district(names, indicator):
-    """Array (district, year) of the known effects; zero for districts that were never in the programme."""
+    """Array (district, year) of the known effects; zero for districts that were never in the programme.
+
+    In a reference city nobody was.
+    """
     effects = np.zeros((len(names), len(YEARS)))
     for path, members in PATHS.items():
-        for name in members:
+        for name in members if members[0] in names else ():
             effects[names.index(name)] = [effect(indicator, path, year) for year in YEARS]
     return effects
 
@@ -233,12 +270,11 @@ def draw_income(rng, names, sizes, d):
     return np.rint(grown + effects_by_district(names, "median_income") + noise).astype(int)
 
 
-def simulate(areas):
+def simulate(areas, rng, d=None):
     """indicator -> (persons in the base, persons counted or EUR), both arrays (district, year)."""
-    rng = np.random.default_rng(SEED)
     names = [area["name_fi"] for area in areas]
     sizes = np.array([float(area["population"]) for area in areas])
-    d = draw_disadvantage(rng, names)
+    d = draw_disadvantage(rng, names) if d is None else d
     persons = draw_persons(rng, sizes)
     drawn = {}
     for indicator, p in RATES.items():
@@ -308,23 +344,45 @@ def format_truth():
     return "\n".join(lines) + "\n"
 
 
+def write_raw(outdir, prefix, rows, areas, drawn):
+    """The five raw files of some areas; `rows` may hold sums of them as well."""
+    (outdir / "raw").mkdir(parents=True, exist_ok=True)
+    for file, (indicator, layout, title, base_label, value_label) in FILES.items():
+        base, value = drawn[indicator]
+        body = rows_of_file(rows, areas, base, value, is_median=indicator == "median_income")
+        data = format_file(layout, title, base_label, value_label, body).encode("iso-8859-1")
+        (outdir / "raw" / f"{prefix}{file}").write_bytes(data)
+        print(f"raw/{prefix}{file}  {len(data)} bytes  sha256 {hashlib.sha256(data).hexdigest()}")
+
+
 def main(outdir):
     rows = read_areas(Path(__file__).resolve().parent / "areas.csv")
     areas = [row for row in rows if row["level"] in ("district", "unallocated")]  # these sum to the city
-    drawn = simulate(areas)
+    drawn = simulate(areas, np.random.default_rng(SEED))
 
     ranking = rank_by_rule(areas, drawn)
     if {name for _, name in ranking[:4]} != set(PATHS["2019-2025"]):
         raise SystemExit(f"The rule no longer picks the programme's four districts: {ranking[:6]}")
     print("rule:", "; ".join(f"{name} {z:.2f}" for z, name in ranking[:8]))
 
-    (outdir / "raw").mkdir(parents=True, exist_ok=True)
-    for file, (indicator, layout, title, base_label, value_label) in FILES.items():
-        base, value = drawn[indicator]
-        body = rows_of_file(rows, areas, base, value, is_median=indicator == "median_income")
-        data = format_file(layout, title, base_label, value_label, body).encode("iso-8859-1")
-        (outdir / "raw" / file).write_bytes(data)
-        print(f"raw/{file}  {len(data)} bytes  sha256 {hashlib.sha256(data).hexdigest()}")
+    write_raw(outdir, "", rows, areas, drawn)
+
+    listed, districts, parts = [], [], []
+    for number in range(1, REFERENCE_CITIES + 1):
+        city, d = reference_city(number)
+        listed += city
+        districts += city[1:]
+        parts.append(simulate(city[1:], np.random.default_rng([SEED, number, 1]), d))
+    joined = {
+        indicator: tuple(np.concatenate([part[indicator][which] for part in parts]) for which in (0, 1))
+        for indicator in drawn
+    }
+    write_raw(outdir, "reference_", districts, districts, joined)
+    with (outdir / REFERENCE_LIST).open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(listed[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)
+    print(f"{REFERENCE_LIST}  {len(listed) - len(districts)} cities, {len(districts)} districts")
     truth = format_truth().encode("utf-8")
     (outdir / "truth.csv").write_bytes(truth)
     print(f"truth.csv  {len(truth)} bytes")

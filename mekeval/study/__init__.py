@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import get_args
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..areas import Areas, read_areas
 from ..errors import Fault, MekevalError, StudyError, closest
+from .consistency import cross_references
 from .schema import (
     About,
     AreasTable,
@@ -26,6 +27,7 @@ from .schema import (
     Item,
     Plan,
     Programme,
+    Reference,
     Rule,
     SourceSpec,
     StudySpec,
@@ -42,6 +44,7 @@ __all__ = [
     "Item",
     "Plan",
     "Programme",
+    "Reference",
     "Rule",
     "SourceSpec",
     "Study",
@@ -72,8 +75,10 @@ class Study:
         Codes of areas that were added by discretion and not by the rule.
     paths : tuple of Path
         The raw files, in the order of `spec.source`.
+    reference_areas : Areas or None
+        The listed areas of reference cities; None where the study has none, or finds them in a source.
     sha256 : str
-        Of `study.toml` and `areas.csv` together.
+        Of `study.toml`, `areas.csv` and the list of reference areas, if there is one, together.
     """
 
     folder: Path
@@ -82,6 +87,7 @@ class Study:
     wave_areas: tuple[tuple[str, ...], ...]
     discretionary: tuple[str, ...]
     paths: tuple[Path, ...]
+    reference_areas: Areas | None
     sha256: str
 
     @property
@@ -158,8 +164,9 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         areas = read_areas(areas_path, unit=spec.areas.unit)
     except MekevalError as error:
         faults += error.faults
+    reference_areas, listed = _reference_areas(spec, folder, file.name, faults)
     wave_areas, discretionary = _treated_areas(spec, areas, file.name, faults) if areas else ((), ())
-    faults += _cross_references(spec, file.name)
+    faults += cross_references(spec, file.name)
     paths = tuple(_raw_paths(spec, folder, raw, file.name, faults))
     if faults or areas is None:
         raise StudyError.of(faults)
@@ -170,7 +177,8 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         wave_areas=wave_areas,
         discretionary=discretionary,
         paths=paths,
-        sha256=hashlib.sha256(text + areas_path.read_bytes()).hexdigest(),
+        reference_areas=reference_areas,
+        sha256=hashlib.sha256(text + areas_path.read_bytes() + listed).hexdigest(),
     )
 
 
@@ -218,6 +226,25 @@ def _allowed_keys(place: tuple[int | str, ...]) -> list[str]:
     return list(model.model_fields)
 
 
+def _reference_areas(
+    spec: StudySpec, folder: Path, where: str, faults: list[Fault]
+) -> tuple[Areas | None, bytes]:
+    """The list of reference areas and its bytes, where the study has such a list."""
+    if spec.reference is None or not spec.reference.areas:
+        return None, b""
+    path = _inside(folder, spec.reference.areas)
+    if path is None:
+        faults.append(
+            Fault(what="reference.areas leaves the study folder.", where=where, found=spec.reference.areas)
+        )
+        return None, b""
+    try:
+        return read_areas(path, unit=spec.areas.unit), path.read_bytes()
+    except MekevalError as error:
+        faults += error.faults
+        return None, b""
+
+
 def _treated_areas(
     spec: StudySpec, areas: Areas, where: str, faults: list[Fault]
 ) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
@@ -252,78 +279,6 @@ def _codes(areas: Areas, names: tuple[str, ...], where: str, faults: list[Fault]
         except MekevalError as error:
             faults.append(replace(error.faults[0], where=where))
     return tuple(codes)
-
-
-def _cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
-    """Names that one part of study.toml takes from another must be there, and only once."""
-    items = [item.name for item in spec.item]
-    indicators = [indicator.name for indicator in spec.indicator]
-    for kind, names in (
-        ("item", items),
-        ("indicator", indicators),
-        ("wave", [wave.name for wave in spec.programme.wave]),
-        ("outcome of the plan", list(spec.plan.outcomes)),
-        ("language", [str(language) for language in spec.study.languages]),
-    ):
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield Fault(what=f"The {kind} {name!r} is named twice.", where=where)
-    for wave in spec.programme.wave:
-        if wave.last < wave.first:
-            yield Fault(
-                what="A wave ends before it begins.",
-                where=f"{where}, programme.wave {wave.name!r}",
-                found=f"{wave.first} to {wave.last}",
-            )
-    for indicator in spec.indicator:
-        place = f"{where}, indicator {indicator.name!r}"
-        rate, plain = (indicator.numerator, indicator.denominator), (indicator.value, indicator.base)
-        if not (all(rate) and not any(plain)) and not (all(plain) and not any(rate)):
-            yield Fault(
-                what="An indicator is either a rate or a value.",
-                where=place,
-                expected="numerator and denominator, or value and base",
-            )
-        yield from _unknown(indicator.items, items, "item", place)
-        if indicator.plausible and indicator.plausible[0] > indicator.plausible[1]:
-            yield Fault(
-                what="A plausible range ends before it begins.",
-                where=place,
-                found=f"{indicator.plausible[0]:g} to {indicator.plausible[1]:g}",
-            )
-    for number, source in enumerate(spec.source, start=1):
-        place = f"{where}, source[{number}] {source.file!r}"
-        yield from _unknown(source.items, items, "item", place)
-    if spec.programme.rule:
-        yield from _unknown(
-            spec.programme.rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria"
-        )
-    yield from _unknown(spec.plan.outcomes, indicators, "indicator", f"{where}, plan")
-    for indicator in spec.indicator:
-        if indicator.higher_is == "neutral" and indicator.name in spec.plan.outcomes:
-            yield Fault(
-                what="An outcome of the plan has no direction.",
-                where=f"{where}, indicator {indicator.name!r}",
-                found='higher_is = "neutral"',
-                expected='"better" or "worse"',
-                fix="Give it a direction, or take it out of the plan: it is then shown and not judged.",
-            )
-    supplied = {name for source in spec.source for name in source.items}
-    for outcome in spec.indicator:
-        for name in outcome.items:
-            if name in items and name not in supplied:
-                yield Fault(
-                    what=f"No source holds the item {name!r}.",
-                    where=f"{where}, indicator {outcome.name!r}",
-                    fix="Name the item in `items` of the source that has it.",
-                )
-
-
-def _unknown(
-    names: tuple[str, ...] | Mapping[str, int], known: list[str], kind: str, where: str
-) -> Iterator[Fault]:
-    for name in names:
-        if name not in known:
-            yield Fault(what=f"Unknown {kind}.", where=where, found=repr(name), expected=closest(name, known))
 
 
 def _raw_paths(

@@ -64,11 +64,16 @@ class Wave(_Table):
 
 
 class Rule(_Table):
-    """`[programme.rule]`: how the areas were chosen; the criteria name indicators with their base years."""
+    """`[programme.rule]`: how the areas were chosen; the criteria name indicators with their base years.
+
+    `population` names the indicator whose base (the persons behind it) is the size of an area.
+    """
 
     criteria: Annotated[dict[str, Year], Field(min_length=1)]
     choose: Annotated[Whole, Field(ge=1)]
     discretionary: tuple[str, ...] = ()
+    population: str = ""
+    minimum_population: Annotated[Number, Field(ge=0)] = 0
 
 
 class Programme(_Table):
@@ -120,6 +125,30 @@ class SourceSpec(_Table):
     area_column: str = ""
     table: str = ""
     other_areas: Literal["refuse", "drop"] = "refuse"
+    scope: Literal["city", "reference", "both"] = "city"
+
+
+class Exclusion(_Table):
+    """`[[reference.exclude]]`: a city that is no reference, and why."""
+
+    city: Text
+    reason: Words
+
+
+class Reference(_Table):
+    """`[reference]`: areas of other cities, where the programme's rule is applied although nothing was done.
+
+    They are listed in `areas` (a file like areas.csv; the city of an area is its `parent`), or found in the area labels
+    of the source `areas_from` by the pattern `label` with the groups `code` and `city`. `window` joins so many
+    neighbouring areas, by the order of their codes, to one city each, where municipalities are too few or too small.
+    """
+
+    areas: str = ""
+    areas_from: str = ""
+    label: str = ""
+    window: Annotated[Whole, Field(ge=6)] | None = None
+    minimum_population: Annotated[Number, Field(ge=0)] = 0
+    exclude: tuple[Exclusion, ...] = ()
 
 
 class Plan(_Table):
@@ -147,6 +176,7 @@ class StudySpec(_Table):
     indicator: Annotated[tuple[IndicatorSpec, ...], Field(min_length=1)]
     source: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
     plan: Plan
+    reference: Reference | None = None
 
 
 def terms(expression: str) -> tuple[str, ...]:
