@@ -231,6 +231,107 @@ def test_weights_without_covariates_agree_with_r(weighted: tuple[Panel, Design])
             assert found[cell] == pytest.approx(expected, abs=1e-10)
 
 
+# The same panel and package, `aggte` of the doubly robust fit with covariates (analytic errors), from the same
+# fixtures: overall, then each key. Paths are weighted by the weights of the first period.
+R_WEIGHTED_AGGREGATED = {
+    "simple": (
+        (0.795945722509615, 0.00347450942033638),
+        {"simple": (0.795945722509615, 0.00347450942033638)},
+    ),
+    "path": (
+        (0.79439461640357, 0.00316065284547395),
+        {"3-4": (0.799380102759711, 0.0044653293473591), "4-4": (0.790288459924418, 0.00296480374101673)},
+    ),
+    "calendar": (
+        (0.783231481526723, 0.00415437169542333),
+        {3: (0.74957378216886, 0.00297066751350164), 4: (0.816889180884585, 0.00634694802196143)},
+    ),
+    "event_time": (
+        (0.810543237636559, 0.00441748303782696),
+        {
+            -2: (0.000327940253460675, 0.00312055100706893),
+            -1: (-1.40748587396752e-05, 0.00247295241734717),
+            0: (0.771900051922556, 0.00434682080165418),
+            1: (0.849186423350562, 0.00598154387513642),
+        },
+    ),
+}
+
+
+def test_weighted_aggregations_agree_with_r(weighted: tuple[Panel, Design]) -> None:
+    effects = callaway_santanna(*weighted, outcome="y", covariates=["x1", "x2"], weights="wt")
+    for by, (overall, rows) in R_WEIGHTED_AGGREGATED.items():
+        found = aggregate(effects, by=by)  # type: ignore[arg-type]
+        assert (found.overall, found.overall_se) == pytest.approx(overall, abs=1e-10), by
+        table = found.table.set_index("key")
+        assert set(table.index) == set(rows)
+        for key, figures in rows.items():
+            assert (table.loc[key, "att"], table.loc[key, "se"]) == pytest.approx(figures, abs=1e-10), (
+                by,
+                key,
+            )
+
+
+def test_weighted_shares_by_hand(weighted: tuple[Panel, Design]) -> None:
+    # Weights of period 1 are 1.18 + 0.015 i for units 1 to 16 (cohort 3), 1.22 + 0.015 i for 17 to 32 (cohort 4):
+    # 16 * 1.18 + 0.015 * 136 = 20.92 and 16 * 1.22 + 0.015 * 392 = 25.4. Cells after entry: (3, 3), (3, 4), (4, 4).
+    effects = callaway_santanna(*weighted, outcome="y", weights="wt")
+    att = {cell: figures[0] for cell, figures in _cells(effects).items()}
+    expected = (20.92 * (att[3, 3] + att[3, 4]) + 25.4 * att[4, 4]) / (2 * 20.92 + 25.4)
+    assert aggregate(effects, by="simple").overall == pytest.approx(expected, abs=1e-12)
+
+
+# did 2.5.1, the same fixtures, `fix_weights`: cells with covariates ("dr"), and the simple average with its error.
+R_FIXED = {
+    "base_period": (
+        (
+            (-0.000427004074509558, 0.00286785451039121),
+            (0.74957378216886, 0.00297066751350164),
+            (0.849186423350562, 0.00598154387513642),
+            (0.000330535688119265, 0.00311563292126302),
+            (0.000323967324384181, 0.00303764793341178),
+            (0.790288459924418, 0.00296480374101673),
+        ),
+        (0.795945722509615, 0.00347450942033638),
+    ),
+    "first_period": (
+        (
+            (-0.0004243887820231, 0.00286483314650577),
+            (0.749578354412873, 0.00296747729850011),
+            (0.849197116365173, 0.00597574312934197),
+            (0.000327940253460675, 0.00312055100706893),
+            (0.000324013837291926, 0.0030420124690802),
+            (0.790291144230033, 0.00296777459879809),
+        ),
+        (0.795951485903027, 0.00347161985894316),
+    ),
+}
+
+
+@pytest.mark.parametrize("fix_weights", list(R_FIXED))
+def test_fixed_weights_agree_with_r(weighted: tuple[Panel, Design], fix_weights: str) -> None:
+    effects = callaway_santanna(
+        *weighted, outcome="y", covariates=["x1", "x2"], weights="wt", fix_weights=fix_weights
+    )
+    cells, simple = R_FIXED[fix_weights]
+    for cell, figures in zip(R_CELLS, cells, strict=True):
+        assert _cells(effects)[cell] == pytest.approx(figures, abs=1e-10)
+    found = aggregate(effects, by="simple")
+    assert (found.overall, found.overall_se) == pytest.approx(simple, abs=1e-10)
+
+
+def test_fixed_weights_are_those_of_one_period(weighted: tuple[Panel, Design]) -> None:
+    # With the weights of one period in all of them, every choice is the same.
+    panel, design = weighted
+    still = np.repeat(panel.values["wt"][:, :1], 4, axis=1)
+    flat = _with(panel, flat=still)
+    expected = callaway_santanna(flat, design, outcome="y", weights="flat").tidy()
+    first = callaway_santanna(panel, design, outcome="y", weights="wt", fix_weights="first_period").tidy()
+    pd.testing.assert_frame_equal(first, expected)
+    based = callaway_santanna(flat, design, outcome="y", weights="flat", fix_weights="base_period").tidy()
+    pd.testing.assert_frame_equal(based, expected)
+
+
 @pytest.mark.parametrize("base_period", ["varying", "universal"])
 def test_anticipation_agrees_with_r(base_period: str) -> None:
     # did 2.5.1, from the same fixtures (f009): a dip of 0.4 in the year before entry. With one year of anticipation
@@ -743,6 +844,8 @@ def test_a_covariate_that_is_never_there_in_a_base_year_is_named(drawn: tuple[Pa
         ({"anticipation": 0.5}, "whole years"),
         ({"covariates": "x"}, "must be listed"),
         ({"covariates": ["x", "x"]}, "each once"),
+        ({"weights": "w", "fix_weights": "varying"}, "one of: 'base_period', 'first_period'"),
+        ({"fix_weights": "base_period"}, "no weights to fix"),
         ({"covariates": ["xx"]}, "no such outcome"),
         ({"weights": "population"}, "no such outcome"),
         ({"outcome": "Y"}, "no such outcome"),

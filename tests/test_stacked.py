@@ -14,6 +14,7 @@ from mekeval import (
     DesignError,
     aggregate,
     build_panel,
+    callaway_santanna,
     design_from_cohorts,
     group_time_att,
     make_design,
@@ -300,6 +301,189 @@ def test_a_cohort_that_enters_in_a_year_without_data() -> None:
     assert effects.cells.set_index("event_time")["att"].to_dict() == pytest.approx(
         {-2: -1.0, 1: 4.0, 2: 1.5}
     )  # nothing at 0
+
+
+# ---------------------------------------------------------------- covariates
+
+
+@pytest.fixture(scope="module")
+def stagg(reference: Path) -> tuple[pd.DataFrame, Panel, Design]:
+    data, last = _data(reference, "stagg")
+    data = data.assign(x2=np.round(data["x1"] ** 2 + data["year"] * (data["unit"] % 3), 3))
+    _, design = _built(data, last)
+    return data, build_panel(data, unit="unit", period="year", outcome=["y", "x1", "x2"]), design
+
+
+def _at_base(stack: pd.DataFrame, base: int, names: list[str]) -> Floats:
+    """Covariates of each unit in each sub-experiment at the base, for every row of the stack."""
+    held = stack[stack["event"] == base].set_index(["stack", "unit"])[names]
+    return held.reindex(pd.MultiIndex.from_frame(stack[["stack", "unit"]])).to_numpy()
+
+
+@pytest.mark.parametrize("names", [["x1"], ["x1", "x2"]])
+@pytest.mark.parametrize("weights", ["corrective", "none"])
+def test_covariates_of_stacks_are_products_with_event_time(
+    stagg: tuple[pd.DataFrame, Panel, Design], weights: str, names: list[str]
+) -> None:
+    data, panel, design = stagg
+    stack = _stack(data, -2, 2, "not_yet_treated")
+    n_events, n_stacks, k = 5, stack["stack"].nunique(), len(names)
+    effects = stack["treat"].to_numpy()[:, None] * (stack["event"].to_numpy()[:, None] == [-2, 0, 1, 2])
+    slopes = [_dummies(stack["event"]) * column[:, None] for column in _at_base(stack, -1, names).T]
+    if weights == "corrective":
+        parts = [stack[["treat"]].to_numpy(), _dummies(stack["event"])]
+        n_parameters = (2 + k) * n_events
+    else:
+        parts = [
+            _dummies(stack["stack"].astype(str) + "u" + stack["unit"].astype(str)),
+            _dummies(stack["stack"] * 100 + stack["event"]),
+        ]
+        n_parameters = (n_events - 1) * (1 + k) + n_events * n_stacks
+    weight = stack["weight"].to_numpy() if weights == "corrective" else np.ones(len(stack))
+    x = np.hstack([effects, *slopes, *parts])
+    coef, error = _regression(stack["y"].to_numpy(), x, weight, stack["unit"].to_numpy(), n_parameters)
+    table = stacked(
+        panel,
+        design,
+        outcome="y",
+        window=(-2, 2),
+        weights=weights,  # type: ignore[arg-type]
+        covariates=names,
+    ).tidy()
+    assert table["att"].to_numpy() == pytest.approx(coef[:4], abs=1e-8)
+    assert table["se"].to_numpy(dtype=float) == pytest.approx(error[:4], abs=1e-8)
+
+
+def _clean_rows(data: pd.DataFrame, horizon: int, names: list[str]) -> pd.DataFrame:
+    """Rows of one horizon: long difference, entry or clean control, covariates in the year before."""
+    wide = data.pivot(index="unit", columns="year")
+    cohort = data.groupby("unit")["cohort"].first()
+    parts = []
+    for year in range(2, 11 - max(horizon, 0)):
+        if year + horizon < 1:
+            continue
+        part = pd.DataFrame({"y": wide["y"][year + horizon] - wide["y"][year - 1], "d": cohort == year})
+        part = part.assign(t=year, **{name: wide[name][year - 1] for name in names})
+        parts.append(part[(cohort == year) | (cohort > year + max(horizon, 0))])
+    return pd.concat(parts).reset_index()
+
+
+@pytest.mark.parametrize("names", [["x1"], ["x1", "x2"]])
+def test_covariates_of_local_projections_are_regressors(
+    stagg: tuple[pd.DataFrame, Panel, Design], names: list[str]
+) -> None:
+    data, panel, design = stagg
+    effects = local_projection(panel, design, outcome="y", window=(-3, 2), covariates=names)
+    assert list(effects.cells["event_time"]) == [-3, -2, 0, 1, 2]
+    for row in effects.tidy().itertuples():
+        rows = _clean_rows(data, int(row.event_time), names)
+        x = np.hstack([rows[["d", *names]].to_numpy(dtype=float), _dummies(rows["t"])])
+        coef, error = _regression(
+            rows["y"].to_numpy(), x, np.ones(len(rows)), rows["unit"].to_numpy(), x.shape[1]
+        )
+        assert (row.att, row.se) == (pytest.approx(coef[0], abs=1e-9), pytest.approx(error[0], abs=1e-9))
+
+
+@pytest.mark.parametrize("names", [["x1"], ["x1", "x2"]])
+def test_covariates_of_reweighted_projections_are_adjusted_for(
+    stagg: tuple[pd.DataFrame, Panel, Design], names: list[str]
+) -> None:
+    data, panel, design = stagg
+    effects = local_projection(panel, design, outcome="y", window=(-3, 2), covariates=names, reweight=True)
+    for row in effects.tidy().itertuples():
+        rows = _clean_rows(data, int(row.event_time), names)
+        rows = rows[rows["t"].isin(rows.loc[rows["d"], "t"])]
+        z = np.hstack([_dummies(rows["t"]), rows[names].to_numpy()])
+        y, entry = rows["y"].to_numpy(), rows["d"].to_numpy(dtype=bool)
+        inverse = np.linalg.inv(z[~entry].T @ z[~entry])
+        left = y - z @ (inverse @ z[~entry].T @ y[~entry])
+        att = left[entry].mean()
+        # moments of two steps, stacked: the slopes of the controls, and the mean over entries
+        scores = np.where(entry, (left - att) / entry.sum(), -(z @ inverse @ z[entry].mean(axis=0)) * left)
+        error = np.sqrt((pd.Series(scores).groupby(rows["unit"].to_numpy()).sum() ** 2).sum())
+        assert (row.att, row.se) == (pytest.approx(att, abs=1e-9), pytest.approx(error, abs=1e-9))
+
+
+@pytest.mark.parametrize("estimator", [stacked, local_projection])
+def test_paths_with_covariates_are_regression_adjusted(  # type: ignore[no-untyped-def]
+    estimator, stagg: tuple[pd.DataFrame, Panel, Design]
+) -> None:
+    _, panel, design = stagg
+    ours = estimator(
+        panel,
+        design,
+        outcome="y",
+        window=(-2, 2),
+        comparison="never_treated",
+        covariates=["x1", "x2"],
+        by_path=True,
+    )
+    theirs = callaway_santanna(
+        panel, design, outcome="y", base_period="universal", covariates=["x1", "x2"], method="reg"
+    )
+    joined = ours.tidy().merge(theirs.tidy(), on=["path", "period"], suffixes=("", "_cs"))
+    joined = joined[
+        joined["event_time"] >= 0
+    ]  # before entry R's did takes covariates from the earlier period
+    assert len(joined) >= 18
+    assert np.allclose(joined["att"], joined["att_cs"], atol=1e-10)
+    assert np.allclose(joined["se"].astype(float), joined["se_cs"].astype(float), atol=1e-10)
+    assert ours.changes is None
+
+
+@pytest.mark.parametrize("estimator", [stacked, local_projection])
+@pytest.mark.parametrize("kind", ["plain", "weighted", "by_path"])
+def test_a_trend_along_a_covariate_is_taken_out(  # type: ignore[no-untyped-def]
+    estimator, kind: str, stagg: tuple[pd.DataFrame, Panel, Design]
+) -> None:
+    data, _, design = stagg
+    fixed = data.assign(z=data["unit"] % 7 + (data["cohort"] < 9000), drift=0.0)
+    fixed["drift"] = fixed["y"] + 0.3 * fixed["z"] * fixed["year"]
+    panel = build_panel(fixed, unit="unit", period="year", outcome=["y", "drift", "z"])
+    switch = {"weights": "none"} if estimator is stacked else {"reweight": True}
+    more = {"plain": {}, "weighted": switch, "by_path": {"by_path": True}}[kind]
+    plain, moved, without = (
+        estimator(panel, design, outcome=outcome, window=(-2, 1), covariates=names, **more).cells["att"]
+        for outcome, names in (("y", ["z"]), ("drift", ["z"]), ("drift", []))
+    )
+    assert np.allclose(plain, moved, atol=1e-9)
+    assert not np.allclose(moved, without, atol=1e-2)
+
+
+@pytest.mark.parametrize("estimator", [stacked, local_projection])
+def test_covariates_that_cannot_be_used(  # type: ignore[no-untyped-def]
+    estimator, stagg: tuple[pd.DataFrame, Panel, Design]
+) -> None:
+    data, _, design = stagg
+    data = data.assign(
+        flat=1.0, twice=3 * data["x1"] - 1, side=1.0 * (data["cohort"] < 9000), hole=data["x2"]
+    )
+    data.loc[data["unit"] == 4, "hole"] = np.nan
+    names = ["x1", "flat", "twice", "side", "hole"]
+    panel = build_panel(data, unit="unit", period="year", outcome=["y", *names])
+
+    def estimate(*covariates: str, **more: object):  # type: ignore[no-untyped-def]
+        return estimator(panel, design, outcome="y", window=(-1, 1), covariates=covariates, **more)
+
+    for wrong in ("flat", "twice"):
+        for by_path in (False, True):
+            with pytest.raises(DesignError, match="cannot be told") as caught:
+                estimate("x1", wrong, by_path=by_path)
+            assert wrong in str(caught.value)
+    with pytest.raises(DesignError, match="cannot be told"):
+        estimate("side", comparison="never_treated")  # it is treatment
+    with pytest.raises(DesignError, match="is the outcome, or is named twice"):
+        estimate("y")
+    with pytest.raises(DataError, match="no such outcome"):
+        estimate("x3")
+    with pytest.raises(DesignError, match="list of names"):
+        estimator(panel, design, outcome="y", window=(-1, 1), covariates="x1")
+    assert estimate("hole").dropped[0] == ("4", "missing: hole", 1)
+    few = make_design(list("abcd"), [(3, 6, ["a", "b"])])
+    frame = STAGGERED.assign(x=[float(at * at % 11) for at in range(24)])
+    small = build_panel(frame, unit="unit", period="year", outcome=["y", "x"])
+    with pytest.raises(DesignError, match="too few clean controls"):
+        estimator(small, few, outcome="y", window=(-1, 1), covariates=["x"], by_path=True)
 
 
 # ---------------------------------------------------------------- invariances

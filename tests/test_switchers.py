@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from mekeval import DataError, DesignError, aggregate, build_panel, group_time_att, make_design
+from mekeval.design import Design
+from mekeval.estimate import Effects
 from mekeval.estimate.switchers import switch_average, switchers
 from mekeval.panel import Panel
 
@@ -176,6 +178,204 @@ def test_did_m_of_a_unit_that_comes_back() -> None:
     assert pd.isna(out["att"])
     assert average.se is None
     assert "no standard error exists" in average.se_note
+
+
+# ---------------------------------------------------------------- the authors' package
+
+
+@pytest.fixture(scope="module")
+def stagg(reference: Path) -> tuple[pd.DataFrame, Panel]:
+    data = pd.read_csv(reference / "base_stagg.csv").rename(columns={"id": "unit"})
+    return data, build_panel(data, unit="unit", period="year", outcome=["y", "x1"])
+
+
+def _switching(data: pd.DataFrame, panel: Panel, kind: str) -> Design:
+    """base_stagg as it is, with every odd unit out after three periods, or with every third unit's status reversed."""
+    waves: dict[tuple[int, int], list[str]] = {}
+    for unit, first in data.drop_duplicates("unit").set_index("unit")["year_treated"].items():
+        number = int(str(unit))
+        if kind == "mixed" and number % 3 == 0:
+            spell = (1, min(first - 1, 10))
+        elif first > 10:
+            continue
+        else:
+            spell = (first, min(first + 2, 10) if kind == "exit" and number % 2 else 10)
+        waves.setdefault(spell, []).append(str(number))
+    return make_design(panel.units, [(*spell, units) for spell, units in sorted(waves.items())])
+
+
+# Event times 0, 1, 2, 3 (effects 1 to 4 of the package) and -2, -3 (placebos 1 and 2): estimate and standard error of
+# py-did-multiplegt-dyn 0.1.9, the Python version of DIDmultiplegtDYN by its authors, run on base_stagg.csv with
+# DidMultiplegtDyn(outcome="y", group="id", time="year", treatment="D", effects=4, placebo=2), controls=["x1"] and
+# switchers="in" where said; D is the status of `_switching`.
+TIMES = [0, 1, 2, 3, -2, -3]
+STAY = [
+    (-5.0494315294, 0.4537110678),
+    (-3.2573409682, 0.4925330273),
+    (-2.1782628179, 0.5448178469),
+    (-0.0374892910, 0.5060846342),
+    (0.2720439422, 0.4920843726),
+    (-0.7291008380, 0.6192814411),
+]
+STAY_X1 = [
+    (-5.2019026541, 0.2395298628),
+    (-3.5713480721, 0.2329707264),
+    (-2.1867452887, 0.2467922572),
+    (-0.8377321663, 0.3112459684),
+    (0.0966265784, 0.2679834958),
+    (-0.1691423762, 0.3215401148),
+]
+MIXED = [
+    (-1.2680597891, 0.5252978784),
+    (-0.7103228592, 0.5241166072),
+    (0.1185633640, 0.4864507919),
+    (-0.1179569249, 0.4969831810),
+    (0.4185338524, 0.5031465625),
+    (1.1554562895, 0.5253606036),
+]
+MIXED_X1 = [-1.5093452244, -1.3563486785, -0.3852981347, -0.2676932950, -0.1329566032, 0.1046645790]
+MIXED_IN = [
+    (-4.7234838116, 0.4997716058),
+    (-2.9286118248, 0.4839658997),
+    (-1.5780513852, 0.6381855772),
+    (-0.0915663408, 0.4745564890),
+    (0.5287317956, 0.5332929274),
+    (0.3004438387, 0.7039598315),
+]
+
+
+def _by_event_time(effects: Effects) -> tuple[list[float], list[float]]:
+    """Averages and the norms of their influence, which `aggregate` keeps to itself where a path is of one unit."""
+    table = aggregate(effects, by="event_time")
+    keys = list(table.table["key"])
+    rows = [keys.index(time) for time in TIMES]
+    assert table.influence is not None
+    errors = np.sqrt(np.sum(table.influence**2, axis=0)) / effects.n_units
+    return list(table.table["att"].iloc[rows]), list(errors[rows])
+
+
+@pytest.mark.parametrize(
+    ("kind", "switch", "expected"),
+    [("stay", "first", STAY), ("mixed", "first", MIXED), ("mixed", "in", MIXED_IN)],
+)
+def test_estimates_and_errors_are_those_of_the_authors(
+    stagg: tuple[pd.DataFrame, Panel], kind: str, switch: str, expected: list[tuple[float, float]]
+) -> None:
+    data, panel = stagg
+    design = _switching(data, panel, kind)
+    atts, errors = _by_event_time(switchers(panel, design, outcome="y", switch=switch))  # type: ignore[arg-type]
+    assert atts == pytest.approx([att for att, _ in expected], abs=1e-9)
+    assert errors == pytest.approx([error for _, error in expected], abs=1e-9)
+
+
+def test_units_that_leave_count_on_as_in_the_package(stagg: tuple[pd.DataFrame, Panel]) -> None:
+    data, panel = stagg
+    design = _switching(data, panel, "exit")
+    atts, errors = _by_event_time(switchers(panel, design, outcome="y", after_leaving="pooled"))
+    assert atts == pytest.approx(
+        [att for att, _ in STAY], abs=1e-9
+    )  # who leaves has the outcomes of who stays here
+    # Its less_conservative_se tells those that left in the year of effect 4 from those that did not, as paths do:
+    assert errors[3] == pytest.approx(0.5193877362, abs=1e-9)
+
+
+def test_estimates_with_covariates_are_those_of_the_authors(stagg: tuple[pd.DataFrame, Panel]) -> None:
+    data, panel = stagg
+    mixed = switchers(panel, _switching(data, panel, "mixed"), outcome="y", covariates=["x1"])
+    assert _by_event_time(mixed)[0] == pytest.approx(MIXED_X1, abs=1e-9)
+    stay = switchers(panel, _switching(data, panel, "stay"), outcome="y", covariates=["x1"])
+    atts, _ = _by_event_time(stay)
+    assert atts == pytest.approx([att for att, _ in STAY_X1], abs=1e-9)
+    # The package adds to the influence of every unit what the covariate takes out of the estimate.
+    taken = np.array([without - with_x for (with_x, _), (without, _) in zip(STAY_X1, STAY, strict=True)])
+    table = aggregate(stay, by="event_time")
+    keys = list(table.table["key"])
+    assert table.influence is not None
+    theirs = table.influence[:, [keys.index(time) for time in TIMES]] + taken
+    assert np.sqrt(np.sum(theirs**2, axis=0)) / 95 == pytest.approx([error for _, error in STAY_X1], abs=1e-9)
+
+
+def test_covariates_by_hand() -> None:
+    # One cohort: a, b enter in 5 (periods 2, 3, 5, 6); c, d, e never. Until then all five are unswitched.
+    rng = np.random.default_rng(8)
+    frame = FRAME[FRAME["unit"] < "f"].assign(x=rng.normal(size=20))
+    panel = build_panel(frame, unit="unit", period="year", outcome=["y", "x"])
+    table = switchers(
+        panel, make_design(list("abcde"), [(5, 6, ["a", "b"])]), outcome="y", covariates=["x"]
+    ).tidy()
+    y, x = (frame[name].to_numpy().reshape(5, 4) for name in "yx")
+    first = np.diff(x, axis=1)
+    rows = [(unit, at) for at in range(3) for unit in range(5) if at == 0 or unit >= 2]
+    columns = np.array([[first[row], *(row[1] == np.arange(3))] for row in rows], dtype=float)
+    change = np.array([np.diff(y, axis=1)[row] for row in rows])
+    inverse = np.linalg.inv(columns.T @ columns)
+    slope = inverse @ columns.T @ change
+    left = change - columns @ slope
+    counts = np.array([5.0 if at == 0 else 3.0 for _, at in rows])
+    # influence of the slope: residuals enlarged for the mean of their period
+    scores = (columns @ inverse)[:, 0] * left * np.sqrt(counts / (counts - 1))
+    of_slope = np.bincount([unit for unit, _ in rows], weights=scores)
+    for period, at in ((5, 2), (6, 3)):
+        net = y[:, at] - y[:, 1] - slope[0] * (x[:, at] - x[:, 1])
+        uneven = (x[:2, at] - x[:2, 1]).mean() - (x[2:, at] - x[2:, 1]).mean()
+        psi = np.concatenate(
+            [(net[:2] - net[:2].mean()) / 2 * np.sqrt(2), -(net[2:] - net[2:].mean()) / 3 * np.sqrt(3 / 2)]
+        )
+        row = table[table["period"] == period].iloc[0]
+        assert row["att"] == pytest.approx(net[:2].mean() - net[2:].mean())
+        assert row["se"] == pytest.approx(np.sqrt(np.sum((psi - uneven * of_slope) ** 2)))
+
+
+@pytest.mark.parametrize("switch", ["first", "in", "out"])
+def test_what_a_covariate_explains_is_taken_out(switch: str) -> None:
+    rng = np.random.default_rng(3)
+    waves = [
+        (3, 8, list("ab")),
+        (3, 5, list("cd")),
+        (6, 8, list("ef")),
+        (1, 4, list("gh")),
+        (1, 8, list("ij")),
+    ]
+    units = list("abcdefghijklmno")
+    frame = pd.DataFrame({"unit": np.repeat(units, 8), "year": np.tile(np.arange(1, 9), 15)})
+    frame = frame.assign(y=rng.normal(size=120), x=rng.normal(size=120))
+    frame["moved"] = frame["y"] + 2.5 * frame["x"]
+    panel = build_panel(frame, unit="unit", period="year", outcome=["y", "x", "moved"])
+    plain, moved, without = (
+        switchers(panel, make_design(units, waves), outcome=outcome, covariates=names, switch=switch)  # type: ignore[arg-type]
+        for outcome, names in (("y", ["x"]), ("moved", ["x"]), ("moved", []))
+    )
+    assert np.allclose(moved.cells["att"], plain.cells["att"])
+    assert moved.influence is not None
+    assert plain.influence is not None
+    assert np.allclose(moved.influence, plain.influence)
+    assert not np.allclose(moved.cells["att"], without.cells["att"])
+
+
+def test_covariates_that_cannot_be_used(stagg: tuple[pd.DataFrame, Panel]) -> None:
+    data, _ = stagg
+    data = data.assign(flat=data["unit"] % 5, twice=2 * data["x1"] + 1, trend=data["year"] ** 2)
+    panel = build_panel(data, unit="unit", period="year", outcome=["y", "x1", "flat", "twice", "trend"])
+    design = _switching(data, panel, "stay")
+    for wrong in ("flat", "twice", "trend"):
+        with pytest.raises(DesignError, match="cannot be told") as caught:
+            switchers(panel, design, outcome="y", covariates=["x1", wrong])
+        assert wrong in str(caught.value)
+    with pytest.raises(DesignError, match="is the outcome, or is named twice"):
+        switchers(panel, design, outcome="y", covariates=["x1", "x1"])
+    with pytest.raises(DataError, match="no such outcome"):
+        switchers(panel, design, outcome="y", covariates=["x2"])
+    small = FRAME[FRAME["unit"].isin(["a", "d"])].assign(x=[1.0, 2, 5, 3, 0, 4, 1, 1])
+    with pytest.raises(DesignError, match="too few units that have not switched"):
+        switchers(
+            build_panel(small, unit="unit", period="year", outcome=["y", "x"]),
+            make_design(list("ad"), [(3, 6, ["a"])]),
+            outcome="y",
+            covariates=["x"],
+        )
+
+
+# ---------------------------------------------------------------- invariances and bad input
 
 
 @pytest.mark.parametrize("switch", ["first", "in", "out"])

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from .aggregate import Aggregation, Contrast, aggregate, contrast, unit_contrast
 from .bacon import Decomposition, bacon_decomposition
 from .callaway_santanna import callaway_santanna
+from .cross_sections import repeated_cross_sections
+from .differences import first_differences
 from .effects import Effects, unit_changes
 from .group_time import group_time_att
 from .imputation import PretrendTest, imputation, imputation_pretrend_test, two_stage
@@ -27,6 +29,7 @@ from .stacked import local_projection, stacked
 from .switchers import SwitchAverage, switch_average, switchers
 from .synthetic import SyntheticFit, synthetic_control, synthetic_did, synthetic_fit
 from .synthetic_placebos import SyntheticPlacebos, synthetic_placebos
+from .triple import triple_difference
 
 __all__ = [
     "ESTIMATORS",
@@ -45,10 +48,12 @@ __all__ = [
     "contrast",
     "covariate_coefficients",
     "extended_twfe",
+    "first_differences",
     "group_time_att",
     "imputation",
     "imputation_pretrend_test",
     "local_projection",
+    "repeated_cross_sections",
     "stacked",
     "sun_abraham",
     "switch_average",
@@ -57,6 +62,7 @@ __all__ = [
     "synthetic_did",
     "synthetic_fit",
     "synthetic_placebos",
+    "triple_difference",
     "twfe",
     "twfe_event_study",
     "two_stage",
@@ -69,6 +75,7 @@ __all__ = [
 ESTIMATORS: Mapping[str, Callable[..., Effects]] = {
     "group_time": group_time_att,
     "callaway_santanna": callaway_santanna,
+    "repeated_cross_sections": repeated_cross_sections,
     "twfe": twfe,
     "twfe_event_study": twfe_event_study,
     "sun_abraham": sun_abraham,
@@ -76,6 +83,7 @@ ESTIMATORS: Mapping[str, Callable[..., Effects]] = {
     "imputation": imputation,
     "two_stage": two_stage,
     "switchers": switchers,
+    "first_differences": first_differences,
     "synthetic_control": synthetic_control,
     "synthetic_did": synthetic_did,
 }

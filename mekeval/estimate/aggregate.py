@@ -11,10 +11,21 @@ import pandas as pd
 
 from ..errors import DesignError, closest
 from ..panel import Floats
-from .effects import Effects, errors_with_reasons, standard_errors, unit_changes
+from ..tables import Table, table_latex
+from .effects import Effects, errors_with_reasons, notes_on, standard_errors, unit_changes, words
+from .shown import estimates_table, keys_written, shortened
 
 By = Literal["simple", "path", "event_time", "calendar", "district", "after_leaving"]
 _BYS: tuple[By, ...] = ("simple", "path", "event_time", "calendar", "district", "after_leaving")
+_HEADINGS: dict[By, str] = {
+    "simple": "Average",
+    "path": "Path",
+    "event_time": "Event time",
+    "calendar": "Period",
+    "district": "District",
+    "after_leaving": "Path, after leaving",
+}
+_ALONE_AMONG = "a path of one treated unit is in it: no standard error exists"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +35,8 @@ class Aggregation:
     Attributes
     ----------
     by : str
+    effects : Effects
+        What was averaged.
     table : pandas.DataFrame
         One row for each key: `key` (path, event time, year or unit), `att`, `se` (from the influence functions;
         missing where `se_note` says why), `n_treated` (units), `se_note`.
@@ -36,14 +49,48 @@ class Aggregation:
     """
 
     by: By
+    effects: Effects
     table: pd.DataFrame
     weights: Floats
     influence: Floats | None
     overall: float | None
     overall_se: float | None
 
+    def tidy(self) -> pd.DataFrame:
+        """The table, as a copy, with the column `key` named after what it holds."""
+        return self.table.rename(columns={"key": self.by})
+
+    def to_latex(self, *, caption: str = "", label: str = "", decimals: int | None = None) -> str:
+        """The averages as a LaTeX table, the overall one below a rule; parameters as `Effects.to_latex`."""
+        table = self._table(caption=caption, decimals=decimals)
+        return table_latex(table, label=label, rules_before=[len(self.table)])
+
     def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
+        return shortened(self._table())._repr_html_()
+
+    def _table(self, *, caption: str = "", decimals: int | None = None) -> Table:
+        table = self.table
+        keys, reasons = keys_written(table["key"]), list(table["se_note"])
+        treated = [f"{int(count):,}" for count in table["n_treated"]]
+        att = table["att"].to_numpy(dtype=float)
+        errors = table["se"].to_numpy(dtype=float, na_value=np.nan)
+        if self.overall is not None and self.by != "simple":
+            error = np.nan if self.overall_se is None else self.overall_se
+            without = reasons[-1] if self.effects.influence is None else _ALONE_AMONG
+            att, errors = np.append(att, self.overall), np.append(errors, error)
+            keys, treated = [*keys, "overall"], [*treated, ""]
+            reasons.append("" if self.overall_se is not None else without)
+        title = f"{self.effects.outcome}: effect on the treated (ATT) by {words(self.by)}"
+        return estimates_table(
+            {_HEADINGS[self.by]: keys},
+            att,
+            errors,
+            reasons,
+            {"Treated": treated},
+            caption=caption or f"{title}, {words(self.effects.estimator)}",
+            notes=notes_on(self.effects),
+            digits=decimals,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +128,13 @@ class Contrast:
 
 
 def aggregate(effects: Effects, *, by: By) -> Aggregation:
-    r"""Average group-time effects; weights of paths are their shares of the treated units.
+    r"""Average group-time effects; weights of paths are their shares of the treated units, or of their weight.
 
     The influence functions carry the estimation of those shares, as in section 4 of the source: for weights
     :math:`w_k = p_{g(k)} / \sum_l p_{g(l)}` the term
     :math:`\sum_k ATT_k [(1\{G_i=g(k)\} - p_{g(k)}) / s - p_{g(k)} \sum_l (1\{G_i=g(l)\} - p_{g(l)}) / s^2]` with
-    :math:`s = \sum_l p_{g(l)}` is added.
+    :math:`s = \sum_l p_{g(l)}` is added. With sampling weights :math:`w_i`, scaled to a mean of 1,
+    :math:`w_i 1\{G_i=g\}` stands for :math:`1\{G_i=g\}`, as in did.
 
     Parameters
     ----------
@@ -135,18 +183,20 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
                 fix="Aggregate by 'simple', or estimate by path and period.",
             )
         keys = sorted(set(cells.loc[wanted, column]))
-        sets, equal = [wanted & (cells[column] == key).to_numpy() for key in keys], False
+        values = cells[column].to_numpy()
+        sets, equal = [wanted & (values == key) for key in keys], False
     if not sets or not any(chosen.any() for chosen in sets):
         raise DesignError(
             "No effect belongs to this aggregation.",
             where=f"{effects.outcome}, by {by!r}",
             found="phases " + ", ".join(sorted(set(phase))),
         )
-    columns = [_weighted(effects, chosen, equal=equal) for chosen in sets]
+    members, units, estimates = (cells[name].to_numpy() for name in ("group", "n_treated", "att"))
+    columns = [_weighted(effects, members, estimates, chosen, equal=equal) for chosen in sets]
     weights = np.vstack([weight for weight, _ in columns])
     influence = np.column_stack([psi for _, psi in columns])
-    att = weights @ cells["att"].to_numpy()
-    groups = [cells.loc[chosen].drop_duplicates("group")["n_treated"] for chosen in sets]
+    att = weights @ estimates
+    groups = [units[chosen][np.unique(members[chosen], return_index=True)[1]] for chosen in sets]
     n_treated = [int(sizes.sum()) for sizes in groups]
     smallest = [int(sizes.min()) for sizes in groups]
     overall, overall_influence = _overall(effects, by, cells, sets, att, influence)
@@ -156,6 +206,7 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
     )
     return Aggregation(
         by=by,
+        effects=effects,
         table=_table(keys, att, influence if known else None, n_treated, smallest),
         weights=weights,
         influence=influence if known else None,
@@ -261,20 +312,26 @@ def _own_window(exposure: Floats, group: npt.NDArray[np.int64]) -> Floats:
     return exposure if np.allclose(exposure[own], 1) else own.astype(float)
 
 
-def _weighted(effects: Effects, chosen: npt.NDArray[np.bool_], *, equal: bool) -> tuple[Floats, Floats]:
-    """Weights of the chosen effects, and the influence function of their weighted mean."""
+def _weighted(
+    effects: Effects,
+    members: npt.NDArray[np.int64],
+    estimates: Floats,
+    chosen: npt.NDArray[np.bool_],
+    *,
+    equal: bool,
+) -> tuple[Floats, Floats]:
+    """Weights of the chosen effects, and the influence function of their weighted mean; `members` and `estimates` are
+    the columns `group` and `att` of the cells."""
     at = np.flatnonzero(chosen)
     if equal:
         weights = chosen / chosen.sum()
         return weights, _influence(effects) @ weights
-    groups = effects.cells["group"].to_numpy()[at]
-    att = effects.cells["att"].to_numpy()[at]
-    share, deviation = _shares(effects, groups)
-    total = share.sum()
+    share, of_shares = _shares(effects, members[at], estimates[at])
     weights = np.zeros(len(chosen))
-    weights[at] = share / total
-    of_shares = (deviation / total - np.outer(deviation.sum(axis=1), share) / total**2) @ att
-    return weights, _influence(effects) @ weights + of_shares
+    weights[at] = share
+    if effects.influence is None:
+        return weights, of_shares
+    return weights, effects.influence[:, at] @ share + of_shares
 
 
 def _influence(effects: Effects) -> Floats:
@@ -284,11 +341,21 @@ def _influence(effects: Effects) -> Floats:
     return effects.influence
 
 
-def _shares(effects: Effects, groups: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Share of all units in each group, shape (k,), and 1{i in group} - share, shape (n_units, k)."""
-    inside = (effects.group[:, None] == groups).astype(float)
-    share = inside.mean(axis=0)
-    return share, inside - share if effects.shares_estimated else np.zeros_like(inside)
+def _shares(effects: Effects, groups: npt.NDArray[np.int64], att: Floats) -> tuple[Floats, Floats]:
+    """Weights of estimates by the size of their group, shape (k,), summing to 1; and what the estimation of the sizes
+    adds to the influence function of the weighted mean, shape (n_units,). Sizes count units, or their weights."""
+    weight = np.ones(effects.n_units)
+    if effects.unit_weights is not None:
+        weight = effects.unit_weights / effects.unit_weights.mean()
+    size = np.bincount(effects.group + 1, weights=weight, minlength=int(groups.max()) + 2)[groups + 1]
+    total = size.sum()
+    if not effects.shares_estimated:
+        return size / total, np.zeros(effects.n_units)
+    # The term above, summed over the estimates of each group: it is the same for all units of a group.
+    of_group = np.bincount(
+        groups + 1, weights=att - att @ size / total, minlength=int(effects.group.max()) + 2
+    )
+    return size / total, weight * of_group[effects.group + 1] * (effects.n_units / total)
 
 
 def _overall(
@@ -303,16 +370,19 @@ def _overall(
         return float(att[0]), influence[:, 0]
     if by in ("event_time", "calendar"):
         full = (cells["phase"] == "on").to_numpy()
-        parts = [_weighted(effects, chosen & full, equal=False) for chosen in sets if (chosen & full).any()]
+        members, estimates = cells["group"].to_numpy(), cells["att"].to_numpy()
+        parts = [
+            _weighted(effects, members, estimates, chosen & full, equal=False)
+            for chosen in sets
+            if (chosen & full).any()
+        ]
         if not parts:
             return None, None
         weights = np.mean([weight for weight, _ in parts], axis=0)
         return float(weights @ cells["att"].to_numpy()), np.mean([psi for _, psi in parts], axis=0)
     groups = np.array([cells.loc[chosen, "group"].iloc[0] for chosen in sets])
-    share, deviation = _shares(effects, groups)
-    total = share.sum()
-    of_shares = (deviation / total - np.outer(deviation.sum(axis=1), share) / total**2) @ att
-    return float(att @ share / total), influence @ (share / total) + of_shares
+    share, of_shares = _shares(effects, groups, att)
+    return float(att @ share), influence @ share + of_shares
 
 
 def _by_district(effects: Effects) -> Aggregation:
@@ -335,6 +405,7 @@ def _by_district(effects: Effects) -> Aggregation:
     att = np.array([one.att for one in contrasts])
     return Aggregation(
         by="district",
+        effects=effects,
         table=_table(
             [one.label for one in contrasts], att, influence, [1] * len(contrasts), [1] * len(contrasts)
         ),

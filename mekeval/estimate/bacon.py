@@ -93,6 +93,17 @@ def bacon_decomposition(panel: Panel, design: Design, *, outcome: str) -> Decomp
     DesignError
         A unit leaves the programme; no unit is complete; treatment does not vary net of unit and period effects.
 
+    Notes
+    -----
+    Estimand: The coefficient of `twfe` without covariates, as the sum of weight times estimate over all 2x2
+    comparisons.
+    Assumptions: None for the identity. A comparison is an effect only under parallel trends, and where its comparison
+    is treated already, only if effects do not change.
+    Standard error: None: it is an identity; that of the coefficient is with `twfe`.
+    Edge cases: A unit with a gap is left out and named; units that leave are refused; units always treated are a
+    comparison of their own; treatment that does not vary net of the effects is refused.
+    Not covered: Covariates, weights, panels with gaps, treatment that switches off.
+
     References
     ----------
     Goodman-Bacon, A. (2021). Difference-in-differences with variation in treatment timing. Journal of Econometrics

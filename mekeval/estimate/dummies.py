@@ -251,6 +251,7 @@ def _effects(
         changes=None,
         exposure=None,
         shares_estimated=False,
+        unit_weights=None,
         n_rows=sample.n_rows,
         dropped=sample.dropped,
     )

@@ -10,6 +10,10 @@ import pandas as pd
 
 from ..errors import DesignError
 from ..panel import Floats
+from ..tables import Table, table_latex
+from .shown import estimates_table, keys_written, shortened
+
+_MANY = 20  # treated units from which on influence functions hold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,8 @@ class Effects:
         One row for each of the n_effects estimates: `path` (name), `group` (index of the path), `cohort` (first
         treated period), `period`, `event_time` (years since the cohort), `phase` ("pre", "partial", "on",
         "after"), `base` (periods of the base, text), `att` (in the outcome's unit), `n_treated` and
-        `n_comparison` (units).
+        `n_comparison` (units). Where `influence` is None and the error is of another kind (`first_differences`),
+        `se` and `se_note` as well.
     units : tuple of str
         The n_units units that entered.
     group : array of int, shape (n_units,)
@@ -40,6 +45,9 @@ class Effects:
     shares_estimated : bool
         Whether aggregations carry the estimation of the paths' shares in their standard errors (Callaway-Sant'Anna do,
         Sun-Abraham take the shares as given).
+    unit_weights : array, shape (n_units,), or None
+        Sampling weights, zero or more, by which aggregations count the sizes of paths; None where each unit counts
+        as one.
     n_rows : int
         Unit-period cells used.
     dropped : tuple of (str, str, int)
@@ -56,6 +64,7 @@ class Effects:
     changes: Floats | None
     exposure: Floats | None
     shares_estimated: bool
+    unit_weights: Floats | None
     n_rows: int
     dropped: tuple[tuple[str, str, int], ...]
 
@@ -71,11 +80,81 @@ class Effects:
         missing and `se_note` says so; such an effect is tested by permutation (`mekeval.infer`).
         """
         table = self.cells.drop(columns="group").copy()
-        table["se"], table["se_note"] = errors_with_reasons(self.influence, table["n_treated"].to_numpy())
+        if "se" not in table:
+            table["se"], table["se_note"] = errors_with_reasons(self.influence, table["n_treated"].to_numpy())
         return table
 
+    def to_latex(self, *, caption: str = "", label: str = "", decimals: int | None = None) -> str:
+        """The estimates as a LaTeX table with rules of booktabs, standard errors in brackets beside them.
+
+        Parameters
+        ----------
+        caption : str
+            One is made from outcome and estimator when empty.
+        label : str
+            What the document refers to it by; none when empty.
+        decimals : int, optional
+            Digits after the decimal sign; by default two digits of a typical standard error count.
+
+        Returns
+        -------
+        str
+            A ``table`` environment; notes give units, estimator, base and why an error is missing. Names from files are
+            escaped.
+        """
+        path = self.cells["path"].to_numpy()
+        starts = np.flatnonzero(path[1:] != path[:-1]) + 1
+        return table_latex(
+            self._table(caption=caption, decimals=decimals), label=label, rules_before=starts.tolist()
+        )
+
     def _repr_html_(self) -> str:
-        return self.tidy().to_html(index=False, border=0)
+        return shortened(self._table())._repr_html_()
+
+    def _table(self, *, caption: str = "", decimals: int | None = None) -> Table:
+        cells = self.tidy()
+        labels = {
+            name: keys_written(cells[column])
+            for name, column in (("Path", "path"), ("Period", "period"), ("Event time", "event_time"))
+            if column == "path" or cells[column].notna().all()
+        }
+        if not cells["phase"].isin(["pre", "on"]).all():
+            labels["Phase"] = [str(phase) for phase in cells["phase"]]
+        return estimates_table(
+            labels,
+            cells["att"].to_numpy(dtype=float),
+            cells["se"].to_numpy(dtype=float, na_value=np.nan),
+            list(cells["se_note"]),
+            {"Treated": _counts(cells["n_treated"]), "Comparison": _counts(cells["n_comparison"])},
+            caption=caption or f"{self.outcome}: effect on the treated (ATT), {words(self.estimator)}",
+            notes=notes_on(self),
+            digits=decimals,
+        )
+
+
+def notes_on(effects: Effects) -> list[str]:
+    """Sentences for under a table: what was used, how, against which base."""
+    n_treated = int(np.sum(effects.group >= 0))
+    notes = [
+        f"{effects.n_units:,} units ({n_treated:,} treated), {effects.n_rows:,} unit-periods.",
+        f"Estimator: {words(effects.estimator)}. Base: {words(effects.base_period)}.",
+    ]
+    if effects.influence is not None:
+        notes.append("Standard errors in brackets, from influence functions by unit.")
+        if n_treated < _MANY:
+            notes.append(f"With fewer than {_MANY} treated units such errors are too small.")
+    if effects.dropped:
+        notes.append(f"Units left out for want of data: {len({unit for unit, _, _ in effects.dropped}):,}.")
+    return notes
+
+
+def words(code: str) -> str:
+    """The code of an estimator or a base as words."""
+    return code.replace("_", " ")
+
+
+def _counts(column: pd.Series) -> list[str]:
+    return [f"{int(count):,}" for count in column]
 
 
 def errors_with_reasons(

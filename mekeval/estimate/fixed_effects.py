@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,10 @@ from scipy import linalg, sparse
 from ..design import Design
 from ..errors import DataError, DesignError, closest
 from ..panel import Floats, Panel
+
+#: Whom treated units are compared with: those that no wave ever treats, or those that are not treated yet as well.
+Comparison = Literal["not_yet_treated", "never_treated"]
+COMPARISONS: tuple[Comparison, ...] = ("not_yet_treated", "never_treated")
 
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -141,8 +146,8 @@ def take_sample(
     if np.any(rows < 0):
         name = str(units[rows < 0][0])
         raise DataError("The panel has no such unit.", found=repr(name), expected=closest(name, panel.units))
-    index_of = {unit: index for index, path in enumerate(design.paths) for unit in path.units}
-    group = np.array([index_of.get(unit, -1) for unit in units], dtype=np.int64)
+    sizes = [len(path.units) for path in design.paths]
+    group = np.repeat(np.array([*range(len(sizes)), -1]), [*sizes, len(design.comparison)])
     first = np.array([path.first for path in design.paths] + [np.inf])  # -1 picks infinity: never
     entry = first[group]
     years = np.array(panel.periods, dtype=np.int64)
@@ -152,7 +157,9 @@ def take_sample(
         if np.isinf(array).any():
             row, column = np.argwhere(np.isinf(array))[0]
             raise DataError(
-                "A value is infinite.", where=f"{name}, {units[row]} in {years[column]}", found="inf"
+                "A value is infinite.",
+                where=f"{name}, {units[row]} in {years[column]}",
+                found=str(array[row, column]),
             )
     there = ~np.isnan(values)
     if before_entry:
@@ -191,19 +198,26 @@ def take_sample(
             or f"{int(columns.sum())} periods with data",
             expected="a treated unit with data before and after entry, and units to compare it with",
         )
-    there = there[keep][:, columns]
-    kind, kind_group, kind_there = _kinds(group[keep], there)
+    if not (keep.all() and columns.all()):
+        units, group, values, there = (
+            units[keep],
+            group[keep],
+            values[keep][:, columns],
+            there[keep][:, columns],
+        )
+        others = [array[keep][:, columns] for array in others]
+    kind, kind_group, kind_there = kinds_of_units(group, there)
     shape = (*there.shape, len(names))
-    stacked = np.stack([array[keep][:, columns] for array in others], axis=2) if names else np.zeros(shape)
+    stacked = np.stack(others, axis=2) if names else np.zeros(shape)
     return Sample(
         outcome=outcome,
-        units=tuple(map(str, units[keep])),
+        units=tuple(map(str, units)),
         periods=years[columns],
-        values=np.where(there, values[keep][:, columns], 0.0),
+        values=np.where(there, values, 0.0),
         there=there,
         covariates=np.where(there[..., None], stacked, 0.0),
         names=tuple(names),
-        group=group[keep],
+        group=group,
         kind=kind,
         kind_group=kind_group,
         kind_there=kind_there,
@@ -395,7 +409,7 @@ def _reason(panel: Panel, names: Sequence[str], row: int) -> str:
     return reasons[0] if reasons else "missing"
 
 
-def _kinds(group: Integers, there: Mask) -> tuple[Integers, Integers, Mask]:
+def kinds_of_units(group: Integers, there: Mask) -> tuple[Integers, Integers, Mask]:
     """Units that share path and cells: kind of each unit, and path and cells of each kind."""
     if there.all():
         kind_group, kind = np.unique(group, return_inverse=True)

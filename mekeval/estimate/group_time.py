@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..design import Design, Path
-from ..errors import DesignError, closest
+from ..errors import DataError, DesignError, closest
 from ..panel import Block, Floats, Panel, balanced_block
 from .effects import Effects
 
@@ -33,8 +33,7 @@ def group_time_att(
         - \frac{n}{n_C} 1\{i \in C\}(\Delta_i - \bar\Delta_C).
 
     With a path for each cohort and `base_period` "varying" or "universal" this is the estimator of Callaway and
-    Sant'Anna without covariates; paths add units that leave or enter again. It assumes parallel trends between
-    path and comparison, no anticipation and no spillover.
+    Sant'Anna without covariates; paths add units that leave or enter again.
 
     Parameters
     ----------
@@ -55,6 +54,20 @@ def group_time_att(
     ------
     DesignError
         A path has no period before entry within reach; no unit of any path, or of the comparison, is complete.
+    DataError
+        The panel has no such outcome or unit; a value is infinite.
+
+    Notes
+    -----
+    Estimand: ATT(g, t), the mean effect on the units of path g in period t, years after leaving included; before
+    entry, a placebo.
+    Assumptions: Without the programme the path and the never-treated would have changed alike from the base to t;
+    nobody reacts in the base; no spillover to the comparison.
+    Standard error: From the influence functions: units independent, no small-sample factor, as in did; averages add
+    the estimation of the paths' shares.
+    Edge cases: A unit with a gap is left out and named in `dropped`; a path without a period before entry, and so a
+    unit always treated, is refused; a path of one unit has no standard error.
+    Not covered: Covariates, weights and not-yet-treated comparisons (`callaway_santanna`); clusters above the unit.
 
     References
     ----------
@@ -97,7 +110,15 @@ def group_time_att(
         raise DesignError(
             "No complete unit is left on one side of the comparison.",
             where=outcome,
-            found="; ".join(f"{unit}: {reason} in {period}" for unit, reason, period in block.dropped[:6]),
+            found="; ".join(f"{unit}: {reason} in {period}" for unit, reason, period in block.dropped[:6])
+            or f"{len(design.treated)} treated units, {len(design.comparison)} to compare with",
+        )
+    if np.isinf(block.values).any():
+        row, column = np.argwhere(np.isinf(block.values))[0]
+        raise DataError(
+            "A value is infinite.",
+            where=f"{outcome}, {block.units[row]} in {block.periods[column]}",
+            found=str(block.values[row, column]),
         )
     on = _history(block, design, group)
     parts = [
@@ -129,6 +150,7 @@ def group_time_att(
         changes=changes,
         exposure=on @ weights,
         shares_estimated=True,
+        unit_weights=None,
         n_rows=block.values.size,
         dropped=block.dropped,
     )

@@ -85,19 +85,6 @@ def imputation(
         \hat\tau_{it} = Y_{it} - \hat\alpha_i - \hat\lambda_t - X_{it}'\hat\beta, \qquad
         ATT_k = \frac{1}{n_k} \sum_{i \in g} \hat\tau_{it}.
 
-    The estimate is linear in the outcomes, :math:`ATT_k = \sum v^k_{it} Y_{it}`, and its influence function is
-    :math:`\psi^k_i = n \sum_t v^k_{it} \tilde\varepsilon_{it}`: fitted residuals for untreated observations, and
-    :math:`\hat\tau_{it} - \bar\tau_k` for treated ones. :math:`\bar\tau_k`, the mean within cohort and period, makes
-    the variance conservative when effects differ between units. The source centres on
-    :math:`\sum_i v_{it}^2 \hat\tau_{it} / \sum_i v_{it}^2`, which depends on the weights of an aggregation only where
-    units of one cell carry different weights. In `aggregate` they never do, so the cell mean serves every
-    aggregation, the influence functions add up, and a standard error by event time or overall is the one that the
-    source would compute for it. Shares of the paths are taken as given, as there.
-
-    Compared with `group_time_att` it uses every untreated period and every not-yet-treated unit: more precise
-    where errors are independent over time, less so where they drift, and more exposed to anticipation in the last
-    period before entry. `two_stage` gives the same estimates with other standard errors of averages.
-
     Parameters
     ----------
     panel : Panel
@@ -129,10 +116,23 @@ def imputation(
     ------
     DesignError
         A path has no untreated observation before entry; a period has no untreated unit or cannot be tied to the
-        others; a covariate does not vary within units or repeats another; no path has the two periods that a lead
-        needs.
+        others; a covariate does not vary within units or repeats another; no path has the two periods of a lead.
     DataError
         The panel has no such outcome or covariate; a value is infinite.
+
+    Notes
+    -----
+    Estimand: ATT(g, t) from entry on, years after leaving included.
+    Assumptions: Parallel trends in every untreated period (given covariates that treatment does not move), no
+    anticipation, no spillover. More precise than `group_time_att` where errors are independent over time, less so where
+    they drift. `two_stage` has the same estimates.
+    Standard error: From :math:`\psi^k_i = n \sum_t v^k_{it} \tilde\varepsilon_{it}`, v being the weights of outcomes in
+    the estimate, with fitted residuals where untreated and :math:`\hat\tau_{it}` less the mean of the cell where treated:
+    conservative when effects differ between units. (The source's weighted mean is the same in `aggregate`, where units of
+    a cell weigh alike.) Units independent, shares of paths as given, no small-sample factor.
+    Edge cases: Units with gaps are left out or kept (`incomplete`); a unit always treated is refused, and so is a
+    design without a never-treated unit; a path of one unit has no standard error.
+    Not covered: Weights, unit trends, the source's leave-one-out variance, comparison with later cohorts alone.
 
     References
     ----------
@@ -144,8 +144,8 @@ def imputation(
     >>> from mekeval import build_panel, make_design
     >>> frame = pd.DataFrame({"unit": list("aabbcc"), "year": [1, 2] * 3, "y": [1.0, 4.0, 2.0, 3.0, 0.0, 2.0]})
     >>> panel = build_panel(frame, unit="unit", period="year", outcome=["y"])
-    >>> effects = imputation(panel, make_design("abc", [(2, 2, ["a"])]), outcome="y")
-    >>> round(float(effects.cells["att"].iloc[0]), 12)  # (4 - 1) - ((3 - 2) + (2 - 0)) / 2
+    >>> atts = imputation(panel, make_design("abc", [(2, 2, ["a"])]), outcome="y").cells["att"]
+    >>> round(float(atts.iloc[0]), 12)  # (4 - 1) - ((3 - 2) + (2 - 0)) / 2
     1.5
     """
     return _impute(
@@ -173,18 +173,12 @@ def two_stage(
     r"""ATT of each path in each period by Gardner's two-stage regression, with its GMM standard errors.
 
     First stage: unit and period effects on untreated observations. Second stage: the residualised outcome
-    :math:`\tilde Y` on treatment dummies :math:`D`. The estimates are those of `imputation`. The influence function
-    carries both stages,
+    :math:`\tilde Y` on treatment dummies :math:`D`. The estimates are those of `imputation`; the influence function is
 
     .. math::
         \psi_i = n (D'D)^{-1} \Bigl(D_i' \hat u_i - D' Z (Z_0' Z_0)^{-1} Z_{0i}' \hat\varepsilon_i\Bigr),
 
-    with :math:`\hat u` the second-stage residuals. For one dummy for each cell they are deviations from the cell
-    mean. For one dummy for all treated observations, or one for each event time, :math:`\hat u` also holds the
-    differences between cells; `aggregate` adds exactly that term (``shares_estimated``), so that its "simple" and
-    "event_time" standard errors are the ones of the static and the event-study second stage of R's did2s. They
-    therefore exceed or fall short of those of `imputation` as effects differ between paths. Clustered by unit,
-    without a small-sample factor.
+    with :math:`\hat u` the second-stage residuals.
 
     Parameters
     ----------
@@ -201,6 +195,15 @@ def two_stage(
     DesignError, DataError
         As in `imputation`.
 
+    Notes
+    -----
+    Estimand, Assumptions: As in `imputation`.
+    Standard error: Clustered by unit, of both stages, no small-sample factor. With a dummy for each cell :math:`\hat u`
+    are deviations from the cell mean; with one for all treated observations, or for an event time, they hold differences
+    between cells too. `aggregate` adds that term (``shares_estimated``), so that "simple" and "event_time" have the
+    errors of R's did2s: above or below those of `imputation` as effects differ between paths.
+    Edge cases, Not covered: As in `imputation`.
+
     References
     ----------
     Gardner, J. (2022). Two-stage differences in differences. arXiv:2207.05943. R package did2s.
@@ -210,8 +213,7 @@ def two_stage(
     >>> from mekeval import build_panel, make_design
     >>> frame = pd.DataFrame({"unit": list("aabbcc"), "year": [1, 2] * 3, "y": [1.0, 4.0, 2.0, 3.0, 0.0, 2.0]})
     >>> panel = build_panel(frame, unit="unit", period="year", outcome=["y"])
-    >>> effects = two_stage(panel, make_design("abc", [(2, 2, ["a"])]), outcome="y")
-    >>> round(float(effects.cells["att"].iloc[0]), 12)
+    >>> round(float(two_stage(panel, make_design("abc", [(2, 2, ["a"])]), outcome="y").cells["att"].iloc[0]), 12)
     1.5
     """
     return _impute(
@@ -285,7 +287,7 @@ def imputation_pretrend_test(
     leads = check_leads(leads, "leads", least=1)
     sample = draw_sample(panel, design, outcome, covariates, incomplete)
     masks = untreated_periods(sample, design, after_leaving="impute")
-    fitted = masks[sample.group] & sample.seen
+    fitted = masks[sample.group] & sample.there
     dummies = np.zeros((*sample.values.shape, leads))
     earlier = np.zeros(len(design.paths), dtype=bool)
     for index in range(len(design.paths)):
@@ -406,7 +408,8 @@ def _impute(
         changes=None,
         exposure=None,
         shares_estimated=shares_estimated,
-        n_rows=int(sample.seen.sum()),
+        unit_weights=None,
+        n_rows=int(sample.there.sum()),
         dropped=sample.dropped,
     )
 
@@ -419,10 +422,10 @@ def _cells(
     covariates: Sequence[str],
 ) -> tuple[pd.DataFrame, Floats]:
     """The cells of (path, period) in `targets`, imputed from the fit on `masks`, and their influence functions."""
-    fitted = masks[sample.group] & sample.seen
+    fitted = masks[sample.group] & sample.there
     fit = fit_untreated(sample, fitted, sample.covariates, covariates)
     # A unit whose untreated cells are all leads, or missing, has no effect of its own to impute from.
-    usable = sample.seen & np.any(fitted, axis=1, keepdims=True)
+    usable = sample.there & np.any(fitted, axis=1, keepdims=True)
     seen = [
         (int(index), int(position))
         for index, position in zip(*np.nonzero(targets), strict=True)

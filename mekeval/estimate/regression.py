@@ -17,10 +17,8 @@ from ..errors import DesignError, closest
 from ..panel import Floats, Panel
 from .dummies import event_time_effects, path_effects, treated_kinds, treatment_effect
 from .effects import Effects, standard_errors
-from .fixed_effects import Fit, take_sample
+from .fixed_effects import COMPARISONS, Comparison, Fit, take_sample
 
-Comparison = Literal["not_yet_treated", "never_treated"]
-COMPARISONS: tuple[Comparison, ...] = ("not_yet_treated", "never_treated")
 WithCovariates = Literal["twfe", "twfe_event_study", "sun_abraham"]
 WITH_COVARIATES: tuple[WithCovariates, ...] = ("twfe", "twfe_event_study", "sun_abraham")
 
@@ -94,6 +92,18 @@ def twfe(panel: Panel, design: Design, *, outcome: str, covariates: Sequence[str
     DataError, DesignError
         As `take_sample` and `least_squares`.
 
+    Notes
+    -----
+    Estimand: One coefficient: a mean of 2x2 comparisons weighted by the variance of treatment, in which effects of
+    cohorts treated earlier can count negatively.
+    Assumptions: Parallel trends in all periods, no anticipation, no spillover, and one constant effect (or one cohort
+    that stays).
+    Standard error: Clustered by unit with fixest's factor G/(G-1) (N-1)/(N-K), unit effects not counted in K.
+    Edge cases: Cells with gaps are used as they are; units always treated stay as a comparison; where nobody is never
+    treated, cohorts compare with each other and `n_comparison` is 0; treatment that the effects explain is refused;
+    one treated unit has no standard error.
+    Not covered: Weights, clusters other than the unit, trends by unit.
+
     References
     ----------
     Goodman-Bacon, A. (2021). Difference-in-differences with variation in treatment timing. Journal of Econometrics
@@ -149,6 +159,17 @@ def twfe_event_study(
     DataError, DesignError
         As `take_sample` and `least_squares`; a path leaves; `reference` is not negative, or a path has no data so
         early.
+
+    Notes
+    -----
+    Estimand: A coefficient for each event time: the effect there only if every cohort has the same course of effects,
+    else a mixture over event times.
+    Assumptions: Parallel trends in all periods, no anticipation in the reference, no spillover, and one course of
+    effects for all cohorts.
+    Standard error: Clustered by unit with fixest's factor, as in `twfe`.
+    Edge cases: Units always treated are left out and named; paths that leave are refused; where nobody is never
+    treated, event times and periods are collinear, which is refused and named; one treated unit has no standard error.
+    Not covered: Binned event times, a window of them, weights, clusters other than the unit.
 
     References
     ----------
@@ -209,6 +230,17 @@ def sun_abraham(
     ------
     DataError, DesignError
         As `take_sample` and `least_squares`; `reference` is not negative, or a path has no data so early.
+
+    Notes
+    -----
+    Estimand: ATT(g, t) relative to the reference year; by event time, their mean over paths by number of units.
+    Assumptions: Parallel trends against the never-treated (or the last cohort), no anticipation in the reference, no
+    spillover; covariates enter linearly and are not moved by treatment.
+    Standard error: Clustered by unit with fixest's factor, as in `twfe`; shares of paths taken as given.
+    Edge cases: Units always treated are left out and named; where nobody is never treated, the last cohort compares
+    and the periods from its entry on are left out; cells with gaps are used as they are; a path of one unit has no
+    standard error.
+    Not covered: Binned cohorts or periods, weights, clusters other than the unit, several reference years.
 
     References
     ----------
@@ -274,6 +306,18 @@ def extended_twfe(
     ------
     DataError, DesignError
         As `take_sample` and `least_squares`; more covariates than the units of a path can carry.
+
+    Notes
+    -----
+    Estimand: ATT(g, t) from entry on, at the path's mean of the covariates.
+    Assumptions: Parallel trends in every period, given covariates as they were before entry; no anticipation; no
+    spillover; trends and effects linear in the covariates.
+    Standard error: Clustered by unit with fixest's factor, as in `twfe`; shares of paths and means of covariates taken
+    as given. R's etwfe has cohort effects in place of unit effects and counts them, which changes the factor alone.
+    Edge cases: Units always treated are left out and named; where nobody is never treated, the last cohort compares; a
+    path with fewer units than its slopes need is refused; a path of one unit has no standard error.
+    Not covered: Logit and Poisson forms of the source, covariates that change over time, weights, clusters other than
+    the unit.
 
     References
     ----------

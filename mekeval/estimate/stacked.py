@@ -6,6 +6,8 @@ already treated in a comparison.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..design import Design
@@ -18,6 +20,7 @@ from .clean_controls import (
     Mask,
     Stack,
     StackWeights,
+    adjusted,
     check_window,
     check_word,
     cluster_factor,
@@ -38,6 +41,7 @@ def stacked(
     *,
     outcome: str,
     window: tuple[int, int],
+    covariates: Sequence[str] = (),
     weights: StackWeights = "corrective",
     comparison: Comparison = "not_yet_treated",
     by_path: bool = False,
@@ -58,9 +62,16 @@ def stacked(
     proportional to :math:`N^D_a N^C_a / (N^D_a + N^C_a)`: a convex mixture that no one asked for, there to be held
     against the first.
 
+    With covariates, each at its value in the base, those regressions have their products with event time as well: the
+    regression of :math:`\Delta_{ae}` with the covariates in it, for trends that are parallel given them. Their slopes
+    come from both sides, so the coefficient is the ATT only where effects do not differ with the covariates. With
+    ``by_path=True`` each cell is the change of its path less what its own clean controls predict (regression
+    adjustment, as in `callaway_santanna`), and the mean of those by `aggregate` is the trimmed aggregate ATT anyway.
+
     Influence functions are the scores of those regressions, summed over the copies of a unit, with fixest's factor
-    :math:`\frac{G}{G-1}\frac{N-1}{N-K}` in them (N stacked rows; K = 2E, or E - 1 + S E without weights, for E event
-    times and S sub-experiments), so that `tidy` prints the clustered standard errors of the papers.
+    :math:`\frac{G}{G-1}\frac{N-1}{N-K}` in them (N stacked rows; K = (2 + k) E, or (1 + S + k) E - 1 - k without
+    weights, for E event times, S sub-experiments and k covariates), so that `tidy` prints the clustered standard errors
+    of the papers.
 
     Compared with `group_time_att` and Callaway-Sant'Anna: the same 2 x 2 comparisons, but one fixed set of cohorts and
     of controls at all event times.
@@ -73,6 +84,9 @@ def stacked(
     outcome : str
     window : (int, int)
         First and last event time in years, for example (-3, 2).
+    covariates : sequence of str
+        Other outcomes of the panel, by their value in the base. A unit without one of their values in some period is
+        left out, as one without an outcome is.
     weights : {"corrective", "none"}
     comparison : {"not_yet_treated", "never_treated"}
         Clean controls: not treated until the window has ended, or never treated.
@@ -92,9 +106,23 @@ def stacked(
     Raises
     ------
     DesignError
-        The window does not span entry; no cohort has it within the data and with clean controls; too few rows.
+        The window does not span entry; no cohort has it within the data and with clean controls; too few rows, or clean
+        controls, for the coefficients; a covariate is the outcome, or named twice, or collinear.
     DataError
         The panel has no such outcome; a value is infinite.
+
+    Notes
+    -----
+    Estimand: The trimmed ATT by event time: the mean over cohorts that have the whole window, by number of units
+    ("corrective"); with "none" a convex mixture.
+    Assumptions: Parallel trends within each sub-experiment over the window (given covariates, with one slope for both
+    sides), no anticipation in the base, no spillover.
+    Standard error: Clustered by unit over its copies, with fixest's factor on the stacked rows.
+    Edge cases: Cohorts whose window leaves the data, or without clean controls, are trimmed and named in `dropped`,
+    units always treated among them; no cohort left is refused; units with gaps are left out; one treated unit has no
+    standard error.
+    Not covered: Balancing or matching on covariates within sub-experiments, sampling weights, clusters other than the
+    unit, repeated entries.
 
     References
     ----------
@@ -117,7 +145,7 @@ def stacked(
     low, high = check_window(window)
     check_word(weights, "weights", STACK_WEIGHTS)
     check_word(comparison, "comparison", COMPARISONS)
-    sample = draw_sample(panel, design, outcome, (), "drop")
+    sample = draw_sample(panel, design, outcome, covariates, "drop")
     first, last = entry_and_exit(sample, design)
     periods = np.array(sample.periods)
     kept: dict[int, tuple[Mask, Mask]] = {}
@@ -160,7 +188,7 @@ def stacked(
             if path.first in kept and np.any(sample.group == index)
             for event in used
         ]
-        return path_effects("stacked", sample, design, chosen, comparison, tuple(trimmed))
+        return path_effects("stacked", sample, design, chosen, covariates, comparison, tuple(trimmed))
     pooled = []
     for event in used:
         stacks = [
@@ -168,14 +196,22 @@ def stacked(
                 change=sample.values[:, position[cohort + event]] - sample.values[:, position[cohort + base]],
                 treated=treated,
                 clean=clean,
+                covariates=sample.covariates[:, position[cohort + base]],
             )
             for cohort, (treated, clean) in kept.items()
         ]
+        where = f"{outcome}, event time {event}"
         pooled.append(
-            corrective(stacks) if weights == "corrective" else stack_effects(stacks, [1.0] * len(stacks))
+            corrective(stacks, covariates, where)
+            if weights == "corrective"
+            else stack_effects(stacks, [1.0] * len(stacks), covariates, where)
         )
     n_rows = len(events) * sum(int(treated.sum() + clean.sum()) for treated, clean in kept.values())
-    n_parameters = 2 * len(events) if weights == "corrective" else len(events) * (1 + len(kept)) - 1
+    n_parameters = (
+        len(events) * (2 + len(covariates))
+        if weights == "corrective"
+        else len(events) * (1 + len(kept) + len(covariates)) - 1 - len(covariates)
+    )
     inside_units = np.any([treated | clean for treated, clean in kept.values()], axis=0)
     factor = cluster_factor(outcome, int(inside_units.sum()), n_rows, n_parameters)
     return pooled_effects(
@@ -189,6 +225,7 @@ def local_projection(
     *,
     outcome: str,
     window: tuple[int, int],
+    covariates: Sequence[str] = (),
     reweight: bool = False,
     comparison: Comparison = "not_yet_treated",
     by_path: bool = False,
@@ -209,9 +246,15 @@ def local_projection(
     sides. ``reweight=True`` weighs every entry alike (weights 1/(1 - p) in the regression), as `group_time_att` does.
     With one cohort both are the 2 x 2 comparison.
 
+    With covariates, each at its value in b(t), trends need be parallel only given them. The regression has them as
+    regressors, one slope for both sides and all years: right where effects do not differ with the covariates.
+    ``reweight=True`` turns to regression adjustment, as the authors do: slopes and year effects from clean controls
+    alone, and the mean over entries of the change less the predicted one, the ATT whatever effects do.
+
     Influence functions are the scores of the regression summed over the years of a unit, with the factor
-    :math:`\frac{G}{G-1}\frac{N-1}{N-K}`, K = 1 + years, of that horizon in them: the clustered standard errors of
-    reghdfe and fixest. Years without an entry count in N and K, except when reweighting, as in the authors' code.
+    :math:`\frac{G}{G-1}\frac{N-1}{N-K}`, K = 1 + years + covariates, of that horizon in them: the clustered standard
+    errors of reghdfe and fixest. Years without an entry count in N and K, except when reweighting, as in the authors'
+    code. Those of regression adjustment have no factor, as in Stata's teffects.
 
     Compared with `stacked`, each horizon has its own controls and cohorts; compared with Callaway-Sant'Anna's
     "not_yet_treated", only the weights of cohorts and the standard errors differ.
@@ -223,6 +266,9 @@ def local_projection(
     outcome : str
     window : (int, int)
         First and last horizon in years, for example (-3, 2). Horizons without data are left out.
+    covariates : sequence of str
+        Other outcomes of the panel, by their value in b(t). A unit without one of their values in some period is left
+        out, as one without an outcome is.
     reweight : bool
         Equal weights for entries instead of the regression's own.
     comparison : {"not_yet_treated", "never_treated"}
@@ -240,9 +286,24 @@ def local_projection(
     Raises
     ------
     DesignError
-        The window does not span entry; a path has no data before it; no horizon has entries and clean controls.
+        The window does not span entry; a path has no data before it; no horizon has entries and clean controls; too few
+        rows, or clean controls, for the coefficients; a covariate is the outcome, or named twice, or collinear.
     DataError
         The panel has no such outcome; a value is infinite.
+
+    Notes
+    -----
+    Estimand: The effect h years after entry: a positively weighted mean over years of entry, or the mean over entries
+    (`reweight`).
+    Assumptions: Parallel trends between entries and clean controls from the last period before entry (given
+    covariates), no anticipation, no spillover; without `reweight` effects that do not differ with the covariates.
+    Standard error: Clustered by unit with reghdfe's factor, for each horizon by itself; regression adjustment has no
+    factor.
+    Edge cases: A path without a period before entry is refused; horizons without data or controls are left out; a unit
+    that has left takes no further part; units with gaps are left out and named; one treated unit has no standard
+    error.
+    Not covered: Lags of the outcome's own changes as covariates, the mean of all years before entry as base, pooled
+    horizons, one composition for all horizons, sampling weights, repeated entries.
 
     References
     ----------
@@ -263,7 +324,7 @@ def local_projection(
     """
     low, high = check_window(window)
     check_word(comparison, "comparison", COMPARISONS)
-    sample = draw_sample(panel, design, outcome, (), "drop")
+    sample = draw_sample(panel, design, outcome, covariates, "drop")
     first, last = entry_and_exit(sample, design)
     periods = np.array(sample.periods)
     for path in design.paths:
@@ -293,7 +354,7 @@ def local_projection(
                 if place is not None and place != base and clean.any() and np.any(sample.group == index):
                     chosen.append((index, base, place, clean))
         if chosen:
-            return path_effects("local_projection", sample, design, chosen, comparison, ())
+            return path_effects("local_projection", sample, design, chosen, covariates, comparison, ())
     years = sorted({*cohorts(first), *sample.periods[1:]})
     pooled, factors, used = [], [], []
     for horizon in [] if by_path else range(low, high + 1):
@@ -306,15 +367,23 @@ def local_projection(
             clean = clean_at(year, horizon)
             if clean.any() and (treated.any() or not reweight):
                 change = sample.values[:, at] - sample.values[:, base]
-                stacks.append(Stack(change=change, treated=treated, clean=clean))
+                at_base = sample.covariates[:, base]
+                stacks.append(Stack(change=change, treated=treated, clean=clean, covariates=at_base))
         if not any(stack.treated.any() for stack in stacks):
             continue
         sizes = [(int(stack.treated.sum()), int(stack.clean.sum())) for stack in stacks]
         scheme = [(sum(size) / size[1]) if reweight else 1.0 for size in sizes]  # 1 / (1 - p), or 1
         n_rows = sum(map(sum, sizes))
         inside = int(np.any([stack.treated | stack.clean for stack in stacks], axis=0).sum())
-        factors.append(cluster_factor(outcome, inside, n_rows, 1 + len(stacks)))
-        pooled.append(stack_effects(stacks, scheme))
+        factor = cluster_factor(outcome, inside, n_rows, 1 + len(stacks) + len(covariates))
+        adjusts = reweight and bool(covariates)
+        factors.append(1.0 if adjusts else factor)
+        where = f"{outcome}, horizon {horizon}"
+        pooled.append(
+            adjusted(stacks, covariates, where)
+            if adjusts
+            else stack_effects(stacks, scheme, covariates, where)
+        )
         used.append(horizon)
     if not any(horizon >= 0 for horizon in used):
         raise DesignError(

@@ -6,6 +6,7 @@ the year of every switch. Never: a comparison of units with different histories,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..design import Design
-from ..errors import DesignError, closest
+from ..errors import DesignError
 from ..panel import Floats, Panel
+from .clean_controls import check_word, inverse_of
 from .effects import Effects, errors_with_reasons
 from .untreated import Sample, draw_sample
 
@@ -67,11 +69,23 @@ class _Event:
     sign: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Slopes:
+    """Coefficients of covariates among units that have not switched, shape (n_covariates,), and their influence.
+
+    `influence`, shape (n_units, n_covariates), sums to the coefficients' error.
+    """
+
+    coefficients: Floats
+    influence: Floats
+
+
 def switchers(
     panel: Panel,
     design: Design,
     *,
     outcome: str,
+    covariates: Sequence[str] = (),
     switch: Switch = "first",
     after_leaving: Literal["apart", "pooled"] = "apart",
 ) -> Effects:
@@ -102,15 +116,29 @@ def switchers(
     having entered. By default those cells have phase "after", so that averages while treated leave them out, which is
     where this differs from the source; ``after_leaving="pooled"`` counts every period since the switch, as there.
 
+    With covariates parallel trends need hold only given their changes: Y is replaced by :math:`Y - X'\hat\theta`, with
+    :math:`\hat\theta` from the regression of first differences of Y on those of X and period effects among units that
+    have not switched yet, before they do (for "out": among units of the same history up to entry, while they are in).
+    There is one :math:`\hat\theta` for each status and history before the switch.
+
     Influence functions are centred within each path and within the controls of each cell, with sqrt(n / (n - 1)) for
-    each side, as the package does (under its ``less_conservative_se``, which tells cohorts by full history). A side of
-    one unit is centred on the common mean of both sides: conservative, for its effect is in the deviation.
+    each side. A side of one unit is centred on the common mean of both sides: conservative, for its effect is in the
+    deviation. Where no unit switches twice these are the standard errors of the authors' package
+    (py-did-multiplegt-dyn 0.1.9). Where paths split after a common switch the package centres on all units that
+    switched together, or, with ``less_conservative_se``, on those whose histories agree up to the period; here it is
+    the path throughout, so an error of `aggregate` can lie on either side of the package's. With covariates the
+    influence of :math:`\hat\theta` is in the influence functions. The package also adds to that of every unit what the
+    covariates take out of the estimate, a constant that belongs to residuals not centred, which these are; it is left
+    out here, so the package's errors are a little larger.
 
     Parameters
     ----------
     panel : Panel
     design : Design
     outcome : str
+    covariates : sequence of str
+        Other outcomes of the panel, by their changes. A unit without one of their values is left out, as one without an
+        outcome is. One that treatment moves takes a part of the effect away; one that never changes is refused.
     switch : {"first", "in", "out"}
     after_leaving : {"apart", "pooled"}
 
@@ -124,9 +152,22 @@ def switchers(
     Raises
     ------
     DesignError
-        No unit switches so, or none with a period before and with controls.
+        No unit switches so, or none with a period before and with controls; a covariate is the outcome, or named twice,
+        or collinear among the units that have not switched; these are too few for it.
     DataError
         The panel has no such outcome; a value is infinite.
+
+    Notes
+    -----
+    Estimand: The effect of being in the programme t - F years after the first change of status, against the status
+    before; averages over paths by number of units are DID_l.
+    Assumptions: Parallel trends between units of one history as long as none of them switches (given changes of
+    covariates); no anticipation; no spillover.
+    Standard error: From influence functions, units independent, each side of a cell centred with n / (n - 1).
+    Edge cases: Units in from the start serve as comparison for each other until they leave; cells without units of the
+    same history are left out; units with gaps are left out and named; a path of one unit has no standard error.
+    Not covered: Treatments of more than two levels, effects per unit of treatment, sampling weights, unit trends, the
+    cost-benefit average of the source.
 
     References
     ----------
@@ -144,16 +185,13 @@ def switchers(
     >>> float(effects.cells["att"].iloc[-1])  # stayer a from 2 to 3, less leaver b: (5 - 4) - (3 - 4)
     2.0
     """
-    for word, name, known in (
-        (switch, "switch", SWITCHES),
-        (after_leaving, "after_leaving", ("apart", "pooled")),
-    ):
-        if word not in known:
-            raise DesignError(f"Unknown {name}.", where=name, found=repr(word), expected=closest(word, known))
-    sample = draw_sample(panel, design, outcome, (), "drop")
+    check_word(switch, "switch", SWITCHES)
+    check_word(after_leaving, "after_leaving", ("apart", "pooled"))
+    sample = draw_sample(panel, design, outcome, covariates, "drop")
     status = _status(sample, design)
     rows, influence = [], []
     events = _events(sample, design, status, switch)
+    known: dict[bytes, _Slopes] = {}  # by the history up to the spell that a switch ends
     for event in events:
         members, base = sample.group == event.index, event.at - 1
         same = (status[:, : event.at] == status[members][0, : event.at]).all(axis=1)
@@ -167,8 +205,13 @@ def switchers(
             if not controls.any():
                 continue
             change = sample.values[:, position] - sample.values[:, base]
+            moved = sample.covariates[:, position] - sample.covariates[:, base]
+            slopes = _slopes(sample, status, status[members][0, : event.at], covariates, known)
+            change = change - moved @ slopes.coefficients
             att = float(change[members].mean() - change[controls].mean())
-            influence.append(event.sign * len(sample.units) * _centred(change, members, controls))
+            uneven = moved[members].mean(axis=0) - moved[controls].mean(axis=0)
+            deviation = _centred(change, members, controls) - slopes.influence @ uneven
+            influence.append(event.sign * len(sample.units) * deviation)
             rows.append(
                 _row(sample, design, event, position, pooled=after_leaving == "pooled")
                 | {
@@ -197,6 +240,7 @@ def switchers(
         changes=None,
         exposure=None,
         shares_estimated=False,
+        unit_weights=None,
         n_rows=sample.values.size,
         dropped=sample.dropped,
     )
@@ -236,6 +280,18 @@ def switch_average(panel: Panel, design: Design, *, outcome: str) -> SwitchAvera
         No unit switches between two periods with stayers to compare it with.
     DataError
         As in `switchers`.
+
+    Notes
+    -----
+    Estimand: The effect of treatment in the first period of each change of status, over all switches in and out
+    (DID_M).
+    Assumptions: Parallel trends of neighbouring periods, of the untreated and of the treated status alike; effects
+    that come and go at once; no anticipation; no spillover.
+    Standard error: From influence functions, units independent, centred with n / (n - 1), weights taken as given; the
+    source has a bootstrap.
+    Edge cases: Pairs of periods without stayers have a note and no weight; where one unit carries all switches there
+    is no standard error; units with gaps are left out and named.
+    Not covered: Treatments of more than two levels, covariates, placebos, effects later than the switch (`switchers`).
 
     References
     ----------
@@ -331,6 +387,49 @@ def _events(sample: Sample, design: Design, status: Mask, switch: Switch) -> lis
         year = max(edge for edge in edges if edge <= sample.periods[at])
         events.append(_Event(index=index, at=at, year=year, sign=1 if enters else -1))
     return events
+
+
+def _slopes(
+    sample: Sample, status: Mask, history: Mask, names: Sequence[str], known: dict[bytes, _Slopes]
+) -> _Slopes:
+    """Slopes among the units that share a history up to its last spell, while they stay in that spell's status.
+
+    `known` holds those of the histories met so far: paths that switch from the same spell share them.
+    """
+    n_units, _, k = sample.covariates.shape
+    if k == 0:
+        return _Slopes(coefficients=np.zeros(0), influence=np.zeros((n_units, 0)))
+    turns = np.flatnonzero(history[1:] != history[:-1])
+    since = int(turns[-1]) + 1 if len(turns) else 0
+    key = history[: since + 1].tobytes()
+    if key in known:
+        return known[key]
+    kin = (status[:, : since + 1] == history[: since + 1]).all(axis=1)
+    staying = kin[:, None] & np.logical_and.accumulate(status[:, since:] == history[-1], axis=1)
+    weight = staying[:, 1:].astype(float)
+    counts = np.maximum(weight.sum(axis=0), 1)
+    raw = np.diff(np.concatenate([sample.covariates, sample.values[..., None]], axis=2)[:, since:], axis=1)
+    net = (raw - np.einsum("it,itk->tk", weight, raw) / counts[:, None]) * weight[..., None]
+    used = weight.astype(bool)
+    where = f"{sample.outcome}, units that have not switched"
+    free = int(used.sum()) - int(used.any(axis=0).sum()) - k
+    if free < 1:
+        raise DesignError(
+            "There are too few units that have not switched for the covariates.",
+            where=where,
+            found=f"{int(used.sum())} changes in {int(used.any(axis=0).sum())} periods, {k} covariates",
+            fix="Fewer covariates.",
+        )
+    inverse = inverse_of(
+        net[used][:, :k], raw[used][:, :k], names, where=where, net_of="the period effects of changes"
+    )
+    coefficients = inverse @ (net[used][:, :k].T @ net[used][:, k])
+    left = net[..., k] - net[..., :k] @ coefficients
+    # A period's mean costs one of its units; a unit alone has no deviation to enlarge.
+    factor = np.sqrt(counts / np.maximum(counts - 1, 1))
+    influence = np.einsum("itk,it->ik", net[..., :k], left * factor) @ inverse
+    known[key] = _Slopes(coefficients=coefficients, influence=influence)
+    return known[key]
 
 
 def _row(

@@ -111,6 +111,7 @@ class SyntheticFit:
             changes=None,
             exposure=None,
             shares_estimated=False,
+            unit_weights=None,
             n_rows=block.values.size,
             dropped=block.dropped,
         )
@@ -244,6 +245,20 @@ def synthetic_did(
     DataError
         An outcome is not in the panel or not finite.
 
+    Notes
+    -----
+    Estimand: The mean effect on the units of path g in period t; "simple" is the mean over treated unit-periods, each
+    path fitted by itself.
+    Assumptions: Weights of comparison units and of years before entry make trends parallel, as in a factor model with
+    little noise; no anticipation; no spillover.
+    Standard error: None from influence functions, as weights are estimated: `synthetic_placebos`, which needs the
+    treated to be exchangeable with the comparison.
+    Edge cases: Fewer than two periods before entry, or none after it, are refused; a unit with a gap is left out and
+    named; where many weightings fit alike "exact" takes the one with the least squares; a constant outcome has no
+    effect.
+    Not covered: Jackknife and bootstrap errors of the source, not-yet-treated units as comparison, sampling weights,
+    the joint search for covariates.
+
     References
     ----------
     Arkhangelsky, D., Athey, S., Hirshberg, D., Imbens, G. and Wager, S. (2021). Synthetic difference-in-differences.
@@ -301,6 +316,17 @@ def synthetic_control(
     -------
     Effects
         In the outcome's unit.
+
+    Notes
+    -----
+    Estimand: The mean effect on the units of path g in period t, as in `synthetic_did`.
+    Assumptions: The untreated path of the treated lies within reach of the comparison, so that the weights that fit
+    before entry fit after it; no anticipation; no spillover.
+    Standard error: None from influence functions: `synthetic_placebos`.
+    Edge cases: As in `synthetic_did`; a treated unit outside the reach of the comparison is not refused:
+    `SyntheticFit.pre_rmse` tells.
+    Not covered: Predictors other than the outcomes before entry and their weights V (R's Synth), conformal intervals,
+    bias corrections.
 
     References
     ----------

@@ -122,6 +122,16 @@ def synthetic_placebos(
         Fewer than one placebo is asked for, there are not more comparison units than treated ones, or no path has
         a full year in the programme yet; and what `synthetic_did` raises.
 
+    Notes
+    -----
+    Estimand: The distribution of the estimate where nobody was treated, over assignments of comparison units.
+    Assumptions: The treated are exchangeable with the comparison units, in size and in how they were chosen.
+    Standard error: Standard deviation of the placebo estimates, divided by their number as in R's synthdid.
+    Edge cases: No more assignments than `draws`: all of them, each once; not more comparison units than treated ones
+    is refused; a perfect fit before entry makes the ratio of errors infinite.
+    Not covered: Placebos stratified by size or by selection rule (`rule_placebo`), the jackknife and bootstrap of the
+    source.
+
     References
     ----------
     Arkhangelsky et al. (2021), algorithm 4; Abadie, Diamond and Hainmueller (2010), section 3.4.

@@ -109,7 +109,8 @@ def make_setting(
         raise DesignError(
             "No complete unit is left on one side of the comparison.",
             where=outcome,
-            found="; ".join(f"{name}: {reason} in {period}" for name, reason, period in block.dropped[:6]),
+            found="; ".join(f"{name}: {reason} in {period}" for name, reason, period in block.dropped[:6])
+            or f"{len(design.treated)} treated units, {len(design.comparison)} to compare with",
         )
     present = [index for index in range(len(design.paths)) if np.any(group == index)]
     for index in present:

@@ -12,48 +12,18 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from ..design import Design
 from ..errors import DataError, DesignError, closest
 from ..panel import Floats, Panel, balanced_block
+from .fixed_effects import Sample as Sample  # its users find it here too
+from .fixed_effects import kinds_of_units
 
 AfterLeaving = Literal["impute", "fit"]
 AFTER_LEAVING: tuple[AfterLeaving, ...] = ("impute", "fit")
 _RANK = 1e-10  # eigenvalues of scaled moments below this share of the largest count as zero
 _ROUNDING = 1e-13  # residuals below this share of the largest value are rounding
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Units, periods and values that enter an estimation.
-
-    Attributes
-    ----------
-    outcome : str
-    units : tuple of str
-        n_units codes.
-    periods : tuple of int
-        n_periods years.
-    group : array of int, shape (n_units,)
-        Index of the path of each unit; -1 for the comparison.
-    values : array, shape (n_units, n_periods)
-        The outcome; 0 where not seen.
-    covariates : array, shape (n_units, n_periods, n_covariates)
-        0 where not seen.
-    seen : array of bool, shape (n_units, n_periods)
-        Whether outcome and covariates all have a value.
-    dropped : tuple of (str, str, int)
-        Units left out, with the reason and the period.
-    """
-
-    outcome: str
-    units: tuple[str, ...]
-    periods: tuple[int, ...]
-    group: npt.NDArray[np.int64]
-    values: Floats
-    covariates: Floats
-    seen: npt.NDArray[np.bool_]
-    dropped: tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +73,24 @@ def draw_sample(
         `incomplete` is unknown, a covariate is the outcome or named twice, or one side of the comparison is empty.
     """
     names = _names(panel, outcome, covariates, incomplete)
-    units = [*design.treated, *design.comparison]
+    units = np.array([*design.treated, *design.comparison], dtype=object)
+    sizes = [len(path.units) for path in design.paths]
+    group = np.repeat(np.array([*range(len(sizes)), -1]), [*sizes, len(design.comparison)])
     dropped: list[tuple[str, str, int]] = []
+    columns = np.ones(len(panel.periods), dtype=bool)
     if incomplete == "drop":
-        block = balanced_block(panel, outcome, units=units)
-        units, dropped = list(block.units), list(block.dropped)
+        block = balanced_block(panel, outcome, units=list(units))
+        dropped = list(block.dropped)
         columns = np.isin(panel.periods, block.periods)
-    else:
-        columns = np.ones(len(panel.periods), dtype=bool)
-    place = {unit: row for row, unit in enumerate(panel.units)}
-    unknown = [unit for unit in units if unit not in place]
-    if unknown:
+        if dropped:
+            inside = pd.Index(block.units, dtype=object).get_indexer(pd.Index(units, dtype=object)) >= 0
+            units, group = units[inside], group[inside]
+    rows = pd.Index(panel.units, dtype=object).get_indexer(pd.Index(units, dtype=object))
+    if np.any(rows < 0):
+        unknown = str(units[rows < 0][0])
         raise DataError(
-            "The panel has no such unit.", found=repr(unknown[0]), expected=closest(unknown[0], panel.units)
+            "The panel has no such unit.", found=repr(unknown), expected=closest(unknown, panel.units)
         )
-    rows = np.array([place[unit] for unit in units])
     values = np.stack([panel.values[name][rows][:, columns] for name in names], axis=2)
     if np.isinf(values).any():
         row, column, which = (int(index[0]) for index in np.nonzero(np.isinf(values)))
@@ -126,38 +99,42 @@ def draw_sample(
             where=f"{names[which]}, {units[row]} in {np.array(panel.periods)[columns][column]}",
             found=str(values[row, column, which]),
         )
-    seen = ~np.isnan(values).any(axis=2)
-    years = np.array(panel.periods)[columns]
+    there = np.asarray(~np.isnan(values).any(axis=2))
+    periods = np.array(panel.periods, dtype=np.int64)[columns]
     if incomplete == "keep":
-        kept = seen.any(axis=0)
-        years, values, seen = years[kept], values[:, kept], seen[:, kept]
-    periods = tuple(int(year) for year in years)
-    usable = seen.all(axis=1) if incomplete == "drop" else _usable(seen, np.array(periods), units, design)
+        kept = there.any(axis=0)
+        periods, values, there = periods[kept], values[:, kept], there[:, kept]
+    usable = there.all(axis=1) if incomplete == "drop" else _usable(there, periods, group, design)
     for row in map(int, np.flatnonzero(~usable)):
-        gap = int(np.flatnonzero(~seen[row])[0])
+        gap = int(np.flatnonzero(~there[row])[0])
         which = int(np.flatnonzero(np.isnan(values[row, gap]))[0])
-        reason = str(panel.reasons[names[which]][rows[row], panel.periods.index(periods[gap])])
-        dropped.append((units[row], reason if which == 0 else f"{reason}: {names[which]}", periods[gap]))
-    group = np.full(len(units), -1, dtype=np.int64)
-    for index, path in enumerate(design.paths):
-        group[np.isin(units, path.units)] = index
-    group = group[usable]
+        reason = str(panel.reasons[names[which]][rows[row], panel.periods.index(int(periods[gap]))])
+        dropped.append(
+            (str(units[row]), reason if which == 0 else f"{reason}: {names[which]}", int(periods[gap]))
+        )
+    if not usable.all():
+        units, group, values, there = units[usable], group[usable], values[usable], there[usable]
     if not np.any(group == -1) or not np.any(group >= 0):
         raise DesignError(
             "No usable unit is left on one side of the comparison.",
             where=outcome,
-            found="; ".join(f"{unit}: {reason} in {period}" for unit, reason, period in dropped[:6]),
+            found="; ".join(f"{unit}: {reason} in {period}" for unit, reason, period in dropped[:6])
+            or f"{len(design.treated)} treated units, {len(design.comparison)} to compare with",
         )
-    values, seen = values[usable], seen[usable]
-    values = np.where(seen[:, :, None], values, 0.0)
+    values = np.where(there[:, :, None], values, 0.0)
+    kind, kind_group, kind_there = kinds_of_units(group, there)
     return Sample(
         outcome=outcome,
-        units=tuple(unit for unit, kept_unit in zip(units, usable, strict=True) if kept_unit),
+        units=tuple(units.tolist()),
         periods=periods,
-        group=group,
         values=values[:, :, 0],
+        there=there,
         covariates=values[:, :, 1:],
-        seen=seen,
+        names=tuple(names[1:]),
+        group=group,
+        kind=kind,
+        kind_group=kind_group,
+        kind_there=kind_there,
         dropped=tuple(dropped),
     )
 
@@ -172,7 +149,7 @@ def untreated_periods(
     DesignError
         A path has no period before entry within reach.
     """
-    periods = np.array(sample.periods)
+    periods = sample.periods
     masks = np.ones((len(design.paths) + 1, len(periods)), dtype=bool)
     for index, path in enumerate(design.paths):
         reach = -np.inf if design.pre_years is None else path.first - design.pre_years
@@ -304,16 +281,13 @@ def _names(
 
 
 def _usable(
-    seen: npt.NDArray[np.bool_], periods: npt.NDArray[np.int64], units: Sequence[str], design: Design
+    there: npt.NDArray[np.bool_], periods: npt.NDArray[np.int64], group: npt.NDArray[np.int64], design: Design
 ) -> npt.NDArray[np.bool_]:
     """Which units have an untreated cell; without one a unit has no effect of its own to impute from."""
-    first = np.full(len(units), np.inf)
-    reach = np.full(len(units), -np.inf)
-    for path in design.paths:
-        rows = np.isin(units, path.units)
-        first[rows] = path.first
-        if design.pre_years is not None:
-            reach[rows] = path.first - design.pre_years
-    untreated = (periods < first[:, None]) & (periods >= reach[:, None])
+    entry = np.array([*(path.first for path in design.paths), np.inf])[group]  # -1 picks infinity: never
+    reach = np.full(len(group), -np.inf)
+    if design.pre_years is not None:
+        reach = np.where(group >= 0, entry - design.pre_years, reach)
+    untreated = (periods < entry[:, None]) & (periods >= reach[:, None])
     never_there = ~untreated.any(axis=1)  # told as a fault of the design, not as a gap in the data
-    return np.asarray((seen & untreated).any(axis=1) | (never_there & seen.any(axis=1)))
+    return np.asarray((there & untreated).any(axis=1) | (never_there & there.any(axis=1)))
