@@ -4,8 +4,9 @@ In: an inference and its checks. Out: `Finding`. Never: a verdict that the numbe
 
 The rule, in this order:
 
-1. Nothing could be tested (no complete data, no full programme year yet), or the smallest p-value that the design
-   can give exceeds alpha, or an interval has no end: **not_identifiable**.
+1. Nothing could be tested (no complete data, no full programme year yet, no reference cities although the study
+   counts on them), or the smallest p-value that the design can give exceeds alpha, or an interval has no end, or the
+   city has no peer among the reference cities: **not_identifiable**.
 2. p > alpha: **no_detectable_effect**, with what the interval rules out.
 3. p <= alpha, and a check failed, could not answer or was not made though it must be (`selection`): **fragile**;
    `because` names the first that failed, else the first without an answer.
@@ -22,7 +23,7 @@ import numpy as np
 
 from .errors import DesignError
 from .inference import Inference
-from .sensitivity import Check
+from .sensitivity import Check, RulePlacebo
 
 Verdict = Literal["improved", "worsened", "no_detectable_effect", "fragile", "not_identifiable"]
 VERDICTS: tuple[Verdict, ...] = (
@@ -53,6 +54,12 @@ class Finding:
         Numbers that the reason speaks of.
     inference : Inference or None
         None where nothing could be tested.
+    plain : Inference or None
+        The same difference tested within the city alone, where the rule placebo leads.
+    placebo : RulePlacebo or None
+        The rule placebo, where it leads: `inference` is then its effect beyond what the rule brings about by itself.
+    compared : (tuple of int, tuple of int) or None
+        Years before and after that the rule placebo compares: those with data in all cities.
     checks : tuple of Check
     """
 
@@ -63,6 +70,9 @@ class Finding:
     reason: str
     facts: Mapping[str, float | str]
     inference: Inference | None
+    plain: Inference | None
+    placebo: RulePlacebo | None
+    compared: tuple[tuple[int, ...], tuple[int, ...]] | None
     checks: tuple[Check, ...]
 
 
@@ -75,6 +85,9 @@ def conclude(
     higher_is: str,
     problem: tuple[str, str] = ("data", "incomplete"),
     problem_facts: Mapping[str, float | str] | None = None,
+    plain: Inference | None = None,
+    placebo: RulePlacebo | None = None,
+    compared: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
 ) -> Finding:
     """Apply the rule of this module.
 
@@ -88,6 +101,8 @@ def conclude(
     problem : (str, str)
         What decided and its reason, used with ``inference=None``.
     problem_facts : mapping, optional
+    plain, placebo, compared : optional
+        As in `Finding`.
 
     Returns
     -------
@@ -117,6 +132,9 @@ def conclude(
             reason=reason,
             facts=facts or {},
             inference=inference,
+            plain=plain,
+            placebo=placebo,
+            compared=compared,
             checks=tuple(checks),
         )
 
@@ -133,6 +151,9 @@ def conclude(
         return finding("not_identifiable", "design", "few_areas", facts)
     if not inference.identifiable:
         return finding("not_identifiable", "design", "no_bound", {"estimate": inference.estimate})
+    for check in checks:
+        if check.name == "rule_placebo" and check.reason == "no_peer":
+            return finding("not_identifiable", check.name, check.reason, check.facts)
     if inference.p_value > inference.alpha:
         return finding("no_detectable_effect", "p_value", "within_reach_of_chance")
     for check in checks:  # a check that failed says more than one that could not answer

@@ -15,12 +15,23 @@ import pytest
 
 from mekeval import example_study
 from mekeval.errors import DataError, DesignError, MekevalError
+from mekeval.estimate import aggregate, contrast, unit_contrast
 from mekeval.evaluation import ALL, Evaluation, evaluate
-from mekeval.figures import Picture, plot_effects, plot_forest, plot_placebo, plot_tiles, plot_trend
+from mekeval.figures import (
+    About,
+    Picture,
+    plot_effects,
+    plot_finding,
+    plot_placebo,
+    plot_tiles,
+    plot_trend,
+    plot_verdicts,
+)
 from mekeval.figures.axes import text_size
 from mekeval.figures.picture import WIDTH
 from mekeval.figures.tiles import tile_name
-from mekeval.text import Texts
+from mekeval.inference import Inference, infer
+from mekeval.text import MINUS, Texts
 
 OUTCOME = "unemployment_rate"
 HAKUNILA, MYYRMAKI = "09294", "09215"
@@ -36,13 +47,13 @@ DRAWN: dict[str, Draw] = {
     "effects_all": lambda evaluation, texts: plot_effects(
         evaluation, outcome=OUTCOME, subject=ALL, texts=texts
     ),
-    "placebo": lambda evaluation, texts: plot_placebo(
+    "placebo": lambda evaluation, texts: plot_finding(
         evaluation.findings[OUTCOME, HAKUNILA], evaluation=evaluation, texts=texts
     ),
-    "placebo_all": lambda evaluation, texts: plot_placebo(
+    "placebo_all": lambda evaluation, texts: plot_finding(
         evaluation.findings[OUTCOME, ALL], evaluation=evaluation, texts=texts
     ),
-    "forest": lambda evaluation, texts: plot_forest(
+    "forest": lambda evaluation, texts: plot_verdicts(
         evaluation, outcome=OUTCOME, subject_order=(ALL, *evaluation.design.treated), texts=texts
     ),
     "tiles": lambda evaluation, texts: plot_tiles(evaluation, outcome=OUTCOME, texts=texts),
@@ -125,11 +136,23 @@ def test_headline_of_the_effects_counts_the_years_within_the_range(
 
 
 def test_headline_of_the_effects_of_all_is_the_mean_effect(evaluation: Evaluation) -> None:
-    result = evaluation.findings[OUTCOME, ALL].inference
-    assert result is not None
-    assert result.estimate < 0
+    cells = evaluation.effects[OUTCOME].cells
+    full = cells.loc[cells["phase"] == "on"]
+    # Each path-year counts by the units of its path.
+    mean = float(np.average(full["att"], weights=full["n_treated"]))
+    assert mean < 0
     headline = DRAWN["effects_all"](evaluation, EN).headline
-    assert f"on average {abs(result.estimate):.1f} percentage points lower" in headline
+    assert f"on average {abs(mean):.1f} percentage points lower" in headline
+
+
+def permuted(evaluation: Evaluation, outcome: str, subject: str) -> Inference:
+    effects = evaluation.effects[outcome]
+    tested = (
+        contrast(effects, aggregate(effects, by="simple").weights[0], label=ALL)
+        if subject == ALL
+        else unit_contrast(effects, subject)
+    )
+    return infer(tested, method="permutation", seed=1)
 
 
 @pytest.mark.parametrize(
@@ -137,36 +160,63 @@ def test_headline_of_the_effects_of_all_is_the_mean_effect(evaluation: Evaluatio
 )
 def test_headline_of_the_placebo_counts_the_alternatives(evaluation: Evaluation, outcome: str) -> None:
     for subject in evaluation.design.treated:
-        finding = evaluation.findings[outcome, subject]
-        result = finding.inference
-        assert result is not None
+        result = permuted(evaluation, outcome, subject)
         reference = list(result.reference)
         reference.remove(min(reference, key=lambda value: abs(value - result.estimate)))
         larger = sum(abs(value) >= abs(result.estimate) - 1e-9 for value in reference)
-        picture = plot_placebo(finding, evaluation=evaluation, texts=EN)
+        picture = plot_placebo(result)
         assert f": {larger or 'none'} of {len(reference)} comparison areas moved" in picture.headline
         assert sum(int(row[1]) for row in picture.data.rows) == len(reference)
+        assert picture.headline.startswith(subject)
 
 
 def test_headline_of_the_placebo_of_all_counts_draws(evaluation: Evaluation) -> None:
-    finding = evaluation.findings["basic_education_25_44", ALL]
-    result = finding.inference
-    assert result is not None
+    result = permuted(evaluation, "basic_education_25_44", ALL)
     count = round(result.p_value * result.n_sets) - 1
     assert count > 0
-    picture = plot_placebo(finding, evaluation=evaluation, texts=EN)
-    assert f": {count} of 9,999 random draws of areas moved at least as much" in picture.headline
-
-
-def test_headline_of_the_forest_counts_the_verdicts(evaluation: Evaluation) -> None:
-    verdicts = [evaluation.findings["low_income_rate", code].verdict for code in evaluation.design.treated]
-    picture = plot_forest(
-        evaluation, outcome="low_income_rate", subject_order=(ALL, *evaluation.design.treated), texts=EN
+    headline = plot_placebo(result, texts=EN, about=About(outcome="Rate", unit="percent")).headline
+    assert (
+        headline == f"Programme areas, rate: {count} of 9,999 random draws of areas moved at least as much."
     )
-    assert evaluation.findings["low_income_rate", ALL].verdict == "fragile"
-    assert "programme as a whole: fragile" in picture.headline
-    assert f"no effect detected ({verdicts.count('no_detectable_effect')})" in picture.headline
-    assert f"fragile ({verdicts.count('fragile')})" in picture.headline
+
+
+def test_a_finding_without_reference_cities_is_drawn_by_its_permutation(evaluation: Evaluation) -> None:
+    result = permuted(evaluation, OUTCOME, HAKUNILA)
+    finding = replace(evaluation.findings[OUTCOME, HAKUNILA], placebo=None, inference=result)
+    about = About(subject="Hakunila", outcome="Unemployment rate", unit="percent")
+    general = plot_placebo(result, about=about)
+    own = plot_finding(finding, evaluation=evaluation, texts=EN)
+    assert (own.headline, own.data.rows) == (general.headline, general.data.rows)
+
+
+def test_a_test_without_sets_has_no_placebo_picture(evaluation: Evaluation) -> None:
+    with pytest.raises(DesignError, match="no alternatives"):
+        plot_placebo(replace(permuted(evaluation, OUTCOME, HAKUNILA), method="cr2", n_sets=0))
+
+
+@pytest.mark.parametrize("subject", [ALL, HAKUNILA])
+def test_headline_of_a_finding_counts_the_cities_that_departed_as_much(
+    evaluation: Evaluation, subject: str
+) -> None:
+    finding = evaluation.findings["low_income_rate", subject]
+    assert finding.placebo is not None
+    residual = finding.placebo.cities["residual"].abs().to_numpy()
+    larger = int(np.sum(residual[1:] >= residual[0]))
+    picture = plot_finding(finding, evaluation=evaluation, texts=EN)
+    assert f"; {larger or 'none'} of 24 cities without a programme moved" in picture.headline
+    assert f"{finding.placebo.effect:+.1f}".replace("-", MINUS) in picture.headline
+    assert len(picture.data.rows) == 25
+
+
+def test_headline_of_the_verdicts_counts_them(evaluation: Evaluation) -> None:
+    order = (ALL, *evaluation.design.treated)
+    verdicts = [evaluation.findings["low_income_rate", code].verdict for code in order]
+    picture = plot_verdicts(evaluation, outcome="low_income_rate", subject_order=order, texts=EN)
+    word = EN(f"verdict.{verdicts[0]}.word").lower()
+    assert f"programme as a whole: {word}" in picture.headline
+    for verdict in set(verdicts[1:]):
+        word = EN(f"verdict.{verdict}.word").lower()
+        assert f"{word} ({verdicts[1:].count(verdict)})" in picture.headline
 
 
 def test_forest_says_what_cannot_be_assessed(evaluation: Evaluation) -> None:
@@ -317,9 +367,9 @@ def test_what_cannot_be_drawn_says_why(evaluation: Evaluation, plot: Callable[..
 
 
 def test_an_untested_finding_is_not_drawn(evaluation: Evaluation) -> None:
-    untested = replace(evaluation.findings[OUTCOME, HAKUNILA], inference=None)
+    untested = replace(evaluation.findings[OUTCOME, HAKUNILA], inference=None, placebo=None)
     with pytest.raises(DesignError, match="no alternatives"):
-        plot_placebo(untested, evaluation=evaluation, texts=EN)
+        plot_finding(untested, evaluation=evaluation, texts=EN)
     findings = {key: replace(finding, inference=None) for key, finding in evaluation.findings.items()}
     with pytest.raises(DesignError, match="No area can be assessed"):
         DRAWN["forest"](replace(evaluation, findings=findings), EN)

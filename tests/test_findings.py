@@ -25,11 +25,15 @@ def _numbers(
         method="permutation",
         exact=True,
         because="",
+        warnings=(),
+        se=None,
+        df=None,
         n_treated=5,
         n_comparison=31,
         n_sets=376_992,
         smallest_p=smallest_p,
         minimum_detectable_effect=2.8,
+        critical=(-2.0, 2.0),
         reference=np.zeros(1),
     )
 

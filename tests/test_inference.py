@@ -6,11 +6,13 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mekeval import DesignError, infer
+from mekeval import DesignError, Panel, aggregate, build_panel, group_time_att, infer, make_design
+from mekeval.design import Design
 from mekeval.estimate import Contrast
 from mekeval.inference.permutation import subset_sums
 
@@ -185,9 +187,32 @@ def test_many_treated_units_use_influence_functions_and_few_carry_a_warning() ->
     assert infer(many).method == "influence"
     few = Contrast(**{**one_group(list(rng.normal(size=30)), 3).__dict__, "influence": rng.normal(size=30)})
     assert infer(few).method == "permutation"
-    assert "too small" in infer(few, method="influence").because
-    with pytest.raises(DesignError, match="One treated unit has no standard error"):
-        infer(one_group([1.0, 2, 3], 1), method="influence")
+    named = infer(few, method="influence")
+    assert "too small" in named.because
+    assert named.warnings == ("few_treated",)
+    alone = Contrast(**{**one_group(list(rng.normal(size=30)), 1).__dict__, "influence": rng.normal(size=30)})
+    assert infer(alone).method == "permutation"
+    assert infer(alone, method="influence").warnings == ("one_treated", "few_treated")
+    with pytest.raises(DesignError, match="no influence function"):
+        infer(Contrast(**{**alone.__dict__, "influence": None}), method="influence")
+
+
+def test_a_multiplier_bootstrap_of_many_units_is_close_to_the_normal_limit() -> None:
+    rng = np.random.default_rng(8)
+    many = one_group(list(rng.normal(size=300)), 100)
+    values = many.changes[:, 0]
+    psi = np.where(many.group == 0, (values - values[:100].mean()) * 3, -(values - values[100:].mean()) * 1.5)
+    many = Contrast(**{**many.__dict__, "influence": psi})
+    limit, drawn = infer(many), infer(many, method="multiplier", seed=1)
+    assert limit.method == "influence"
+    assert limit.se == pytest.approx(math.sqrt(values[:100].var() / 100 + values[100:].var() / 200))
+    assert drawn.se == limit.se
+    assert (drawn.low, drawn.high) == (
+        pytest.approx(limit.low, abs=0.03),
+        pytest.approx(limit.high, abs=0.03),
+    )
+    assert drawn.p_value == pytest.approx(limit.p_value, abs=0.02)
+    assert drawn.warnings == limit.warnings == ()
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -1, 2])
@@ -199,6 +224,153 @@ def test_alpha_out_of_range_is_refused(alpha: float) -> None:
 def test_a_comparison_smaller_than_the_treated_set_is_refused() -> None:
     with pytest.raises(DesignError, match="smaller than the treated set"):
         infer(one_group([1.0, 2, 3, 4, 5], 3))
+
+
+def welch(changes: np.ndarray, chosen: tuple[int, ...]) -> float:
+    """|difference of means| over its standard error with a variance for each side; of one unit that of the others."""
+    inside = np.isin(np.arange(len(changes)), chosen)
+    rest = changes[~inside].var(ddof=1)
+    own = changes[inside].var(ddof=1) if inside.sum() > 1 else rest
+    error = math.sqrt(own / inside.sum() + rest / (~inside).sum())
+    return abs(float(changes[inside].mean() - changes[~inside].mean())) / error
+
+
+def brute_studentised(changes: np.ndarray, n_treated: int, effect: float = 0.0) -> float:
+    adjusted = changes.copy()
+    adjusted[:n_treated] -= effect
+    real = welch(adjusted, tuple(range(n_treated)))
+    sets = list(itertools.combinations(range(len(adjusted)), n_treated))
+    return sum(welch(adjusted, chosen) >= real * (1 - 1e-9) for chosen in sets) / len(sets)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_studentised_permutation_agrees_with_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    changes = (
+        rng.normal(size=9) * np.r_[3, 3, 3, np.ones(6)] + np.r_[np.full(3, 2.0 * (seed % 3)), np.zeros(6)]
+    )
+    result = infer(one_group(list(changes), 3), method="studentised", alpha=0.1)
+    assert (result.n_sets, result.exact) == (84, True)
+    assert result.p_value == pytest.approx(brute_studentised(changes, 3))
+    for limit, outward in ((result.low, -1), (result.high, 1)):
+        assert limit is not None
+        assert brute_studentised(changes, 3, limit - outward * 1e-6) > 0.1
+        for further in (1e-6, 0.3, 1.0, 4.0, 50.0):
+            assert brute_studentised(changes, 3, limit + outward * further) <= 0.1
+
+
+def test_studentised_permutation_of_one_unit_is_the_plain_one() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        contrast = one_group(list(rng.normal(size=25) + np.r_[2.0, np.zeros(24)]), 1)
+        plain, other = infer(contrast), infer(contrast, method="studentised")
+        assert other.p_value == pytest.approx(plain.p_value)
+
+
+def test_studentised_intervals_and_tests_agree_with_two_windows() -> None:
+    decided = set()
+    for seed in range(12):
+        result = infer(two_groups(seed, 0.9 * (seed % 3)), method="studentised", draws=499)
+        assert result.low is not None
+        assert result.high is not None
+        assert (result.p_value > 0.05) == (result.low <= 0 <= result.high)
+        decided.add(result.p_value > 0.05)
+    assert decided == {True, False}
+
+
+def test_only_the_studentised_test_holds_for_a_noisy_treated_group() -> None:
+    # Five treated units vary three times as much as seventeen others, and their mean effect is zero.
+    rng = np.random.default_rng(12)
+    p_values = {"permutation": [], "studentised": []}
+    for _ in range(80):
+        changes = rng.normal(size=22) * np.where(np.arange(22) < 5, 3.0, 1.0)
+        for method, found in p_values.items():
+            found.append(infer(one_group(list(changes), 5), method=method, draws=499).p_value)
+    plain, studentised = (float(np.mean(np.array(found) <= 0.05)) for found in p_values.values())
+    assert plain > 0.15
+    assert studentised < 0.12
+
+
+def test_sets_in_blocks_give_what_sets_one_by_one_give() -> None:
+    # A treated unit whose exposure is a hair off takes the general road, over each set alone.
+    rng = np.random.default_rng(21)
+    for k in (1, 2, 4):
+        contrast = one_group(list(rng.normal(size=18)), k)
+        general = Contrast(**{**contrast.__dict__, "exposure": contrast.exposure * (1 + 1e-4)})
+        one, two = infer(contrast, alpha=0.15), infer(general, alpha=0.15)
+        assert two.p_value == pytest.approx(one.p_value)
+        assert two.minimum_detectable_effect == pytest.approx(one.minimum_detectable_effect)
+        assert (two.low, two.high) == (pytest.approx(one.low, rel=1e-3), pytest.approx(one.high, rel=1e-3))
+
+
+def test_critical_values_are_where_the_test_begins_to_reject() -> None:
+    # One unit of 25 moved up to, and just short of, the critical value; what it adds to the others' means is small.
+    rng = np.random.default_rng(5)
+    contrast = one_group(list(rng.normal(size=25)), 1)
+    result = infer(contrast)
+    assert result.critical is not None
+    as_large = sorted(np.abs(np.r_[contrast.changes[:, 0]] - contrast.changes.mean()) * 25 / 24)
+    assert result.critical[1] == pytest.approx(as_large[-1])  # 0.05 * 25: one of 25 may be as large
+
+
+def small_study(n_treated: int, years: int = 4) -> tuple[Panel, Design]:
+    rng = np.random.default_rng(n_treated)
+    units = [f"u{at:02}" for at in range(24)]
+    frame = pd.DataFrame(
+        [(unit, year, rng.normal()) for unit in units for year in range(years)], columns=["u", "t", "y"]
+    )
+    panel = build_panel(frame, unit="u", period="t", outcome=["y"])
+    return panel, make_design(units, [(years - 2, years - 1, units[:n_treated])])
+
+
+@pytest.mark.parametrize("method", ["cr1", "cr2", "cr3", "wild", "wild_unrestricted"])
+def test_cluster_robust_methods_by_name_carry_their_warning_into_the_table(method: str) -> None:
+    panel, design = small_study(2)
+    found = infer(panel, design, outcome="y", method=method, draws=199)
+    assert found.method == method
+    assert found.warnings
+    assert "reject" in found.tidy()["note"].iloc[0]
+    assert infer(panel, design, outcome="y").method == "permutation"
+
+
+def test_one_treated_unit_gets_a_cluster_robust_error_by_name_alone() -> None:
+    panel, design = small_study(1)
+    assert infer(panel, design, outcome="y").method == "permutation"
+    found = infer(panel, design, outcome="y", method="cr1")
+    assert "one_treated" in found.warnings
+    assert "one treated unit" in found.tidy()["note"].iloc[0]
+
+
+def test_a_conformal_test_is_one_of_years() -> None:
+    panel, design = small_study(1, years=30)
+    found = infer(panel, design, outcome="y", method="conformal")
+    assert (found.method, found.n_sets) == ("conformal", 30)
+
+
+def test_a_design_that_can_conclude_nothing_says_so_in_its_table() -> None:
+    table = infer(one_group([5.0, 4.0, 1.0, 2.0, 3.0, 0.0], 2)).tidy()
+    assert "smallest p-value of this design is 0.0667" in table["note"].iloc[0]
+    assert table["se"].isna().all()
+
+
+def test_an_average_of_effects_by_influence_is_that_of_aggregate() -> None:
+    panel, design = small_study(3)
+    effects = group_time_att(panel, design, outcome="y")
+    found = infer(effects, method="influence")
+    row = aggregate(effects, by="simple").table.iloc[0]
+    assert (found.estimate, found.se) == (pytest.approx(row["att"]), pytest.approx(row["se"]))
+    assert infer(panel, design, outcome="y", method="influence").p_value == found.p_value
+
+
+@pytest.mark.parametrize("draws", [0, -1])
+def test_nothing_to_draw_is_refused(draws: int) -> None:
+    with pytest.raises(DesignError, match="draw"):
+        infer(one_group([1.0, 2, 3, 4], 1), draws=draws)
+
+
+def test_an_unknown_method_is_answered_with_the_nearest() -> None:
+    with pytest.raises(DesignError, match="permutation"):
+        infer(one_group([1.0, 2, 3, 4], 1), method="permutaton")
 
 
 def test_constant_changes_give_a_p_value_of_one() -> None:

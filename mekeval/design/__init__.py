@@ -15,18 +15,30 @@ import pandas as pd
 
 from ..errors import DesignError, closest
 from ..study import Study
-from .selection import Selection, select_areas
+from .selection import (
+    Rule,
+    Selection,
+    apply_rule,
+    rule_criteria,
+    select_areas,
+)
+from .stability import SelectionStability, selection_stability
 
 __all__ = [
     "Design",
     "Path",
     "Phase",
+    "Rule",
     "SelectedBy",
     "Selection",
+    "SelectionStability",
+    "apply_rule",
     "design_from_cohorts",
     "make_design",
     "plain_design",
+    "rule_criteria",
     "select_areas",
+    "selection_stability",
     "study_design",
 ]
 
@@ -162,17 +174,18 @@ def make_design(
             where="pre_years, partial_years",
             found=f"{pre_years}, {partial_years}",
         )
+    known = frozenset(units)
     spells: dict[str, list[tuple[int, int]]] = {}
-    ever: list[str] = []
+    ever: dict[str, None] = {}
     for first, last, members in waves:
         if last < first:
             raise DesignError("A wave ends before it begins.", where="waves", found=f"{first} to {last}")
         for unit in members:
-            if unit not in units:
+            if unit not in known:
                 raise DesignError(
                     "A treated unit is not among the units.", found=repr(unit), expected=closest(unit, units)
                 )
-            ever.append(unit)
+            ever[unit] = None
             if as_of is None or first <= as_of:
                 spells.setdefault(unit, []).append((first, last if as_of is None else min(last, as_of)))
     if not spells:
@@ -203,7 +216,7 @@ def make_design(
     return Design(
         paths=paths,
         comparison=comparison,
-        set_aside=tuple((unit, "treated_later") for unit in dict.fromkeys(ever) if unit not in treated),
+        set_aside=tuple((unit, "treated_later") for unit in ever if unit not in treated),
         selected_by={unit: chosen.get(unit, "unknown") for unit in treated},
         pre_years=pre_years,
         partial_years=partial_years,

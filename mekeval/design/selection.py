@@ -6,16 +6,54 @@ the base years, or an area chosen in silence because its numbers are missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DesignError, Fault
+from ..errors import DataError, DesignError, Fault, closest
+
+if TYPE_CHECKING:  # design and panel are siblings: a panel is only read here, never built
+    from ..panel import Panel
 
 Floats = npt.NDArray[np.float64]
+Score = Literal["standardised", "rank"]
+HigherIs = Literal["worse", "better"]
+_DIGITS = 11  # scores that agree to so many digits are tied: sums in another order differ in the last ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How a programme chooses its areas.
+
+    Attributes
+    ----------
+    criteria : mapping of str to int or tuple of int
+        For each criterion, by the name of its outcome in a panel, the base year; of several years the mean.
+    choose : int
+        How many areas at most.
+    higher_is : mapping of str to {"worse", "better"}
+        Which way each criterion points; "worse" where it is not named.
+    weights : mapping of str to float
+        Weight of each criterion; 1 where it is not named.
+    minimum_population : float
+        Persons; smaller areas are not eligible.
+    score : {"standardised", "rank"}
+        Whether the score is the mean of standardised criteria or of their ranks.
+    at_least : float or None
+        Only areas whose score reaches it are chosen; None for no threshold.
+    """
+
+    criteria: Mapping[str, int | tuple[int, ...]]
+    choose: int
+    higher_is: Mapping[str, HigherIs] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    minimum_population: float = 0.0
+    score: Score = "standardised"
+    at_least: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +63,23 @@ class Selection:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row for each area, worst first: `area`, one standardised column for each criterion (higher is worse),
-        `score` (their mean), `rank` (1 is the worst; missing where not eligible), `chosen` (bool), `why_not`
-        ("", "small", "missing").
+        One row for each area, worst first: `area`, one standardised column for each criterion (higher is worse; with
+        ``score="rank"`` the share of eligible areas that are better off), `score` (their mean), `rank` (1 is the
+        worst; missing where not eligible), `chosen` (bool), `why_not` ("", "small", "missing").
     chosen : tuple of str
         Worst first.
     margin : float
-        Score of the last chosen area minus that of the first one not chosen, in standard deviations of a criterion;
-        0 is a tie. Infinite where every eligible area is chosen.
+        Score of the last chosen area minus that of the first one not chosen, in the unit of the score (standard
+        deviations of a criterion, or shares of areas); 0 is a tie. Infinite where every eligible area is chosen.
+    tied : tuple of str
+        Areas with the score of the last chosen one, when one of them is chosen and another is not: among them the
+        order of the codes decided. Empty without such a tie.
     """
 
     table: pd.DataFrame
     chosen: tuple[str, ...]
     margin: float
+    tied: tuple[str, ...]
 
     def rank_of(self, area: str) -> int | None:
         """Rank of an area, or None where it was not eligible."""
@@ -53,26 +95,36 @@ def select_areas(
     population: Floats | None = None,
     minimum_population: float = 0,
     weights: Sequence[float] | None = None,
+    higher_is: Sequence[HigherIs] | None = None,
+    score: Score = "standardised",
+    at_least: float | None = None,
 ) -> Selection:
-    """Choose the areas that are worst off by the mean of standardised criteria.
+    r"""Choose the areas that are worst off by the mean of standardised criteria, or of their ranks.
 
-    Each criterion is standardised over the eligible areas (mean 0, standard deviation 1 with n - 1), and the score is
-    the weighted mean. Ties are broken by the order of the areas and show in the margin.
+    With :math:`z_{ij}` criterion j of area i, standardised over the eligible areas (mean 0, standard deviation 1 with
+    n - 1), or the share :math:`(rank - 1/2) / n` of the eligible areas that are better off (ties share a mean rank):
+
+    .. math:: score_i = \sum_j w_j z_{ij} / \sum_j w_j
 
     Parameters
     ----------
     areas : sequence of str
-        n_areas names or codes.
+        n_areas names or codes, each once.
     criteria : pandas.DataFrame, shape (n_areas, n_criteria)
-        Level of each criterion in its base year, higher meaning worse off (turn others around first).
+        Level of each criterion in its base year.
     choose : int
-        How many.
+        How many at most.
     population : array, shape (n_areas,), optional
         Persons; needed with `minimum_population`.
     minimum_population : float
         Smaller areas are not eligible.
     weights : sequence of float, optional
         One for each criterion; equal by default.
+    higher_is : sequence of {"worse", "better"}, optional
+        One for each criterion; "worse" by default.
+    score : {"standardised", "rank"}
+    at_least : float, optional
+        Only areas whose score reaches it are chosen.
 
     Returns
     -------
@@ -81,12 +133,14 @@ def select_areas(
     Raises
     ------
     DesignError
-        More areas wanted than are eligible, a criterion without variation, lengths that do not fit, weights that are
-        negative or all zero.
+        More areas wanted than are eligible, none reaches the threshold, a criterion without variation, an area named
+        twice, lengths that do not fit, weights that are negative or all zero.
 
     Notes
     -----
-    An area without a value in some criterion is not eligible; `why_not` says so.
+    An area without a value in some criterion is not eligible; `why_not` says so. A tie is broken by the codes of the
+    areas, never by the order of the rows, and is told in `tied`. Standardised criteria let one extreme value decide;
+    ranks do not, but do not see how far apart areas are.
 
     Examples
     --------
@@ -95,52 +149,213 @@ def select_areas(
     >>> select_areas(["a", "b", "c"], rates, choose=1).chosen
     ('c',)
     """
-    names = np.array(list(areas), dtype=object)
+    names = [str(area) for area in areas]
+    columns = [str(name) for name in criteria.columns]
+    pointing = ["worse"] * len(columns) if higher_is is None else list(higher_is)
+    share = np.ones(len(columns)) if weights is None else np.array(list(weights), dtype=float)
     values = criteria.to_numpy(dtype=np.float64, na_value=np.nan)
-    share = np.ones(values.shape[1]) if weights is None else np.array(list(weights), dtype=float)
     people = np.full(len(names), np.inf) if population is None else np.asarray(population, dtype=float)
-    _refuse(names, values, share, people, choose)
+    _refuse(names, values, share, pointing, people, choose, score)
+    values = np.where(np.array(pointing) == "better", -values, values)
     missing = np.isnan(values).any(axis=1)
     small = ~(people >= minimum_population)
     eligible = ~missing & ~small
-    if eligible.sum() < choose:
+    n = int(eligible.sum())
+    if n < choose:
         raise DesignError(
             "The rule chooses more areas than are eligible.",
-            found=f"{choose} to choose, {int(eligible.sum())} eligible",
+            found=f"{choose} to choose, {n} eligible",
             expected=f"at least {choose} areas with all criteria and {minimum_population:g} people",
         )
-    spread = values[eligible].std(axis=0, ddof=1) if eligible.sum() > 1 else np.zeros(values.shape[1])
-    flat = [str(name) for name, one in zip(criteria.columns, spread, strict=True) if not one > 0]
+    flat = [name for name, one in zip(columns, values[eligible].T, strict=True) if not np.ptp(one) > 0]
     if flat:
         raise DesignError("A criterion does not vary between areas.", found=", ".join(flat))
-    standardised = (values - values[eligible].mean(axis=0)) / spread
-    score = standardised @ share / share.sum()
-    order = [int(at) for at in np.argsort(np.where(eligible, -score, np.inf), kind="stable")]
+    parts = np.full(values.shape, np.nan)
+    parts[eligible] = comparable(values[eligible], score)
+    total = joined(parts, share)
+    order = np.lexsort((np.array(names), np.where(eligible, -total, np.inf)))
+    k = min(choose, n if at_least is None else int(np.sum(total[eligible] >= at_least)))
+    if k == 0:
+        raise DesignError(
+            "No area reaches the threshold.",
+            where="at_least",
+            found=f"a highest score of {total[order[0]]:.3g}",
+            expected=f"at least {at_least:g}",
+        )
     rank = np.full(len(names), np.nan)
-    rank[order[: int(eligible.sum())]] = np.arange(1, int(eligible.sum()) + 1)
+    rank[order[:n]] = np.arange(1, n + 1)
     table = pd.DataFrame(
         {
             "area": names,
-            **{str(name): standardised[:, at] for at, name in enumerate(criteria.columns)},
-            "score": score,
+            **{name: parts[:, at] for at, name in enumerate(columns)},
+            "score": total,
             "rank": pd.array(rank, dtype="Int64"),
-            "chosen": rank <= choose,
+            "chosen": rank <= k,
             "why_not": np.where(missing, "missing", np.where(small, "small", "")),
         }
     ).iloc[order]
-    last, following = order[choose - 1], order[choose : choose + 1]
-    margin = (
-        float(score[last] - score[following[0]]) if following and eligible[following[0]] else float("inf")
-    )
+    margin = float(total[order[k - 1]] - total[order[k]]) if k < n else float("inf")
+    tied = () if margin else tuple(names[at] for at in order[:n] if total[at] == total[order[k - 1]])
     return Selection(
         table=table.reset_index(drop=True),
-        chosen=tuple(str(names[at]) for at in order[:choose]),
+        chosen=tuple(names[at] for at in order[:k]),
         margin=margin,
+        tied=tied,
     )
+
+
+def rule_criteria(panel: Panel, rule: Rule) -> pd.DataFrame:
+    """The level of each criterion of a rule in its base years, for every unit of a panel.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n_units, n_criteria)
+        Indexed by unit; missing where one of the base years is.
+
+    Raises
+    ------
+    DesignError
+        The rule has no criterion, or names an outcome or a year that the panel does not have or has no value in.
+    """
+    faults, columns = [], {}
+    if not rule.criteria:
+        faults.append(Fault(what="The rule has no criterion."))
+    for part in (rule.higher_is, rule.weights):
+        faults += [
+            Fault(
+                what="The rule speaks of a criterion that it does not have.",
+                found=repr(name),
+                expected=closest(name, rule.criteria),
+            )
+            for name in part
+            if name not in rule.criteria
+        ]
+    for name, years in rule.criteria.items():
+        wanted = (years,) if isinstance(years, int) else tuple(years)
+        if name not in panel.values:
+            faults.append(
+                Fault(
+                    what="The panel has no such criterion.",
+                    found=repr(name),
+                    expected=closest(name, panel.values),
+                )
+            )
+        elif not wanted or not set(wanted) <= set(panel.periods):
+            faults.append(
+                Fault(
+                    what="The panel does not have the base years of a criterion.",
+                    where=name,
+                    found=", ".join(map(str, wanted)) or "no year",
+                    expected="years among " + ", ".join(map(str, panel.periods)),
+                )
+            )
+        else:
+            columns[name] = panel.values[name][:, [panel.periods.index(year) for year in wanted]].mean(axis=1)
+            if np.isnan(columns[name]).all():
+                faults.append(
+                    Fault(
+                        what="No area has a value of a criterion in its base years.",
+                        where=name,
+                        found=", ".join(map(str, wanted)),
+                    )
+                )
+    if faults:
+        raise DesignError.of(faults)
+    return pd.DataFrame(columns, index=pd.Index(panel.units, name="area"))
+
+
+def apply_rule(
+    areas: Sequence[str], criteria: pd.DataFrame, rule: Rule, *, population: Floats | None = None
+) -> Selection:
+    """Choose areas by a `Rule`: `select_areas` with the rule's own settings.
+
+    Parameters
+    ----------
+    areas : sequence of str
+        n_areas codes.
+    criteria : pandas.DataFrame, shape (n_areas, n_criteria)
+        With a column for each criterion of the rule, as `rule_criteria` gives it.
+    rule : Rule
+    population : array, shape (n_areas,), optional
+        Persons; needed where the rule has a minimum population.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    DesignError, DataError
+        As `select_areas`; a criterion has no column; the rule has a minimum population and `population` is not given.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rates = pd.DataFrame({"low_income": [10.0, 20.0, 30.0], "employment": [75.0, 60.0, 70.0]})
+    >>> rule = Rule(criteria={"low_income": 2014, "employment": 2014}, higher_is={"employment": "better"}, choose=1)
+    >>> apply_rule(["a", "b", "c"], rates, rule).chosen
+    ('b',)
+    """
+    names = list(rule.criteria)
+    for name in names:
+        if name not in criteria.columns:
+            raise DataError(
+                "A criterion has no column.",
+                found=repr(name),
+                expected=closest(name, map(str, criteria.columns)),
+            )
+    if rule.minimum_population > 0 and population is None:
+        raise DesignError("The rule has a minimum population, so populations are needed.", where="population")
+    return select_areas(
+        areas,
+        criteria[names],
+        choose=rule.choose,
+        population=population,
+        minimum_population=rule.minimum_population,
+        weights=[rule.weights.get(name, 1.0) for name in names],
+        higher_is=[rule.higher_is.get(name, "worse") for name in names],
+        score=rule.score,
+        at_least=rule.at_least,
+    )
+
+
+def joined(parts: Floats, weights: Floats) -> Floats:
+    """The score of areas, shape (..., n_areas), from comparable criteria of shape (..., n_areas, n_criteria).
+
+    `weights` has shape (..., n_criteria). Rounded so that equal areas are tied whatever the order of summing.
+    """
+    total = np.einsum("...ap,...p->...a", parts, weights / weights.sum(axis=-1, keepdims=True))
+    return np.asarray(np.round(total, _DIGITS))
+
+
+def comparable(values: Floats, score: Score) -> Floats:
+    """Criteria of shape (..., n_areas, n_criteria), higher is worse, brought to one scale over the areas."""
+    if score == "standardised":
+        centred = values - values.mean(axis=-2, keepdims=True)
+        return np.asarray(centred / values.std(axis=-2, ddof=1, keepdims=True))
+    n = values.shape[-2]
+    order = np.argsort(values, axis=-2, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=-2)
+    at = np.arange(n).reshape(n, 1)
+    new = np.ones(values.shape, dtype=bool)
+    new[..., 1:, :] = ordered[..., 1:, :] > ordered[..., :-1, :]
+    last = np.ones(values.shape, dtype=bool)
+    last[..., :-1, :] = new[..., 1:, :]
+    start = np.maximum.accumulate(np.where(new, at, 0), axis=-2)
+    end = np.flip(np.minimum.accumulate(np.flip(np.where(last, at, n), axis=-2), axis=-2), axis=-2)
+    shares = np.empty(values.shape)
+    np.put_along_axis(shares, order, ((start + end) / 2 + 0.5) / n, axis=-2)
+    return shares
 
 
 def _refuse(
-    names: npt.NDArray[np.object_], values: Floats, share: Floats, people: Floats, choose: int
+    names: Sequence[str],
+    values: Floats,
+    share: Floats,
+    pointing: Sequence[str],
+    people: Floats,
+    choose: int,
+    score: str,
 ) -> None:
     faults = []
     if not len(names) == len(values) == len(people):
@@ -150,11 +365,34 @@ def _refuse(
                 found=f"{len(names)}, {len(values)}, {len(people)}",
             )
         )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        faults.append(Fault(what="An area is listed twice.", found=repr(twice)))
+    if np.isinf(values).any():
+        faults.append(Fault(what="A criterion is infinite."))
     if values.shape[1] == 0:
         faults.append(Fault(what="The rule has no criterion."))
-    if len(share) != values.shape[1] or (share < 0).any() or not share.sum() > 0:
+    if len(share) != values.shape[1] or not (share >= 0).all() or not share.sum() > 0:
         faults.append(
             Fault(what="The weights do not fit.", found=str(list(share)), expected="one for each criterion")
+        )
+    if len(pointing) != values.shape[1] or not set(pointing) <= {"worse", "better"}:
+        faults.append(
+            Fault(
+                what="Each criterion is higher for the worse or for the better.",
+                where="higher_is",
+                found=repr(list(pointing)),
+                expected="'worse' or 'better' for each criterion",
+            )
+        )
+    if score not in ("standardised", "rank"):
+        faults.append(
+            Fault(
+                what="Unknown score.",
+                where="score",
+                found=repr(score),
+                expected=closest(score, ["standardised", "rank"]),
+            )
         )
     if choose < 1:
         faults.append(Fault(what="The rule must choose at least one area.", found=str(choose)))

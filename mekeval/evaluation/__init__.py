@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .design import Design, plain_design, study_design
-from .errors import DataError, DesignError, Fault, MekevalError
-from .estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
-from .findings import Finding, conclude
-from .indicators import Indicators, clean_indicators
-from .inference import Inference, infer
-from .panel import Panel, build_panel
-from .sensitivity import Check, leave_one_out, placebo_in_time, selection
-from .study import Study, read_study
+from ..design import Design, plain_design, study_design
+from ..errors import DataError, DesignError, Fault, MekevalError
+from ..estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
+from ..findings import Finding, conclude
+from ..indicators import Indicators, clean_indicators
+from ..inference import Inference, infer
+from ..panel import Panel, build_panel
+from ..reference import ReferenceAreas, reference_areas
+from ..sensitivity import Check, leave_one_out, placebo_in_time, selection
+from ..study import Study, read_study
+from .elsewhere import Elsewhere, judge, look_elsewhere, speaks_of
 
 ALL = "all"
 
@@ -59,6 +61,10 @@ class Evaluation:
         By outcome; an outcome that cannot be estimated is missing here, and its findings say why.
     findings : mapping of (str, str) to Finding
         By outcome and subject: "all", or the code of a district.
+    references : ReferenceAreas or None
+        The areas of reference cities, where the study has such.
+    elsewhere : Elsewhere or None
+        The areas of all cities together, in which the rule was applied.
     after : mapping of (str, str) to Inference
         By outcome and district, for districts that have left: the mean of the years since then.
     plain : tuple of PlainReading
@@ -72,6 +78,8 @@ class Evaluation:
     design: Design
     effects: Mapping[str, Effects]
     findings: Mapping[tuple[str, str], Finding]
+    references: ReferenceAreas | None
+    elsewhere: Elsewhere | None
     after: Mapping[tuple[str, str], Inference]
     plain: tuple[PlainReading, ...]
 
@@ -108,13 +116,15 @@ def evaluate(
     >>> from mekeval import evaluate, example_study
     >>> evaluation = evaluate(example_study(), year=2025)
     >>> evaluation.findings["low_income_rate", "all"].verdict
-    'fragile'
+    'no_detectable_effect'
     """
     study = study if isinstance(study, Study) else read_study(study, raw=raw)
     indicators = clean_indicators(study)
     refuse_year(study, indicators, year)
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
     design = study_design(study, as_of=year)
+    references = reference_areas(study)
+    elsewhere = look_elsewhere(study, indicators, references, year=year)
     subjects = (ALL, *design.treated) if district is None else (_treated(study, design, district),)
     effects: dict[str, Effects] = {}
     findings: dict[tuple[str, str], Finding] = {}
@@ -129,7 +139,9 @@ def evaluate(
                 )
             continue
         for subject in subjects:
-            findings[outcome, subject] = _finding(study, panel, design, effects[outcome], outcome, subject)
+            findings[outcome, subject] = _finding(
+                study, panel, design, effects[outcome], outcome, subject, elsewhere, year
+            )
         if district is None:
             plain += _plain_readings(study, panel, design, outcome, year)
     return Evaluation(
@@ -140,6 +152,8 @@ def evaluate(
         design=design,
         effects=effects,
         findings=findings,
+        references=references,
+        elsewhere=elsewhere,
         after=_after(study, effects, subjects),
         plain=tuple(plain),
     )
@@ -200,7 +214,14 @@ def _treated(study: Study, design: Design, district: str) -> str:
 
 
 def _finding(
-    study: Study, panel: Panel, design: Design, effects: Effects, outcome: str, subject: str
+    study: Study,
+    panel: Panel,
+    design: Design,
+    effects: Effects,
+    outcome: str,
+    subject: str,
+    elsewhere: Elsewhere | None,
+    year: int,
 ) -> Finding:
     alpha, seed = study.spec.plan.alpha, study.spec.study.seed
     for unit, reason, period in effects.dropped:
@@ -214,6 +235,8 @@ def _finding(
     else:
         tested = unit_contrast(effects, subject)
     result = infer(tested, alpha=alpha, seed=seed)
+    if elsewhere is not None and speaks_of(elsewhere, outcome):
+        return _by_rule(study, design, elsewhere, outcome, subject, year, plain=result)
     checks: list[Check] = [selection(design, design.treated if subject == ALL else (subject,))]
     if result.p_value <= alpha:  # the checks ask whether a difference holds
         only = None if subject == ALL else subject
@@ -227,6 +250,63 @@ def _finding(
     return conclude(
         result, checks, outcome=outcome, subject=subject, higher_is=study.indicator(outcome).higher_is
     )
+
+
+def _by_rule(
+    study: Study,
+    design: Design,
+    elsewhere: Elsewhere,
+    outcome: str,
+    subject: str,
+    year: int,
+    *,
+    plain: Inference,
+) -> Finding:
+    """The finding where reference cities can tell the programme from the rule's own doing."""
+    treated = _in_every_wave(study, design, year) if subject == ALL else (subject,)
+    higher_is = study.indicator(outcome).higher_is
+    try:
+        found = judge(
+            elsewhere,
+            design,
+            outcome=outcome,
+            treated=treated,
+            label=subject,
+            year=year,
+            alpha=study.spec.plan.alpha,
+        )
+    except MekevalError as error:
+        return conclude(
+            None,
+            (),
+            outcome=outcome,
+            subject=subject,
+            higher_is=higher_is,
+            problem=("rule_placebo", "not_made"),
+            problem_facts={"message": error.faults[0].what},
+            plain=plain,
+        )
+    return conclude(
+        found.inference,
+        (selection(design, treated, compared=True), *found.checks),
+        outcome=outcome,
+        subject=subject,
+        higher_is=higher_is,
+        plain=plain,
+        placebo=found.placebo,
+        compared=(found.pre, found.post),
+    )
+
+
+def _in_every_wave(study: Study, design: Design, year: int) -> tuple[str, ...]:
+    """The areas that were in the programme in every wave so far; those of the first wave where there are none."""
+    begun = [
+        set(codes)
+        for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        if wave.first <= year
+    ]
+    always = set.intersection(*begun)
+    return tuple(unit for unit in design.treated if unit in (always or begun[0]))
 
 
 def _after(
@@ -280,10 +360,11 @@ def _plain_readings(
 ) -> list[PlainReading]:
     """The first wave's areas, and those that stayed in every wave, each against all the rest."""
     waves = study.spec.programme.wave
-    begun = [codes for wave, codes in zip(waves, study.wave_areas, strict=True) if wave.first <= year]
-    stayed = tuple(code for code in begun[0] if all(code in codes for codes in begun))
+    first_wave = study.wave_areas[0]
+    always = _in_every_wave(study, design, year)
+    stayed = tuple(code for code in first_wave if code in always)
     readings = []
-    for areas in dict.fromkeys((begun[0], stayed)):
+    for areas in dict.fromkeys((first_wave, stayed)):
         try:
             plain = plain_design(design, study.areas.units, areas, first=waves[0].first, last=year)
             effects = group_time_att(panel, plain, outcome=outcome)

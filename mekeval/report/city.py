@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..evaluation import ALL, Evaluation
-from ..figures import plot_effects, plot_forest, plot_tiles, plot_trend
+from ..figures import plot_effects, plot_tiles, plot_trend, plot_verdicts
 from ..findings import Finding
 from ..tables import Column, Table
-from ..text import Texts
+from ..text import Texts, ranges
 from .parts import (
     Report,
     Section,
@@ -22,7 +22,7 @@ from .parts import (
     paragraph,
     programme_points,
     programme_section,
-    ranges,
+    rule_table,
     section,
     trust_section,
     verdict_line,
@@ -119,13 +119,14 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         effect_table(
             evaluation, labelled, texts, texts("report.effect.caption"), texts("report.effect.outcome")
         ),
+        *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
     ]
     for outcome in study.spec.plan.primary:
         parts += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
     parts.append(heading(texts("report.effect.districts"), 3))
     for outcome in study.spec.plan.primary:
         order = (ALL, *evaluation.design.treated)
-        parts += drawn(plot_forest, evaluation, outcome=outcome, subject_order=order, texts=texts)
+        parts += drawn(plot_verdicts, evaluation, outcome=outcome, subject_order=order, texts=texts)
     for outcome in study.spec.plan.outcomes:
         label = study.indicator(outcome).label.text(texts.language)
         rows = [

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..evaluation import Evaluation
-from ..figures import plot_effects, plot_placebo, plot_trend
+from ..figures import plot_effects, plot_finding, plot_trend
 from ..findings import Finding
 from ..study import IndicatorSpec
 from ..tables import Column, Table
-from ..text import Texts
+from ..text import Texts, ranges
 from .parts import (
     Report,
     Section,
@@ -25,7 +25,7 @@ from .parts import (
     level_of,
     programme_points,
     programme_section,
-    ranges,
+    rule_table,
     section,
     trust_section,
     verdict_line,
@@ -59,6 +59,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
             heading(texts("report.effect.heading")),
             effect_intro(evaluation, texts),
             table,
+            *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
             *_after(evaluation, code, texts),
             *_pictures(evaluation, code, texts),
         ),
@@ -213,5 +214,5 @@ def _pictures(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Sho
     for outcome in evaluation.study.spec.plan.primary:
         pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=code, texts=texts)
         finding = evaluation.findings[outcome, code]
-        pictures += drawn(plot_placebo, finding, evaluation=evaluation, texts=texts)
+        pictures += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
     return pictures

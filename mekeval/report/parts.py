@@ -16,8 +16,8 @@ from ..figures import Picture
 from ..findings import Finding
 from ..inference import Inference
 from ..tables import Column, Table
-from ..text import Texts
-from .sentences import amount, p_value, reason, sentence
+from ..text import Texts, ranges
+from .sentences import amount, p_of, p_value, reason, sentence
 
 #: The media type under which a report hands its findings to the run that executes its notebook.
 FINDINGS_TYPE = "application/vnd.mekeval.findings+json"
@@ -163,6 +163,7 @@ def effect_table(
     evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, caption: str, first: str
 ) -> Table:
     """Estimates with intervals, one row for each finding; the first column is given."""
+    ruled = any(finding.placebo is not None for _, finding in findings)
     rows = []
     for label, finding in findings:
         result, unit = finding.inference, evaluation.study.indicator(finding.outcome).unit
@@ -179,7 +180,7 @@ def effect_table(
                 label,
                 amount(texts, result.estimate, unit, form="short", sign=True),
                 interval_text(result, unit, texts),
-                p_value(texts, result.p_value),
+                p_of(texts, result),
                 detectable,
                 verdict_word(finding, texts),
             )
@@ -193,7 +194,45 @@ def effect_table(
         Column(label=texts("report.effect.detectable"), numeric=True),
         Column(label=texts("report.effect.verdict")),
     )
-    return Table(caption=caption, columns=columns, rows=tuple(rows), note=texts("report.effect.note"))
+    note = texts("report.effect.note_rule" if ruled else "report.effect.note")
+    return Table(caption=caption, columns=columns, rows=tuple(rows), note=note)
+
+
+def rule_table(
+    evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, first: str
+) -> list[str | Shown]:
+    """The change here, what the same rule did elsewhere, and what remains; nothing without the rule placebo."""
+    rows = []
+    for label, finding in findings:
+        placebo, result = finding.placebo, finding.inference
+        if placebo is None or result is None:
+            continue
+        unit = evaluation.study.indicator(finding.outcome).unit
+        effect, bias, plain = (
+            amount(texts, value, unit, form="short", sign=True)
+            for value in (placebo.effect, placebo.bias, placebo.effect + placebo.bias)
+        )
+        facts = next(check.facts for check in finding.checks if check.name == "rule_placebo")
+        years = " \N{RIGHTWARDS ARROW} ".join(ranges(some) for some in finding.compared or ())
+        rows.append((label, years, plain, bias, effect, str(facts["n_cities"]), str(facts["n_as_large"])))
+    if not rows:
+        return []
+    columns = (
+        Column(label=first),
+        Column(label=texts("report.effect.rule_years")),
+        *(
+            Column(label=texts(f"report.effect.rule_{name}"), numeric=True)
+            for name in ("plain", "bias", "effect", "cities", "rank")
+        ),
+    )
+    return [
+        Table(
+            caption=texts("report.effect.rule_caption"),
+            columns=columns,
+            rows=tuple(rows),
+            note=texts("report.effect.rule_note"),
+        )
+    ]
 
 
 def interval_text(result: Inference, unit: str, texts: Texts) -> str:
@@ -296,17 +335,6 @@ def findings_payload(
     )
 
 
-def ranges(years: Sequence[int]) -> str:
-    """Years with runs joined: 2012, 2013, 2014, 2019 as "2012–2014, 2019"."""
-    runs: list[list[int]] = []
-    for year in sorted(years):
-        if runs and year == runs[-1][-1] + 1:
-            runs[-1].append(year)
-        else:
-            runs.append([year])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}\N{EN DASH}{run[-1]}" for run in runs)
-
-
 def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
     study, result = evaluation.study, finding.inference
     numbers: dict[str, object] = {}
@@ -324,6 +352,22 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
             "n_sets": result.n_sets,
             "smallest_p": _rounded(result.smallest_p),
             "minimum_detectable_effect": _rounded(result.minimum_detectable_effect),
+        }
+    if finding.plain is not None:
+        numbers["plain"] = {
+            "estimate": _rounded(finding.plain.estimate),
+            "p_value": _rounded(finding.plain.p_value),
+            "method": finding.plain.method,
+        }
+    if finding.placebo is not None and finding.compared is not None:
+        numbers["rule_placebo"] = {
+            "bias": _rounded(finding.placebo.bias),
+            "se": _rounded(finding.placebo.se),
+            "rank_p": _rounded(finding.placebo.rank_p),
+            "n_cities": len(finding.placebo.cities) - 1,
+            "pre": list(finding.compared[0]),
+            "post": list(finding.compared[1]),
+            "warnings": list(finding.placebo.warnings),
         }
     return {
         "study": study.name,

@@ -10,8 +10,8 @@ from ..evaluation import ALL, Evaluation
 from ..findings import Finding
 from ..shipped import version
 from ..tables import Column, Table
-from ..text import Texts
-from .parts import Section, Shown, heading, paragraph, ranges, section
+from ..text import Texts, ranges
+from .parts import Section, Shown, heading, paragraph, section
 
 
 def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
@@ -69,6 +69,7 @@ def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: T
     primary = texts.join([study.indicator(name).label.text(texts.language) for name in plan.primary])
     lines = [
         texts("report.method.estimator"),
+        *_reference_cities(evaluation, findings, texts),
         texts("report.method.inference_exact", seed=seed),
         texts(
             "report.method.alpha",
@@ -99,6 +100,30 @@ def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: T
     return section(*parts, *map(paragraph, provenance), "</section>")
 
 
+def _reference_cities(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str]:
+    """How the rule was applied elsewhere, and which cities are no reference; nothing where it was not."""
+    study, elsewhere = evaluation.study, evaluation.elsewhere
+    numbers = [
+        finding.inference.n_comparison for finding in findings if finding.placebo and finding.inference
+    ]
+    if elsewhere is None or not numbers:
+        return []
+    criteria = [
+        f"{study.indicator(name).label.text(texts.language)} ({year})"
+        for name, year in elsewhere.rule.criteria.items()
+    ]
+    least, most = texts.number(min(numbers)), texts.number(max(numbers))
+    n = least if least == most else f"{least}\N{EN DASH}{most}"
+    lines = [texts("report.method.rule", n=n, criteria=texts.join(criteria))]
+    left_out = [
+        f"{exclusion.city} ({exclusion.reason.text(texts.language)})"
+        for exclusion in (study.spec.reference.exclude if study.spec.reference else ())
+    ]
+    if left_out:
+        lines.append(texts("report.method.excluded", cities="; ".join(left_out)))
+    return lines
+
+
 def _left_out(evaluation: Evaluation, indicator: str, texts: Texts) -> str:
     if indicator not in evaluation.effects:
         return NOT_ESTIMATED
@@ -127,7 +152,7 @@ def _made_from(evaluation: Evaluation, tested: Sequence[Finding], texts: Texts) 
         bases = [
             ranges([int(year) for year in str(base).split(", ")]) for base in dict.fromkeys(cells["base"])
         ]
-        key = "exact" if result.exact else "drawn"
+        key = "cities" if finding.placebo is not None else "exact" if result.exact else "drawn"
         label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
         if finding.subject != ALL and len({one.subject for one in tested}) > 1:
             label = f"{label}, {evaluation.study.areas.name(finding.subject, texts.language)}"
@@ -135,7 +160,7 @@ def _made_from(evaluation: Evaluation, tested: Sequence[Finding], texts: Texts) 
             (
                 label,
                 "; ".join(bases),
-                texts.number(result.n_comparison),
+                texts.number((finding.plain or result).n_comparison),
                 texts(f"report.method.{key}", n=texts.number(result.n_sets)),
             )
         )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..evaluation import ALL, Evaluation
 from ..findings import Finding
+from ..inference import Inference
 from ..text import NO_BREAK, Texts
 
 _DECIMALS = {"percent": 1, "eur": 0, "persons": 0, "index": 1}
@@ -28,9 +29,16 @@ def amount(
     return text.replace(f"{number} ", f"{number}{NO_BREAK}", 1)
 
 
-def p_value(texts: Texts, value: float) -> str:
-    """A p-value with three digits; never below what they can say."""
+def p_value(texts: Texts, value: float, *, least: float = 0.0) -> str:
+    """A p-value with three digits; never below what they, or the method with its `least`, can tell apart."""
+    if least and value <= least:
+        return f"\N{LESS-THAN OR EQUAL TO}{NO_BREAK}{texts.number(least, 3)}"
     return f"<{NO_BREAK}{texts.number(0.001, 3)}" if value < 0.001 else texts.number(value, 3)
+
+
+def p_of(texts: Texts, result: Inference) -> str:
+    """The p-value of a result as it may be quoted."""
+    return p_value(texts, result.p_value, least=result.smallest_p if result.method == "rule_placebo" else 0.0)
 
 
 def reason(
@@ -48,7 +56,10 @@ def reason(
         parts["estimate"] = amount(texts, float(str(parts["estimate"])), unit, sign=True)
     if "detectable" in parts:
         parts["detectable"] = amount(texts, float(str(parts["detectable"])), unit)
-    for name in ("p_value", "smallest_p"):
+    for name in ("bias", "plain"):
+        if name in parts:
+            parts[name] = amount(texts, float(str(parts[name])), unit, sign=True)
+    for name in ("p_value", "smallest_p", "rank_p"):
         if name in parts:
             parts[name] = p_value(texts, float(str(parts[name])))
     if "unit" in parts:
@@ -66,8 +77,10 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     result = finding.inference
     if finding.verdict == "not_identifiable" or result is None or result.low is None or result.high is None:
         return texts("sentence.not_identifiable", outcome=label, reason=why)
+    ruled = finding.placebo is not None
     text = texts(
-        f"sentence.{finding.verdict}",
+        f"sentence.{finding.verdict}_rule" if ruled else f"sentence.{finding.verdict}",
+        n=result.n_comparison,
         outcome=label,
         estimate=amount(texts, result.estimate, indicator.unit, sign=True),
         low=amount(texts, result.low, indicator.unit, form="short", sign=True),

@@ -6,8 +6,7 @@ be run counted as passed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,52 +16,66 @@ from ..errors import MekevalError
 from ..estimate import Contrast, Effects, aggregate, contrast, group_time_att, unit_contrast
 from ..inference import Inference, infer
 from ..panel import Panel
-from .rule_placebo import City, RulePlacebo, rule_placebo, variance_model
+from .check import Check, not_run
+from .compare_cities import RulePlacebo, compare_with_cities, variance_model
+from .reference_cities import City, PlaceboCities, contiguous_windows, placebo_cities
+from .rule_checks import (
+    RuleQuestion,
+    ask,
+    rule_leave_one_out,
+    rule_placebo_before,
+    rule_placebo_check,
+    rule_placebo_inference,
+)
+from .rule_placebo import (
+    RegressionToMean,
+    RulePlaceboInTime,
+    regression_to_mean,
+    rule_placebo,
+    rule_placebo_in_time,
+)
 
 __all__ = [
     "Check",
     "City",
+    "PlaceboCities",
+    "RegressionToMean",
     "RulePlacebo",
+    "RulePlaceboInTime",
+    "RuleQuestion",
+    "ask",
+    "compare_with_cities",
+    "contiguous_windows",
     "leave_one_out",
+    "placebo_cities",
     "placebo_in_time",
+    "regression_to_mean",
+    "rule_leave_one_out",
     "rule_placebo",
+    "rule_placebo_before",
+    "rule_placebo_check",
+    "rule_placebo_in_time",
+    "rule_placebo_inference",
     "selection",
     "variance_model",
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One question put to a result.
-
-    Attributes
-    ----------
-    name : str
-        "selection", "placebo_in_time" or "leave_one_out"; the texts of reports are found by it.
-    passed : bool or None
-        None when the check could not answer; then it never counts as passed.
-    reason : str
-        Key of the reason, for the texts of reports.
-    facts : mapping of str to float or str
-        The numbers that the reason speaks of.
-    table : pandas.DataFrame
-        What was computed, one row for each variant; empty where nothing was.
-    """
-
-    name: str
-    passed: bool | None
-    reason: str
-    facts: Mapping[str, float | str]
-    table: pd.DataFrame
-
-
-def selection(design: Design, units: tuple[str, ...]) -> Check:
+def selection(design: Design, units: tuple[str, ...], *, compared: bool = False) -> Check:
     """Were the areas chosen because they were the worst?
 
     Such areas drift for reasons of their own and fall back for others, so a comparison with better-off areas shows
     changes that no programme made: on real Finnish areas permutation then rejects a true null in 3 to 20 % of
     cases. Only reference cities, where the same rule chose areas and nothing was done, can tell the two apart.
     """
+    if compared:
+        return Check(
+            name="selection",
+            passed=True,
+            reason="compared",
+            facts={"n": len(units)},
+            table=pd.DataFrame(),
+        )
     by_rule = [unit for unit in units if design.selected_by.get(unit) == "rule"]
     if by_rule:
         return Check(
@@ -116,15 +129,15 @@ def placebo_in_time(
         effects = group_time_att(panel, _only(design, unit), outcome=outcome)
         years = sorted({int(year) for year in effects.cells["period"] if year < first})
         if len(years) < 3:
-            return _not_run(name, "few_years", n=len(years))
+            return not_run(name, "few_years", n=len(years))
         half = years[len(years) // 2]
         early = _moved(_only(design, unit), start=half, end=first - 1)
         cut = _between(panel, years[0], first - 1)
         placebo = infer(_overall(group_time_att(cut, early, outcome=outcome), unit), alpha=alpha, seed=seed)
     except MekevalError as error:
-        return _not_run(name, "error", message=error.faults[0].what)
+        return not_run(name, "error", message=error.faults[0].what)
     if not placebo.identifiable or placebo.minimum_detectable_effect is None:
-        return _not_run(name, "few_areas", smallest_p=placebo.smallest_p)
+        return not_run(name, "few_areas", smallest_p=placebo.smallest_p)
     facts = {
         "estimate": placebo.estimate,
         "p_value": placebo.p_value,
@@ -150,7 +163,7 @@ def leave_one_out(panel: Panel, design: Design, *, outcome: str, seed: int, alph
     ("beyond_chance_no_more"): one area fewer makes any test weaker.
     """
     if len(design.treated) < 2:
-        return _not_run("leave_one_out", "one_area")
+        return not_run("leave_one_out", "one_area")
     try:
         whole = infer(_overall(group_time_att(panel, design, outcome=outcome), None), alpha=alpha, seed=seed)
         rows = []
@@ -158,10 +171,10 @@ def leave_one_out(panel: Panel, design: Design, *, outcome: str, seed: int, alph
             effects = group_time_att(panel, _without(design, unit), outcome=outcome)
             rows.append(_row("left_out", unit, infer(_overall(effects, None), alpha=alpha, seed=seed)))
     except MekevalError as error:
-        return _not_run("leave_one_out", "error", message=error.faults[0].what)
+        return not_run("leave_one_out", "error", message=error.faults[0].what)
     table = pd.concat(rows, ignore_index=True)
     if whole.estimate == 0:
-        return _not_run("leave_one_out", "no_difference")
+        return not_run("leave_one_out", "no_difference")
     ratio = table["estimate"] / whole.estimate
     worst = int(ratio.argmin())
     keeps_size = bool((ratio > 0.5).all())
@@ -228,7 +241,3 @@ def _row(column: str, value: str, result: Inference) -> pd.DataFrame:
             "p_value": [result.p_value],
         }
     )
-
-
-def _not_run(name: str, reason: str, **facts: float | str) -> Check:
-    return Check(name=name, passed=None, reason=reason, facts=facts, table=pd.DataFrame())

@@ -6,7 +6,7 @@ In: a language code and a key. Out: text. Never: a fallback to another language;
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -97,6 +97,23 @@ class Texts:
         if len(words) < 2:
             return "".join(words)
         return f"{', '.join(words[:-1])} {self('list.and')} {words[-1]}"
+
+
+def ranges(years: Iterable[int]) -> str:
+    """Years as a reader writes them, runs joined.
+
+    Examples
+    --------
+    >>> ranges([2012, 2013, 2014, 2018])
+    '2012–2014, 2018'
+    """
+    runs: list[list[int]] = []
+    for year in sorted(years):
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}\N{EN DASH}{run[-1]}" for run in runs)
 
 
 def keys(language: str) -> frozenset[str]:

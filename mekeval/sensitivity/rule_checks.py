@@ -1,0 +1,203 @@
+"""The rule placebo as a result, and the checks that belong to it.
+
+In: one question put to a national panel. Out: `Inference` and `Check`s. Never: a comparison with areas that were not
+chosen as the treated ones were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ..design import Rule
+from ..errors import MekevalError
+from ..inference import Inference
+from ..panel import Panel
+from .check import Check, not_run
+from .compare_cities import SMALLEST_P, RulePlacebo
+from .rule_placebo import rule_placebo
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleQuestion:
+    """What `rule_placebo` is asked; its attributes are the arguments of that function."""
+
+    panel: Panel
+    rule: Rule
+    outcome: str
+    pre: tuple[int, ...]
+    post: tuple[int, ...]
+    city_of: Mapping[str, str]
+    target: str
+    treated: tuple[str, ...]
+    population: str
+    discretionary: tuple[str, ...]
+    set_aside: tuple[str, ...]
+    exclude: Mapping[str, str]
+    smallest_area: float
+    alpha: float
+
+
+def ask(question: RuleQuestion) -> RulePlacebo:
+    """Put a question to `rule_placebo`."""
+    return rule_placebo(
+        question.panel,
+        question.rule,
+        outcome=question.outcome,
+        pre=question.pre,
+        post=question.post,
+        city_of=question.city_of,
+        target=question.target,
+        treated=question.treated,
+        population=question.population,
+        discretionary=question.discretionary,
+        set_aside=question.set_aside,
+        exclude=question.exclude,
+        smallest_area=question.smallest_area,
+        alpha=question.alpha,
+    )
+
+
+def rule_placebo_inference(placebo: RulePlacebo, *, label: str, n_treated: int) -> Inference:
+    """The rule placebo in the form of every other test: the effect beyond what the rule brings about by itself.
+
+    `p_value` is the one that may be quoted, `n_comparison` and `n_sets` count the reference cities, and `reference`
+    holds their estimates as seen from their own centre.
+    """
+    others = placebo.cities.iloc[1:]
+    return Inference(
+        label=label,
+        estimate=placebo.effect,
+        p_value=placebo.quotable_p,
+        low=placebo.low,
+        high=placebo.high,
+        alpha=placebo.alpha,
+        method="rule_placebo",
+        exact=False,
+        because=f"the areas were chosen by a rule, which was applied in {len(others)} reference cities too",
+        warnings=(),
+        se=placebo.se,
+        df=float(placebo.df),
+        n_treated=n_treated,
+        n_comparison=len(others),
+        n_sets=len(others),
+        smallest_p=SMALLEST_P,
+        minimum_detectable_effect=placebo.minimum_detectable_effect,
+        critical=(placebo.low - placebo.effect, placebo.high - placebo.effect),
+        reference=np.sort(others["estimate"].to_numpy(dtype=float) - placebo.bias),
+    )
+
+
+def rule_placebo_check(placebo: RulePlacebo) -> Check:
+    """Do the t test and the rank of the target among all cities agree, and are there enough cities like it?
+
+    The facts say how many cities moved at least as much in their own judgement, and what the rule brings about by
+    itself.
+    """
+    others = placebo.cities.iloc[1:]
+    residual = placebo.cities["residual"].abs().to_numpy()
+    facts: dict[str, float | str] = {
+        "n_cities": len(others),
+        "n_as_large": int(np.sum(residual[1:] >= residual[0] - 1e-12)),
+        "bias": placebo.bias,
+        "plain": placebo.effect + placebo.bias,
+        "rank_p": placebo.rank_p,
+    }
+    table = others.reset_index(drop=True)
+
+    def answer(passed: bool | None, reason: str) -> Check:
+        return Check(name="rule_placebo", passed=passed, reason=reason, facts=facts, table=table)
+
+    if "gap_beyond_references" in placebo.warnings:
+        return answer(None, "gap_beyond")
+    if placebo.p_value <= placebo.alpha and not placebo.rejects:
+        return answer(False, "rank_disagrees")
+    if "few_cities" in placebo.warnings:
+        return answer(None, "few_cities")
+    return answer(True, "compared")
+
+
+def rule_placebo_before(question: RuleQuestion, *, size: float) -> Check:
+    """Had the treated areas moved away from their likes elsewhere before the programme?
+
+    The years before are cut in two and the later half is taken for the programme, in all cities. Silence counts as an
+    answer only where a drift of the size of the result would have been found.
+    """
+    name = "placebo_in_time"
+    years = question.pre
+    if len(years) < 3:
+        return not_run(name, "few_years", n=len(years))
+    half = len(years) // 2
+    try:
+        found = ask(replace(question, pre=years[:half], post=years[half:]))
+    except MekevalError as error:
+        return not_run(name, "error", message=error.faults[0].what)
+    facts: dict[str, float | str] = {
+        "estimate": found.effect,
+        "p_value": found.quotable_p,
+        "detectable": found.minimum_detectable_effect,
+        "first": years[0],
+        "before": years[half - 1],
+        "half": years[half],
+        "last": years[-1],
+    }
+    table = _row("years", f"{years[half]}-{years[-1]}", found)
+    if found.p_value <= question.alpha:
+        return Check(name=name, passed=False, reason="moved", facts=facts, table=table)
+    if found.minimum_detectable_effect > abs(size):
+        return Check(name=name, passed=None, reason="no_power", facts=facts, table=table)
+    return Check(name=name, passed=True, reason="quiet", facts=facts, table=table)
+
+
+def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
+    """Does the result hang on one treated area?
+
+    Each is left out in turn, there and, by its rank, in the reference cities. The check fails when the effect changes
+    sign or loses more than half of its size ("hangs_on_one"), or when the test at twice `alpha` no longer rejects
+    ("beyond_chance_no_more").
+    """
+    name = "leave_one_out"
+    rows = []
+    try:
+        for unit in question.treated:
+            rest = tuple(other for other in question.treated if other != unit)
+            part = replace(
+                question,
+                treated=rest,
+                discretionary=tuple(one for one in question.discretionary if one != unit),
+                set_aside=(*question.set_aside, unit),
+            )
+            rows.append(_row("left_out", unit, ask(part)))
+    except MekevalError as error:
+        return not_run(name, "error", message=error.faults[0].what)
+    table = pd.concat(rows, ignore_index=True)
+    ratio = table["estimate"] / whole.effect
+    keeps_size = bool((ratio > 0.5).all())
+    steady = keeps_size and bool((table["p_value"] <= 2 * question.alpha).all())
+    worst = int(table["p_value"].argmax()) if keeps_size else int(ratio.argmin())
+    return Check(
+        name=name,
+        passed=steady,
+        reason="steady" if steady else "beyond_chance_no_more" if keeps_size else "hangs_on_one",
+        facts={
+            "unit": str(table["left_out"].iloc[worst]),
+            "estimate": float(table["estimate"].iloc[worst]),
+            "p_value": float(table["p_value"].iloc[worst]),
+        },
+        table=table,
+    )
+
+
+def _row(column: str, value: str, found: RulePlacebo) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            column: [value],
+            "estimate": [found.effect],
+            "low": [found.low],
+            "high": [found.high],
+            "p_value": [found.quotable_p],
+        }
+    )

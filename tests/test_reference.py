@@ -1,0 +1,255 @@
+"""Reference cities of a study: who they are, who is none, and what the rule finds with them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mekeval import Evaluation, MekevalError, Study, build_panel, evaluate, example_study, read_study
+from mekeval.evaluation.elsewhere import SIZE, look_elsewhere
+from mekeval.indicators import clean_indicators
+from mekeval.reference import reference_areas
+
+ROOT = Path(__file__).resolve().parents[1]
+Edit = Callable[..., Path]
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Edit:
+    """Copy the embedded study and replace texts in one of its files, each of which must stand there."""
+
+    def change(*pairs: tuple[str, str], file: str = "study.toml") -> Path:
+        folder = tmp_path / "study"
+        if not folder.exists():
+            shutil.copytree(example_study(), folder)
+        text = (folder / file).read_text(encoding="utf-8")
+        for old, new in pairs:
+            assert old in text
+            text = text.replace(old, new)
+        (folder / file).write_text(text, encoding="utf-8")
+        return folder
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    return evaluate(example_study(), year=2025)
+
+
+def test_the_example_has_24_cities_and_none_of_their_areas_is_its_own(example: Study) -> None:
+    references = reference_areas(example)
+    assert references is not None
+    assert len(set(references.city_of.values())) == 24
+    assert not set(references.city_of) & set(example.areas.table.index)
+    assert set(references.indicators.table["area"]) == set(references.city_of)
+
+
+def test_a_reference_value_is_that_of_its_file(example: Study) -> None:
+    # The first row of raw/reference_pienituloiset.csv: base and counted of 2010 for area 90101.
+    first = (
+        (example.folder / "raw" / "reference_pienituloiset.csv")
+        .read_bytes()
+        .decode("latin-1")
+        .splitlines()[1]
+    )
+    base, counted = (float(cell) for cell in first.split(",")[-32:-30])
+    references = reference_areas(example)
+    assert references is not None
+    table = references.indicators.table
+    row = table.loc[
+        (table["area"] == "90101") & (table["year"] == 2010) & (table["indicator"] == "low_income_rate")
+    ]
+    assert row["value"].item() == pytest.approx(100 * counted / base, abs=1e-12)
+
+
+def test_a_study_without_reference_cities_has_none_and_says_that_selection_is_open(edit: Edit) -> None:
+    file = edit() / "study.toml"
+    text = file.read_text(encoding="utf-8")
+    start = text.index("[reference]")
+    text = text[:start] + text[text.index("# An item is", start) :]
+    start = text.index('[[source]]\nfile = "raw/reference_')  # they stand last, before the plan
+    file.write_text(text[:start] + text[text.index("[plan]") :], encoding="utf-8")
+    study = read_study(file)
+    assert reference_areas(study) is None
+    found = evaluate(study, year=2025).findings["low_income_rate", "all"]
+    assert (found.verdict, found.placebo) == ("fragile", None)
+    assert [check.passed for check in found.checks if check.name == "selection"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (('areas = "reference_areas.csv"', 'areas = "../reference_areas.csv"'), "leaves the study folder"),
+        (('areas = "reference_areas.csv"', 'areas = "elsewhere.csv"'), "list of areas cannot be read"),
+        (('areas = "reference_areas.csv"', ""), "come from a list or from a source"),
+        (
+            (
+                'areas = "reference_areas.csv"',
+                'areas_from = "raw/kieli.csv"\nlabel = "(?P<code>.)(?P<city>.)"',
+            ),
+            "names no source",
+        ),
+        (
+            (
+                'areas = "reference_areas.csv"',
+                'areas_from = "raw/reference_kieli.csv"\nlabel = "(?P<code>.)"',
+            ),
+            "lacks a group",
+        ),
+        (
+            ('areas = "reference_areas.csv"', 'areas_from = "raw/reference_kieli.csv"\nlabel = "("'),
+            "is no pattern",
+        ),
+        (('population = "low_income_rate"', 'population = "low_incom_rate"'), "closest: 'low_income_rate'"),
+        (('population = "low_income_rate"', ""), "need the rule"),
+        (('scope = "reference"', 'scope = "references"'), "wrong value"),
+        (('scope = "reference"', ""), "No source speaks of the reference cities"),
+        (
+            ('items = ["labour_force", "unemployed"]\nscope', 'items = ["labour_force"]\nscope'),
+            "which the rule needs",
+        ),
+    ],
+)
+def test_a_fault_in_the_study_is_named(edit: Edit, change: tuple[str, str], expected: str) -> None:
+    with pytest.raises(MekevalError) as caught:
+        read_study(edit(change))
+    assert expected in str(caught.value)
+
+
+def test_an_excluded_city_is_gone_and_an_unknown_one_is_refused(edit: Edit) -> None:
+    exclusion = '\n[[reference.exclude]]\ncity = "{}"\nreason.fi = "oma ohjelma"\n\n# An item is'
+    folder = edit(("\n# An item is", exclusion.format("Verrokkikaupunki 3")))
+    references = reference_areas(read_study(folder))
+    assert references is not None
+    assert "Verrokkikaupunki 3" not in references.city_of.values()
+    assert len(set(references.city_of.values())) == 23
+    assert references.excluded[0][0] == "Verrokkikaupunki 3"
+    with pytest.raises(MekevalError, match="not among the reference cities"):
+        reference_areas(read_study(edit(("Verrokkikaupunki 3", "Verrokkikaupunki 33"))))
+
+
+def test_an_area_whose_city_is_not_listed_is_refused(edit: Edit) -> None:
+    folder = edit(("90101,district,901,", "90101,district,999,"), file="reference_areas.csv")
+    with pytest.raises(MekevalError, match="has no city") as caught:
+        reference_areas(read_study(folder))
+    assert "90101" in str(caught.value)
+
+
+# --- what the rule placebo finds in data whose effects are known ------------------------------------------------------
+
+
+def test_the_known_effects_lie_in_the_intervals(evaluation: Evaluation) -> None:
+    # truth.csv is written by make_example.py from the equations, before any noise.
+    truth = pd.read_csv(evaluation.study.folder / "truth.csv")
+    inside, wrong = [], []
+    for (outcome, subject), finding in evaluation.findings.items():
+        assert finding.inference is not None
+        assert finding.compared is not None
+        path = evaluation.design.path_of(subject if subject != "all" else evaluation.study.treated[0]).name
+        rows = truth.loc[
+            (truth["indicator"] == outcome)
+            & (truth["path"] == path)
+            & truth["year"].isin(finding.compared[1])
+        ]
+        effect = rows["effect"].mean()
+        inside.append(finding.inference.low <= effect <= finding.inference.high)
+        if finding.verdict in ("improved", "worsened"):
+            better = effect != 0 and finding.verdict == "improved"
+            wrong += [] if better else [(outcome, subject, effect)]
+    assert len(inside) == 28
+    assert (
+        sum(inside) >= 25
+    )  # 95 % intervals: 3 or more misses of 28 happen in one of six sets, 4 in one of twenty
+    assert wrong == []
+
+
+def test_the_naive_reading_that_the_rule_placebo_corrects(evaluation: Evaluation) -> None:
+    finding = evaluation.findings["low_income_rate", "all"]
+    assert finding.plain is not None
+    assert finding.inference is not None
+    assert finding.plain.p_value <= 0.05 < finding.inference.p_value  # the true effect is 0
+    assert finding.verdict == "no_detectable_effect"
+    work = evaluation.findings["unemployment_rate", "all"]  # the true effect is -2.5
+    assert work.verdict == "improved"
+    assert {check.name for check in work.checks} == {
+        "selection",
+        "rule_placebo",
+        "placebo_in_time",
+        "leave_one_out",
+    }
+
+
+def test_the_effect_is_the_plain_change_less_what_the_rule_does_elsewhere(evaluation: Evaluation) -> None:
+    for finding in evaluation.findings.values():
+        assert finding.placebo is not None
+        assert finding.inference is not None
+        own = finding.placebo.cities.iloc[0]["estimate"]
+        assert finding.inference.estimate == pytest.approx(own - finding.placebo.bias, abs=1e-12)
+
+
+def test_no_area_of_the_programme_is_a_comparison(evaluation: Evaluation) -> None:
+    elsewhere = evaluation.elsewhere
+    assert elsewhere is not None
+    finding = evaluation.findings["unemployment_rate", "all"]
+    assert finding.placebo is not None
+    target = finding.placebo.cities.iloc[0]
+    assert sorted(target["areas"]) == sorted(evaluation.design.paths[0].units)
+    # 61 districts and "Muut", less two treated at another time, small ones and those without a value.
+    assert target["n_areas"] <= 62 - 2
+
+
+def test_a_later_year_is_not_used(example: Study) -> None:
+    indicators = clean_indicators(example)
+    early = look_elsewhere(example, indicators, reference_areas(example), year=2020)
+    assert early is not None
+    assert max(early.panel.periods) == 2020
+    assert early.rule.criteria["foreign_language_0_6"] == 2020  # the study's 2021 is not known yet
+    assert early.rule.criteria["low_income_rate"] == 2019
+
+
+def test_the_size_of_an_area_stands_until_the_next_count(evaluation: Evaluation) -> None:
+    elsewhere = evaluation.elsewhere
+    assert elsewhere is not None
+    known = elsewhere.panel.bases["low_income_rate"]
+    size = elsewhere.panel.values[SIZE]
+    assert np.array_equal(size[~np.isnan(known)], known[~np.isnan(known)])
+    assert not np.isnan(size[~np.isnan(known).all(axis=1)]).any()
+
+
+def test_an_outcome_that_the_reference_cities_lack_is_judged_within_the_city(edit: Edit) -> None:
+    items = 'items = ["adults", "median_income_eur"]\nscope = "reference"'
+    folder = edit((items, items.replace("reference", "city")))
+    with pytest.raises(MekevalError, match=r"no area of the study|does not list"):
+        evaluate(folder, year=2025)  # a file of other cities is no source of this one
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    start = text.index('[[source]]\nfile = "raw/reference_tulot.csv"')
+    (folder / "study.toml").write_text(text[:start] + text[text.index("\n[plan]", start) :], encoding="utf-8")
+    found = evaluate(folder, year=2025).findings
+    assert found["median_income", "all"].placebo is None
+    assert found["median_income", "all"].verdict == "fragile"
+    assert found["unemployment_rate", "all"].placebo is not None
+
+
+# --- the real study -------------------------------------------------------------------------------------------------
+
+
+def test_postal_areas_of_the_country_by_the_labels_of_a_release(raw: Path) -> None:
+    study = read_study(ROOT / "data" / "vantaa-mek-paavo", raw=raw)
+    references = reference_areas(study)
+    assert references is not None
+    own = set(study.areas.units)
+    assert not own & set(references.city_of)
+    assert "Vantaa" not in references.city_of.values()
+    assert "Helsinki" not in references.city_of.values()
+    assert references.city_of["02100"] == "Espoo"
+    # 3,026 areas in the release of 2019 (README of the data), less 36 of Vantaa, 84 of Helsinki and 01490, which the
+    # study counts to Vantaa and this release to Sipoo.
+    assert len(references.city_of) == 3026 - 36 - 84 - 1
+    panel = build_panel(references.indicators.table)
+    assert {2012, 2019, 2024} <= set(panel.periods)
