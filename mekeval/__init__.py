@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .areas import Areas, read_areas
-    from .design import Design, Selection, design_from_cohorts, make_design, select_areas, study_design
+    from .design import (
+        Design,
+        Rule,
+        Selection,
+        SelectionStability,
+        design_from_cohorts,
+        make_design,
+        select_areas,
+        selection_stability,
+        study_design,
+    )
     from .errors import DataError, DesignError, MekevalError, RunError, StudyError
     from .estimate import (
         ESTIMATORS,
@@ -23,10 +33,12 @@ if TYPE_CHECKING:
         contrast,
         covariate_coefficients,
         extended_twfe,
+        first_differences,
         group_time_att,
         imputation,
         imputation_pretrend_test,
         local_projection,
+        repeated_cross_sections,
         stacked,
         sun_abraham,
         switch_average,
@@ -35,20 +47,64 @@ if TYPE_CHECKING:
         synthetic_did,
         synthetic_fit,
         synthetic_placebos,
+        triple_difference,
         twfe,
         twfe_event_study,
         two_stage,
         unit_contrast,
     )
     from .evaluation import Evaluation, evaluate
-    from .figures import plot_effects, plot_forest, plot_placebo, plot_tiles, plot_trend
+    from .figures import (
+        About,
+        Picture,
+        plot_effects,
+        plot_event_study,
+        plot_finding,
+        plot_forest,
+        plot_group_time,
+        plot_placebo,
+        plot_power,
+        plot_rule_placebo,
+        plot_selection_stability,
+        plot_synthetic,
+        plot_tiles,
+        plot_trend,
+        plot_verdicts,
+    )
     from .findings import Finding, conclude
     from .indicators import Indicators, clean_indicators
-    from .inference import Inference, infer
+    from .inference import (
+        Adjusted,
+        Bands,
+        Conformal,
+        Inference,
+        JointBands,
+        PowerCurve,
+        adjust,
+        cluster_robust,
+        conformal,
+        infer,
+        permutation_bands,
+        power_curve,
+        uniform_bands,
+        wild_cluster_bootstrap,
+    )
     from .panel import Panel, balanced_block, build_panel
+    from .reference import ReferenceAreas, reference_areas
     from .report import city_report, district_report
     from .run import run_study
-    from .sensitivity import Check, City, RulePlacebo, leave_one_out, placebo_in_time, rule_placebo
+    from .sensitivity import (
+        Check,
+        City,
+        PlaceboCities,
+        RulePlacebo,
+        compare_with_cities,
+        contiguous_windows,
+        leave_one_out,
+        placebo_cities,
+        placebo_in_time,
+        rule_placebo,
+    )
     from .shipped import example_study
     from .sources import READERS, read_source
     from .study import Study, read_study
@@ -57,9 +113,28 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "areas": ("Areas", "read_areas"),
-    "design": ("Design", "Selection", "design_from_cohorts", "make_design", "select_areas", "study_design"),
-    "errors": ("DataError", "DesignError", "MekevalError", "RunError", "StudyError"),
+    "areas": (
+        "Areas",
+        "read_areas",
+    ),
+    "design": (
+        "Design",
+        "Rule",
+        "Selection",
+        "SelectionStability",
+        "design_from_cohorts",
+        "make_design",
+        "select_areas",
+        "selection_stability",
+        "study_design",
+    ),
+    "errors": (
+        "DataError",
+        "DesignError",
+        "MekevalError",
+        "RunError",
+        "StudyError",
+    ),
     "estimate": (
         "ESTIMATORS",
         "Effects",
@@ -69,10 +144,12 @@ _HOMES = {
         "contrast",
         "covariate_coefficients",
         "extended_twfe",
+        "first_differences",
         "group_time_att",
         "imputation",
         "imputation_pretrend_test",
         "local_projection",
+        "repeated_cross_sections",
         "stacked",
         "sun_abraham",
         "switch_average",
@@ -81,23 +158,92 @@ _HOMES = {
         "synthetic_did",
         "synthetic_fit",
         "synthetic_placebos",
+        "triple_difference",
         "twfe",
         "twfe_event_study",
         "two_stage",
         "unit_contrast",
     ),
-    "evaluation": ("Evaluation", "evaluate"),
-    "figures": ("plot_effects", "plot_forest", "plot_placebo", "plot_tiles", "plot_trend"),
-    "findings": ("Finding", "conclude"),
-    "indicators": ("Indicators", "clean_indicators"),
-    "inference": ("Inference", "infer"),
-    "panel": ("Panel", "balanced_block", "build_panel"),
-    "report": ("city_report", "district_report"),
+    "evaluation": (
+        "Evaluation",
+        "evaluate",
+    ),
+    "figures": (
+        "About",
+        "Picture",
+        "plot_effects",
+        "plot_event_study",
+        "plot_finding",
+        "plot_forest",
+        "plot_group_time",
+        "plot_placebo",
+        "plot_power",
+        "plot_rule_placebo",
+        "plot_selection_stability",
+        "plot_synthetic",
+        "plot_tiles",
+        "plot_trend",
+        "plot_verdicts",
+    ),
+    "findings": (
+        "Finding",
+        "conclude",
+    ),
+    "indicators": (
+        "Indicators",
+        "clean_indicators",
+    ),
+    "inference": (
+        "Adjusted",
+        "Bands",
+        "Conformal",
+        "Inference",
+        "JointBands",
+        "PowerCurve",
+        "adjust",
+        "cluster_robust",
+        "conformal",
+        "infer",
+        "permutation_bands",
+        "power_curve",
+        "uniform_bands",
+        "wild_cluster_bootstrap",
+    ),
+    "panel": (
+        "Panel",
+        "balanced_block",
+        "build_panel",
+    ),
+    "reference": (
+        "ReferenceAreas",
+        "reference_areas",
+    ),
+    "report": (
+        "city_report",
+        "district_report",
+    ),
     "run": ("run_study",),
+    "sensitivity": (
+        "Check",
+        "City",
+        "PlaceboCities",
+        "RulePlacebo",
+        "compare_with_cities",
+        "contiguous_windows",
+        "leave_one_out",
+        "placebo_cities",
+        "placebo_in_time",
+        "rule_placebo",
+    ),
     "shipped": ("example_study",),
-    "sensitivity": ("Check", "City", "RulePlacebo", "leave_one_out", "placebo_in_time", "rule_placebo"),
-    "sources": ("READERS", "read_source"),
-    "study": ("Study", "read_study"),
+    "sources": (
+        "READERS",
+        "read_source",
+    ),
+    "study": (
+        "Study",
+        "read_study",
+    ),
     "text": ("Texts",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -141,7 +141,8 @@ def build_panel(
             "No data are left.",
             found=f"no rows up to {last_period}" if last_period is not None else "no rows",
         )
-    kept = tuple(wanted if wanted is not None else dict.fromkeys(frame[unit].astype(str)))
+    coded = _coded(frame[unit])
+    kept = tuple(wanted if wanted is not None else dict.fromkeys(coded[1]))
     periods = tuple(int(year) for year in np.unique(frame[period].to_numpy()))
     parts = (
         {str(name): part for name, part in frame.groupby(names[0], sort=False)}
@@ -150,8 +151,9 @@ def build_panel(
     )
     values, bases, reasons = {}, {}, {}
     for name, part in parts.items():
+        codes, named = _coded(part[unit]) if tidy else coded
         cell = (
-            pd.Index(kept).get_indexer(pd.Index(part[unit].astype(str))),
+            pd.Index(kept, dtype=object).get_indexer(pd.Index(named, dtype=object))[codes],
             np.searchsorted(periods, part[period].to_numpy()),
         )
         _refuse_twice(part, cell, unit=unit, period=period, n_periods=len(periods))
@@ -225,6 +227,12 @@ def balanced_block(
     )
 
 
+def _coded(column: pd.Series) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Positions into a list of names: each unit is written out once, not once for each of its rows."""
+    codes, found = pd.factorize(column)
+    return codes, pd.Series(found).astype(str).to_numpy(dtype=object).tolist()
+
+
 def _fill(
     shape: tuple[int, int], cell: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], values: Floats
 ) -> Floats:
@@ -270,7 +278,7 @@ def _refuse_twice(
     n_periods: int,
 ) -> None:
     index = cell[0] * n_periods + cell[1]
-    if len(np.unique(index)) == len(index):
+    if np.bincount(index).max() == 1:
         return
     twice = part.loc[pd.Series(index).duplicated(keep=False).to_numpy()]
     first = twice.iloc[0]

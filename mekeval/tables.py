@@ -1,7 +1,7 @@
-"""Tables of finished text: as accessible HTML, and as CSV that no spreadsheet obeys.
+"""Tables of finished text: as accessible HTML, as LaTeX for a paper, and as CSV that no spreadsheet obeys.
 
 In: a caption, columns and cells that are already written in the reader's language. Out: `Table`. Never: a
-number to be formatted, or a name from a file as markup or as a formula.
+number to be formatted, or a name from a file as markup, as a LaTeX command or as a formula.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -18,6 +19,35 @@ from .errors import MekevalError
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 #: A number and, at most, the words of its unit: nothing that could be calculated with.
 _NUMBER = re.compile(r"[+\-\N{MINUS SIGN}]?\d[\d\s.,]*(?:%(?:-yks\.)?|€|[^\W\d_]+(?: [^\W\d_]+)*)?")
+
+
+#: A label that a LaTeX document can refer to.
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]*")
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        # A bracket or a star at the start of a row would be read as an argument of the line break before it.
+        "[": "{[}",
+        "*": "{*}",
+        "\N{MINUS SIGN}": "$-$",
+        "\N{EN DASH}": "--",
+        "\N{EM DASH}": "---",
+        "\N{NO-BREAK SPACE}": "~",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +173,93 @@ def table_csv(table: Table) -> str:
         cells = zip(table.columns, row, strict=True)
         writer.writerow([_harmless(cell, numeric=column.numeric) for column, cell in cells])
     return stream.getvalue()
+
+
+def table_latex(table: Table, *, label: str = "", rules_before: Collection[int] = ()) -> str:
+    r"""Write a table as LaTeX; the document needs the package booktabs and nothing else.
+
+    Parameters
+    ----------
+    table : Table
+        Its note stands under the table, its highlighted row in bold.
+    label : str
+        What ``\ref`` calls it; none when empty.
+    rules_before : collection of int
+        Indices of rows that a rule sets apart from those above them.
+
+    Returns
+    -------
+    str
+        A ``table`` environment. Every text is escaped: a name from a file stays a name.
+
+    Raises
+    ------
+    MekevalError
+        The label has characters other than letters, digits and ``:._-``.
+
+    Examples
+    --------
+    >>> columns = (Column(label="Area"), Column(label="Share, %", numeric=True))
+    >>> print(table_latex(Table(caption="Rates", columns=columns, rows=(("A_1 & B", "2.5"),)), label="tab:rates"))
+    \begin{table}[htbp]
+    \centering
+    \caption{Rates}
+    \label{tab:rates}
+    \begin{tabular}{lr}
+    \toprule
+    Area & Share, \% \\
+    \midrule
+    A\_1 \& B & 2.5 \\
+    \bottomrule
+    \end{tabular}
+    \end{table}
+    """
+    if label and not _LABEL.fullmatch(label):
+        raise MekevalError(
+            "A label of a table has characters that LaTeX cannot refer to.",
+            where="label",
+            found=repr(label),
+            expected="letters, digits and any of : . _ -",
+        )
+    lines = [r"\begin{table}[htbp]", r"\centering", rf"\caption{{{latex_text(table.caption)}}}"]
+    if label:
+        lines.append(rf"\label{{{label}}}")
+    align = "".join("r" if column.numeric else "l" for column in table.columns)
+    lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule"]
+    lines += [_latex_row([column.label for column in table.columns]), r"\midrule"]
+    for index, row in enumerate(table.rows):
+        if index in rules_before:
+            lines.append(r"\midrule")
+        lines.append(_latex_row(row, bold=index == table.highlight))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.note:
+        lines += [
+            "",
+            r"\smallskip",
+            r"\begin{minipage}{0.95\linewidth}",
+            rf"\footnotesize\textit{{Notes:}} {latex_text(table.note)}",
+            r"\end{minipage}",
+        ]
+    return "\n".join([*lines, r"\end{table}"])
+
+
+def latex_text(text: str) -> str:
+    r"""A text that LaTeX prints as it is: no command, no argument, no line break.
+
+    Examples
+    --------
+    >>> print(latex_text(r"50 % of \input{x} & [y]"))
+    50 \% of \textbackslash{}input\{x\} \& {[}y]
+    """
+    printable = "".join(one if one.isprintable() or one == "\N{NO-BREAK SPACE}" else " " for one in text)
+    return printable.translate(_LATEX)
+
+
+def _latex_row(cells: Sequence[str], *, bold: bool = False) -> str:
+    texts = [latex_text(cell) for cell in cells]
+    if bold:
+        texts = [rf"\textbf{{{text}}}" if text else "" for text in texts]
+    return " & ".join(texts) + r" \\"
 
 
 _NUM = ' class="num"'

@@ -12,13 +12,14 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
-from ..design import Path
 from ..panel import Floats
 from ..text import Texts
-from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, TEXT, VERMILION, WIDTH, Words, spells
+from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, TEXT, VERMILION, WIDTH
+from .words import Words
 
 _INCH = 72.0  # points
-_TOP = 0.3
+#: Inches left free beside and above the axes.
+MARGIN, TOP = 0.14, 0.3
 _HEIGHT = 2.95
 _LEADING = 1.25
 _CLEAR = 4.0  # points between words and lines
@@ -34,6 +35,7 @@ class Look:
     width: float = 1.7
 
 
+BEFORE = Look(colour=MUTED, marker="s", dash=(0, None), width=1.5)
 OWN = Look(colour=BLUE, marker="o", dash=(0, None), width=2.2)
 REST = Look(colour=MUTED, marker="s", dash=(0, None), width=1.2)
 PATHS = (
@@ -63,10 +65,10 @@ def room(values: Floats, *, above: float = 0.06, below: float = 0.06) -> tuple[f
 
 
 def ticks(
-    low: float, high: float, texts: Texts, *, sign: bool = False, whole: bool = False
+    low: float, high: float, texts: Texts, *, sign: bool = False, whole: bool = False, most: int = 6
 ) -> tuple[Floats, list[str]]:
     """Round values between two limits and how they are written, with no more digits than they need."""
-    found = np.asarray(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=whole).tick_values(low, high))
+    found = np.asarray(MaxNLocator(nbins=most, steps=[1, 2, 5, 10], integer=whole).tick_values(low, high))
     found = found[(found >= low) & (found <= high)]
     decimals = next(
         (digits for digits in range(6) if np.allclose(found.round(digits), found, rtol=0, atol=1e-9)), 6
@@ -84,35 +86,70 @@ def value_axes(
     bottom: float = 0.3,
     sign: bool = False,
     whole: bool = False,
+    below: float = 0.0,
 ) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes and its vertical scale; `right` and `bottom` are margins in inches."""
-    places, labels = ticks(low, high, words.texts, sign=sign, whole=whole)
-    left = (max((text_size(label)[0] for label in labels), default=0.0) + 7) / _INCH
-    figure = Figure(figsize=(WIDTH, _HEIGHT))
-    axes = inner_axes(figure, words, left=left, right=right, bottom=bottom)
-    axes.set_ylim(low, high)
-    axes.set_yticks(places, labels)
-    axes.grid(axis="y", color=GRID, linewidth=0.7)
-    figure.text(2 / _INCH / WIDTH, 1 - 2 / _INCH / _HEIGHT, unit, va="top", color=MUTED)
+    """A figure with one pair of axes and its vertical scale.
+
+    Parameters
+    ----------
+    right, bottom : float
+        Margins in inches.
+    below : float
+        Inches that are left free under them for other axes.
+    """
+    height = _HEIGHT + below
+    figure = Figure(figsize=(WIDTH, height))
+    left = (value_width(low, high, words, sign=sign, whole=whole) + 7) / _INCH
+    axes = inner_axes(figure, words, left=left, right=right, bottom=bottom + below)
+    value_scale(axes, words, low, high, sign=sign, whole=whole)
+    figure.text(2 / _INCH / WIDTH, 1 - 2 / _INCH / height, unit, va="top", color=MUTED)
     return figure, axes
 
 
-def inner_axes(figure: Figure, words: Words, *, left: float, right: float, bottom: float) -> Axes:
-    """Bare axes within margins in inches; synthetic data are marked above them."""
+def value_scale(
+    axes: Axes,
+    words: Words,
+    low: float,
+    high: float,
+    *,
+    sign: bool = False,
+    whole: bool = False,
+    most: int = 6,
+) -> None:
+    """The vertical scale between two limits."""
+    axes.set_ylim(low, high)
+    axes.set_yticks(*ticks(low, high, words.texts, sign=sign, whole=whole, most=most))
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+
+
+def value_width(low: float, high: float, words: Words, *, sign: bool = False, whole: bool = False) -> float:
+    """Points that the numbers of a vertical scale need."""
+    _, labels = ticks(low, high, words.texts, sign=sign, whole=whole)
+    return max((text_size(label)[0] for label in labels), default=0.0)
+
+
+def inner_axes(
+    figure: Figure, words: Words, *, left: float, right: float, bottom: float, tall: float | None = None
+) -> Axes:
+    """Bare axes within margins in inches, up to the top where they are not `tall`.
+
+    Synthetic data are marked above the axes that reach the top.
+    """
     width, height = figure.get_size_inches()
-    box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + _TOP) / height)
-    axes = figure.add_axes(box)
+    share = 1 - (bottom + TOP) / height if tall is None else tall / height
+    axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, share))
     axes.set_axisbelow(True)
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(length=0, labelcolor=MUTED, labelsize=TEXT, pad=4)
     axes.tick_params(axis="x", length=3, color=MUTED, pad=3)
-    mark_synthetic(figure, words)
+    if tall is None:
+        mark_synthetic(figure, words)
     return axes
 
 
 def mark_synthetic(figure: Figure, words: Words) -> None:
     """Say at the top right that the data are synthetic, where they are."""
-    if words.evaluation.study.spec.study.synthetic:
+    if words.about.synthetic:
         width, height = figure.get_size_inches()
         at = (1 - 2 / _INCH / width, 1 - 2 / _INCH / height)
         figure.text(*at, words.say("mark"), ha="right", va="top", color=MUTED, size=8, weight="bold")
@@ -127,42 +164,42 @@ def year_axes(
     unit: str,
     right: float,
     sign: bool = False,
+    below: float = 0.0,
 ) -> tuple[Figure, Axes]:
-    """Axes over years; as many of them are written as have room, the last one always."""
-    figure, axes = value_axes(words, low, high, unit=unit, right=right, sign=sign)
-    axes.set_xlim(periods[0] - 0.5, periods[-1] + 0.5)
-    for_each = axes.bbox.width / (periods[-1] - periods[0] + 1)
-    step = int(np.ceil((text_size("2000")[0] + 7) / for_each))
-    shown = list(range(periods[-1], periods[0] - 1, -step))
-    axes.set_xticks(shown, [str(year) for year in shown])
+    """Axes over years."""
+    figure, axes = value_axes(words, low, high, unit=unit, right=right, sign=sign, below=below)
+    year_scale(axes, periods)
     return figure, axes
 
 
-def change_scale(axes: Axes, words: Words, title: str) -> None:
-    """The horizontal scale of a change, with signs and a title."""
-    places, labels = ticks(*axes.get_xlim(), words.texts, sign=True)
+def year_scale(axes: Axes, periods: Sequence[int]) -> None:
+    """The horizontal scale of years; as many of them are written as have room, the last one always."""
+    axes.set_xlim(periods[0] - 0.5, periods[-1] + 0.5)
+    for_each = axes.bbox.width / (periods[-1] - periods[0] + 1)
+    step = int(np.ceil((max(text_size(str(year))[0] for year in periods) + 7) / for_each))
+    shown = list(range(periods[-1], periods[0] - 1, -step))
+    axes.set_xticks(shown, [str(year) for year in shown])
+
+
+def change_scale(axes: Axes, words: Words, title: str, *, sign: bool = True) -> None:
+    """A horizontal scale with a title, of a change with signs."""
+    places, labels = ticks(*axes.get_xlim(), words.texts, sign=sign)
     axes.set_xticks(places, labels)
     axes.set_xlabel(title, color=MUTED, size=TEXT, labelpad=4)
 
 
-def shade_programme(axes: Axes, paths: Sequence[Path], periods: Sequence[int], words: Words) -> None:
-    """Shade the years in which any of the paths was in the programme, and say so at the top."""
-    years = sorted({year for path in paths for first, last in path.spells for year in range(first, last + 1)})
-    years = [year for year in years if periods[0] <= year <= periods[-1]]
-    edges = (
-        [year for year in years if year - 1 not in years],
-        [year for year in years if year + 1 not in years],
-    )
-    for first, last in zip(*edges, strict=True):
+def shade_years(axes: Axes, years: Collection[int], text: str) -> None:
+    """Shade the years of treatment, and say at the top what they are; nothing where there are none."""
+    if not years:
+        return
+    for first in sorted(year for year in years if year - 1 not in years):
+        last = next(year for year in range(first, max(years) + 1) if year + 1 not in years)
         axes.axvspan(first - 0.5, last + 0.5, color=SHADE, linewidth=0, zorder=0)
-    if years:
-        span = spells(paths[0]) if len(paths) == 1 else f"{years[0]}\N{EN DASH}{years[-1]}"
-        words_at(
-            axes, words.say("programme", years=span), (years[0] + years[-1]) / 2, 1.0, va="top", colour=MUTED
-        )
+    if text:
+        words_at(axes, text, (min(years) + max(years)) / 2, 1.0, va="top", colour=MUTED)
 
 
-def mark_base(axes: Axes, base: Sequence[int], words: Words, text: str) -> Floats:
+def mark_base(axes: Axes, base: Sequence[int], text: str) -> Floats:
     """A bracket at the foot of the axes over the base years; gives the points that it covers."""
     height = axes.bbox.height
     transform = axes.get_xaxis_transform()
@@ -231,6 +268,28 @@ def draw_line(
             )
     fine = np.linspace(years[0], years[-1], 121)
     return to_points(axes, fine, np.interp(fine, years, values))
+
+
+def draw_estimates(
+    axes: Axes, x: Floats, estimates: Floats, low: Floats, high: Floats, look: Look, *, size: float = 5.0
+) -> None:
+    """Points with the bars of their intervals; a point without one is open."""
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.vlines(x[known], low[known], high[known], color=look.colour, linewidth=look.width, zorder=2.5)
+    for chosen, face in ((known, look.colour), (~known, "white")):
+        if chosen.any():
+            axes.plot(
+                x[chosen],
+                estimates[chosen],
+                linestyle="none",
+                marker=look.marker,
+                markersize=size,
+                markerfacecolor=face,
+                markeredgecolor=look.colour,
+                markeredgewidth=1.2,
+                zorder=3,
+                clip_on=False,
+            )
 
 
 def to_points(axes: Axes, x: Floats, y: Floats) -> Floats:

@@ -1,265 +1,333 @@
-"""Pictures of years: the level of an area and of its comparison, and the difference between them."""
+"""Pictures over years: effects by path and year, and the levels of two sides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from ..design import Path
 from ..errors import DesignError
-from ..estimate import Effects, aggregate, unit_changes
-from ..evaluation import ALL, Evaluation
+from ..estimate import Effects
+from ..panel import Floats
 from ..tables import Table
 from ..text import Texts
 from .axes import (
+    MARGIN,
     OWN,
     PATHS,
     REST,
+    TOP,
+    Look,
+    draw_estimates,
     draw_line,
     end_values,
-    mark_base,
+    inner_axes,
+    mark_synthetic,
     name_lines,
-    place,
     room,
-    shade_programme,
+    shade_years,
     text_size,
     to_points,
+    value_scale,
+    value_width,
     year_axes,
+    year_scale,
 )
-from .picture import BAND, INK, Picture, Words, base_years, entered, headings, ranges, spells, style
+from .event_study import (
+    base_sentence,
+    base_times,
+    counted,
+    few_treated,
+    shown_how,
+    with_interval,
+    with_intervals,
+)
+from .picture import INK, MUTED, WIDTH, Picture, headings, style
+from .words import About, Words, words_for
 
-_MARGIN = 0.14  # inches
+_PANEL = 0.95  # inches
 
 
-def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Texts) -> Picture:
-    """Draw the yearly level of a district, or of all programme areas, against the comparison areas.
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """The effects of one path.
+
+    Attributes
+    ----------
+    name, heading, said : str
+        In the picture, over its column, and in the alternative text.
+    periods : tuple of int
+        n_periods of them.
+    att, low, high : array, shape (n_periods,)
+        In the outcome's unit; NaN where there is no interval.
+    hollow, treated : collection of int
+        Periods whose markers are open, and those in which the path is treated.
+    """
+
+    name: str
+    heading: str
+    said: str
+    periods: tuple[int, ...]
+    att: Floats
+    low: Floats
+    high: Floats
+    hollow: Collection[int]
+    treated: Collection[int]
+
+
+def plot_group_time(
+    effects: Effects, *, alpha: float = 0.05, texts: Texts | None = None, about: About | None = None
+) -> Picture:
+    """Draw the effects of any estimator by path and calendar year, with pointwise intervals.
 
     Parameters
     ----------
-    evaluation : Evaluation
-    outcome : str
-    subject : str
-        Code of a treated district, or "all" for the mean of the treated areas.
-    texts : Texts
+    effects : Effects
+        Told apart by period; up to four paths are drawn as lines, more of them each in axes of its own.
+    alpha : float
+        Of the intervals, which are normal and hold for one effect at a time.
+    texts : Texts, optional
+        English by default.
+    about : About, optional
+        Name and unit of the outcome, source of the data.
 
     Returns
     -------
     Picture
-        Levels in the outcome's unit. The headline gives the gap in the base years and in the last year.
+        In the outcome's unit. The headline gives the smallest and the largest effect while treated and, where there
+        are standard errors, how many of their intervals exclude zero. Effects without a standard error are open
+        points.
 
     Raises
     ------
-    DataError
-        The outcome was not estimated.
     DesignError
-        The subject is not treated or was left out, or there are no data since it entered.
+        The effects are not told apart by period, or none is of a treated period; `alpha` is out of range.
     """
-    effects, paths, chosen = entered(evaluation, outcome, subject)
-    words = Words(evaluation=evaluation, outcome=outcome, subject=subject, texts=texts)
-    periods = sorted({int(period) for period in effects.cells["period"]})
-    rows = [evaluation.panel.units.index(unit) for unit in effects.units]
-    columns = [evaluation.panel.periods.index(period) for period in periods]
-    levels = evaluation.panel.values[outcome][np.ix_(rows, columns)]
-    own, rest = levels[chosen].mean(axis=0), levels[effects.group == -1].mean(axis=0)
-    first = min(paths, key=lambda path: path.first)
-    if periods[-1] < first.first:
+    table = effects.tidy()
+    if table["period"].isna().any():
         raise DesignError(
-            "There are no data since the programme began.",
-            where=f"{outcome}, {words.name}",
-            found=f"last year {periods[-1]}",
-            expected=f"{first.first} or later",
+            "This estimator does not tell its effects by period.",
+            where=f"{effects.outcome}, {effects.estimator}",
+            fix="Draw them by time since entry (plot_event_study).",
         )
-    base = base_years(evaluation, effects, first)
-    gap = own - rest
-    before = _gap(words, float(gap[np.isin(periods, base)].mean()), "")
-    after = _gap(words, float(gap[-1]), "_short")
-    headline = words.say("trend.headline", before=before, years=ranges(base), after=after, year=periods[-1])
-    last = [(words.level(values[-1]), float(values[-1]), look) for values, look in ((rest, REST), (own, OWN))]
+    full = table.loc[table["phase"] == "on"]
+    if full.empty:
+        raise DesignError("There is no effect while treated to draw.", where=effects.outcome)
+    table = with_intervals(table, alpha)
+    words = words_for(
+        texts,
+        about,
+        outcome=effects.outcome,
+        estimates=table["att"].to_numpy(),
+        errors=table["se"].to_numpy(),
+    )
+    lines = []
+    for name, cells in table.groupby("path", sort=False):
+        span, n = path_written(str(name)), int(cells["n_treated"].max())
+        low, high = cells["low"].to_numpy(), cells["high"].to_numpy()
+        periods = tuple(int(period) for period in cells["period"])
+        lines.append(
+            Line(
+                name=words.say("effects.path", years=span, n=n),
+                heading=span,
+                said=span,
+                periods=periods,
+                att=cells["att"].to_numpy(),
+                low=low,
+                high=high,
+                hollow=[period for period, known in zip(periods, np.isfinite(low), strict=True) if not known],
+                treated=treated_years(cells),
+            )
+        )
+    full = table.loc[table["phase"] == "on"]
+    least, most = (full.iloc[int(at(full["att"]))] for at in (np.argmin, np.argmax))
+    parts: dict[str, object] = {
+        "low": words.change(least["att"]),
+        "low_where": f"{path_written(least['path'])}, {least['period']}",
+        "high": words.change(most["att"], form="difference"),
+        "high_where": f"{path_written(most['path'])}, {most['period']}",
+        "counted": counted(words, full),
+        "level": words.texts.short(100 * (1 - alpha)),
+    }
+    subtitle = [words.say("group_time.subtitle", estimator=effects.estimator.replace("_", " "), **parts)]
+    subtitle += shown_how(words, table, parts, few=few_treated(effects))
+    subtitle.append(base_sentence(words, effects, base_times(effects), crossed=False))
+    treated = treated_years(effects.cells)
+    return group_time_picture(
+        words,
+        lines,
+        treated,
+        words.say("treated_years", years=f"{min(treated)}\N{EN DASH}{max(treated)}"),
+        headline=words.say("group_time.headline", **parts),
+        subtitle=" ".join(subtitle),
+    )
+
+
+def group_time_picture(
+    words: Words, lines: Sequence[Line], years: Collection[int], span: str, *, headline: str, subtitle: str
+) -> Picture:
+    """Effects by path and year, with the years of treatment shaded."""
+    periods = sorted({period for line in lines for period in line.periods})
     with style():
-        margin = (max(text_size(text)[0] for text, _, _ in last) + 4) / 72
-        limits = room(np.concatenate([own, rest]), above=0.2)
-        figure, axes = year_axes(
-            words, periods, *limits, unit=words.say(f"axis.level.{words.unit}"), right=margin
-        )
-        shade_programme(axes, paths, periods, words)
-        lines = [draw_line(axes, periods, values, look) for values, look in ((rest, REST), (own, OWN))]
-        end_values(axes, periods[-1], last)
-        name_lines(axes, [(words.name, OWN, lines[1]), (words.say("comparison"), REST, lines[0])])
-    said = [[words.level(value) for value in values] for values in (own, rest)]
-    subtitle = words.say(
-        "trend.subtitle_all" if subject == ALL else "trend.subtitle_one",
-        n=int(np.sum(effects.group == -1)),
-        treated=int(chosen.sum()),
-    )
-    return words.picture(
-        figure,
-        headline=headline,
-        subtitle=_with_gaps(subtitle, periods, words),
-        alt=words.say("trend.alt", headline=headline, year=periods[-1], own=said[0][-1], rest=said[1][-1]),
-        data=Table(
-            caption=words.say("trend.caption"),
-            columns=headings(
-                words.say("column.year"), words.name, words.say("comparison"), words.say("column.difference")
-            ),
-            rows=_year_rows(periods, [*said, [words.change(value) for value in gap]], words),
-        ),
-    )
-
-
-def plot_effects(evaluation: Evaluation, *, outcome: str, subject: str, texts: Texts) -> Picture:
-    """Draw the difference from the comparison areas by year, relative to the mean of the base years.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-    outcome : str
-    subject : str
-        Code of a treated district: its own line and the central 95 % of the same difference for single comparison
-        areas, each against the other ones. Or "all": one line for each path.
-    texts : Texts
-
-    Returns
-    -------
-    Picture
-        Differences in the outcome's unit. For a district the headline counts its full programme years within that
-        range; for "all" it is the mean effect while treated.
-
-    Raises
-    ------
-    DataError
-        The outcome was not estimated.
-    DesignError
-        The subject is not treated or was left out, it has no full programme year yet, or there are too few
-        comparison areas for a range.
-    """
-    effects, paths, chosen = entered(evaluation, outcome, subject)
-    words = Words(evaluation=evaluation, outcome=outcome, subject=subject, texts=texts)
-    if subject == ALL:
-        return _effects_of_paths(words, effects, paths)
-    return _effects_of_district(words, effects, paths[0], int(np.flatnonzero(chosen)[0]))
-
-
-def _effects_of_district(words: Words, effects: Effects, path: Path, row: int) -> Picture:
-    mine = (effects.cells["group"] == effects.group[row]).to_numpy()
-    periods = [int(period) for period in effects.cells.loc[mine, "period"]]
-    full = (effects.cells.loc[mine, "phase"] == "on").to_numpy()
-    changes, _ = unit_changes(effects)
-    others = changes[np.ix_(effects.group == -1, mine)]
-    if not full.any():
-        raise DesignError(
-            "The area has no full year in the programme with data yet.", where=words.outcome, found=words.name
-        )
-    if len(others) < 2:
-        raise DesignError(
-            "There are too few comparison areas for a range.", where=words.outcome, found=str(len(others))
-        )
-    difference = changes[row, mine] - others.mean(axis=0)
-    single = (
-        (others - others.mean(axis=0)) * len(others) / (len(others) - 1)
-    )  # each against the mean of the other ones
-    low, high = np.quantile(single, [0.025, 0.975], axis=0)
-    total, inside = int(full.sum()), int(np.sum((low <= difference) & (difference <= high) & full))
-    case = ("one_inside" if inside else "one_outside") if total == 1 else "some" if inside else "none"
-    headline = words.say(f"effects.{case}", inside=inside, total=total, year=int(np.array(periods)[full][0]))
-    base = base_years(words.evaluation, effects, path)
-    with style():
-        limits = room(np.concatenate([difference, low, high, [0.0]]), above=0.2, below=0.16)
-        figure, axes = year_axes(words, periods, *limits, unit=words.axis, right=_MARGIN, sign=True)
-        shade_programme(axes, [path], periods, words)
-        axes.fill_between(periods, low, high, color=BAND, linewidth=0, zorder=1.2)
-        axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
-        line = draw_line(axes, periods, difference, OWN, hollow=base)
-        marked = mark_base(axes, base, words, words.say("effects.base", years=ranges(base)))
-        fine = np.linspace(periods[0], periods[-1], 121)
-        edges = [to_points(axes, fine, np.interp(fine, periods, edge)) for edge in (low, high)]
-        zero = to_points(axes, fine, 0 * fine)
-        band = np.vstack([*edges, zero])
-        taken = name_lines(axes, [(words.name, OWN, line)], taken=np.vstack([band, marked]))
-        place(
-            axes,
-            words.say("effects.band"),
-            INK,
-            near=band,
-            clear=band,
-            away=np.vstack([line, taken[len(band) :]]),
-        )
-    said = [[words.change(value) for value in values] for values in (difference, low, high)]
-    subtitle = words.say("effects.subtitle_one", n=len(others), years=ranges(base))
-    alt = words.say(
-        "effects.alt_one",
-        headline=headline,
-        year=periods[-1],
-        size=words.change(difference[-1], form="difference"),
-        low=said[1][-1],
-        high=said[2][-1],
-    )
-    names = ("difference", "low", "high")
-    return words.picture(
-        figure,
-        headline=headline,
-        subtitle=_with_gaps(subtitle, periods, words),
-        alt=alt,
-        data=Table(
-            caption=words.say("effects.caption"),
-            columns=headings(words.say("column.year"), *(words.say(f"column.{name}") for name in names)),
-            rows=_year_rows(periods, said, words),
-        ),
-    )
-
-
-def _effects_of_paths(words: Words, effects: Effects, paths: Sequence[Path]) -> Picture:
-    overall = float(aggregate(effects, by="simple").weights[0] @ effects.cells["att"].to_numpy())
-    case = "same" if words.is_zero(overall) else "higher" if overall > 0 else "lower"
-    headline = words.say(f"effects.{case}", size=words.size(overall))
-    periods = sorted({int(period) for period in effects.cells["period"]})
-    index = [words.evaluation.design.paths.index(path) for path in paths]
-    cells = [effects.cells.loc[effects.cells["group"] == group] for group in index]
-    att = [dict(zip(part["period"].astype(int), part["att"].astype(float), strict=True)) for part in cells]
-    with style():
-        limits = room(np.array([0.0, *(value for line in att for value in line.values())]), above=0.2)
-        figure, axes = year_axes(words, periods, *limits, unit=words.axis, right=_MARGIN, sign=True)
-        shade_programme(axes, paths, periods, words)
-        axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
-        named = []
-        for at, (path, line) in enumerate(zip(paths, att, strict=True)):
-            look = PATHS[at % len(PATHS)]
-            base = base_years(words.evaluation, effects, path)
-            drawn = draw_line(axes, list(line), np.array(list(line.values())), look, hollow=base)
-            n_units = int(np.sum(effects.group == index[at]))
-            named.append((words.say("effects.path", years=spells(path), n=n_units), look, drawn))
-        fine = np.linspace(periods[0], periods[-1], 121)
-        name_lines(axes, named, taken=to_points(axes, fine, 0 * fine))
-    said = [[words.change(line[year]) if year in line else "" for year in periods] for line in att]
-    parts = [
-        f"{words.say('effects.path_text', years=spells(path))} {words.change(line[max(line)], form='difference')}"
-        for path, line in zip(paths, att, strict=True)
+        if len(lines) <= len(PATHS):
+            figure = _one_for_all(words, lines, periods, years, span)
+        else:
+            figure = _one_for_each(words, lines, periods)
+    said = [
+        {
+            period: with_interval(words, att, low, high)
+            for period, att, low, high in zip(line.periods, line.att, line.low, line.high, strict=True)
+        }
+        for line in lines
     ]
-    subtitle = words.say("effects.subtitle_all", n=int(np.sum(effects.group == -1)))
+    parts = [
+        f"{line.said} {words.change(line.att[-1], form='difference')}"
+        if line.periods[-1] == periods[-1]
+        else f"{line.said} {words.change(line.att[-1], form='difference')} ({line.periods[-1]})"
+        for line in lines
+    ]
     return words.picture(
         figure,
         headline=headline,
-        subtitle=_with_gaps(subtitle, periods, words),
-        alt=words.say("effects.alt_all", headline=headline, year=periods[-1], parts="; ".join(parts)),
+        subtitle=with_gaps(subtitle, periods, words),
+        alt=words.say(
+            "effects.alt_all", headline=headline, year=periods[-1], parts="; ".join(parts).rstrip(".")
+        ),
         data=Table(
             caption=words.say("effects.caption"),
-            columns=headings(words.say("column.year"), *(spells(path) for path in paths)),
-            rows=_year_rows(periods, said, words),
+            columns=headings(words.say("column.year"), *(line.heading for line in lines)),
+            rows=year_rows(periods, [[cell.get(year, "") for year in periods] for cell in said], words),
         ),
     )
 
 
-def _gap(words: Words, value: float, form: str) -> str:
-    case = "level" if words.is_zero(value) else "above" if value > 0 else "below"
-    return words.say(f"trend.{case}{form}", size=words.size(value))
+def _one_for_all(
+    words: Words, lines: Sequence[Line], periods: Sequence[int], years: Collection[int], span: str
+) -> Figure:
+    limits = room(_reach(lines), above=0.2)
+    figure, axes = year_axes(words, periods, *limits, unit=words.axis, right=MARGIN, sign=True)
+    shade_years(axes, years, span)
+    axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
+    named, ends = [], []
+    for at, line in enumerate(lines):
+        x = np.array(line.periods) + 0.16 * (at - (len(lines) - 1) / 2)
+        if np.isfinite(line.low).any():
+            drawn = _bars(axes, x, line, PATHS[at])
+            for share in np.linspace(0, 1, 9):
+                ends.append(to_points(axes, x, line.low + share * (line.high - line.low)))
+        else:
+            drawn = draw_line(axes, line.periods, line.att, PATHS[at], hollow=line.hollow)
+        named.append((line.name, PATHS[at], drawn))
+    fine = np.linspace(periods[0], periods[-1], 121)
+    taken = np.vstack(
+        [to_points(axes, fine, 0 * fine), *(points[~np.isnan(points[:, 1])] for points in ends)]
+    )
+    name_lines(axes, named, taken=taken)
+    return figure
 
 
-def _with_gaps(subtitle: str, periods: Sequence[int], words: Words) -> str:
+def _one_for_each(words: Words, lines: Sequence[Line], periods: Sequence[int]) -> Figure:
+    low, high = room(_reach(lines), above=0.3)
+    height = _PANEL * len(lines) + TOP + 0.16
+    figure = Figure(figsize=(WIDTH, height))
+    left = (value_width(low, high, words, sign=True) + 7) / 72
+    for at, line in enumerate(lines):
+        bottom = height - TOP - _PANEL * (at + 1) + 0.12
+        axes = inner_axes(figure, words, left=left, right=MARGIN, bottom=bottom, tall=_PANEL - 0.12)
+        value_scale(axes, words, low, high, sign=True, most=3)
+        year_scale(axes, periods)
+        if at < len(lines) - 1:
+            axes.tick_params(axis="x", labelbottom=False)
+        axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
+        shade_years(axes, line.treated, "")
+        _bars(axes, np.array(line.periods, dtype=float), line, OWN)
+        axes.text(0.01, 0.98, line.name, transform=axes.transAxes, va="top", color=OWN.colour)
+    figure.text(2 / 72 / WIDTH, 1 - 2 / 72 / height, words.axis, va="top", color=MUTED)
+    mark_synthetic(figure, words)
+    return figure
+
+
+def _bars(axes: Axes, x: Floats, line: Line, look: Look) -> Floats:
+    axes.plot(x, line.att, color=look.colour, linewidth=0.9, linestyle=look.dash, zorder=2)
+    draw_estimates(axes, x, line.att, line.low, line.high, look, size=4.4)
+    fine = np.linspace(x[0], x[-1], 121)
+    return to_points(axes, fine, np.interp(fine, x, line.att))
+
+
+def _reach(lines: Sequence[Line]) -> Floats:
+    every = np.concatenate([[0.0], *(np.r_[line.att, line.low, line.high] for line in lines)])
+    return np.asarray(every[np.isfinite(every)])
+
+
+def levels_figure(
+    words: Words,
+    periods: Sequence[int],
+    own: Floats,
+    rest: Floats,
+    rest_name: str,
+    years: Collection[int],
+    span: str,
+    *,
+    below: float = 0.0,
+) -> tuple[Figure, Axes]:
+    """The levels of the subject and of what it is compared with; `below` inches are left free under the axes."""
+    last = [(words.level(values[-1]), float(values[-1]), look) for values, look in ((rest, REST), (own, OWN))]
+    margin = (max(text_size(text)[0] for text, _, _ in last) + 4) / 72
+    limits = room(np.concatenate([own, rest]), above=0.2)
+    unit = words.say(f"axis.level.{words.unit}")
+    figure, axes = year_axes(words, periods, *limits, unit=unit, right=margin, below=below)
+    shade_years(axes, years, span)
+    lines = [draw_line(axes, periods, values, look) for values, look in ((rest, REST), (own, OWN))]
+    end_values(axes, periods[-1], last)
+    name_lines(axes, [(words.name, OWN, lines[1]), (rest_name, REST, lines[0])])
+    return figure, axes
+
+
+def treated_years(cells: pd.DataFrame) -> list[int]:
+    """Years in which any path is treated, also those without data between two that have."""
+    years: set[int] = set()
+    for _, one in cells.groupby("path"):
+        own = one.sort_values("period")
+        inside = own["phase"].isin(["on", "partial"]).to_numpy()
+        period = own["period"].to_numpy(dtype=int)
+        years.update(int(year) for year in period[inside])
+        for at in np.flatnonzero(inside[1:] & inside[:-1]):
+            years.update(range(int(period[at]), int(period[at + 1])))
+    return sorted(years)
+
+
+def spells_written(spells: Sequence[tuple[int, int]]) -> str:
+    """Stretches of years as a reader writes them."""
+    return ", ".join(str(first) if first == last else f"{first}\N{EN DASH}{last}" for first, last in spells)
+
+
+def path_written(name: str) -> str:
+    """The name of a path as a reader writes its years.
+
+    Examples
+    --------
+    >>> path_written("2019-2022, 2024-2024")
+    '2019–2022, 2024'
+    """
+    return re.sub(
+        r"\b(\d+)-(\d+)\b",
+        lambda years: years[1] if years[1] == years[2] else f"{years[1]}\N{EN DASH}{years[2]}",
+        name,
+    )
+
+
+def with_gaps(subtitle: str, periods: Sequence[int], words: Words) -> str:
+    """The subtitle, with what a dotted line means where there is one."""
     has_gap = len(periods) < periods[-1] - periods[0] + 1
     return f"{subtitle} {words.say('gaps')}" if has_gap else subtitle
 
 
-def _year_rows(
+def year_rows(
     periods: Sequence[int], columns: Sequence[Sequence[str]], words: Words
 ) -> tuple[tuple[str, ...], ...]:
     """One row for each calendar year; a year without data says so."""

@@ -19,7 +19,9 @@ from ..panel import Floats
 from ..tables import Column, Table
 from ..text import Texts
 from .axes import mark_synthetic, text_size
-from .picture import INK, MUTED, WIDTH, Picture, Words, style
+from .picture import INK, MUTED, WIDTH, Picture, style
+from .study import study_words
+from .words import Words
 
 _SMALL = 8.0
 _VOWELS = "aeiouyäöå"
@@ -67,7 +69,7 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
             where="areas.csv, tile_row and tile_col",
             found=", ".join(lacking[:6]),
         )
-    words = Words(evaluation=evaluation, outcome=outcome, subject=ALL, texts=texts)
+    words = study_words(evaluation, outcome, ALL, texts)
     year, values = panel.periods[known[-1]], panel.values[outcome][:, known[-1]]
     treated = np.isin(panel.units, evaluation.design.treated)
     median = float(np.nanmedian(values))
@@ -94,7 +96,7 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
     )
     places = placed.to_numpy(dtype=float)
     return words.picture(
-        _tiles(words, values, places, treated),
+        _tiles(words, [words.area(unit) for unit in panel.units], values, places, treated),
         headline=headline,
         subtitle=words.say("tiles.subtitle", **parts),
         alt=words.say("tiles.alt", headline=headline, **parts),
@@ -110,7 +112,9 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
     )
 
 
-def _tiles(words: Words, values: Floats, places: Floats, treated: npt.NDArray[np.bool_]) -> Figure:
+def _tiles(
+    words: Words, names: Sequence[str], values: Floats, places: Floats, treated: npt.NDArray[np.bool_]
+) -> Figure:
     places = places - places.min(axis=0)
     n_rows, n_columns = (int(size) + 1 for size in places.max(axis=0))
     side = min((_POINTS - 6) / n_columns, 46.0)
@@ -139,7 +143,7 @@ def _tiles(words: Words, values: Floats, places: Floats, treated: npt.NDArray[np
                 dark = _luminance(np.array(to_rgb(colours[step]))) < 0.2
             if treated[at]:
                 _outlined(axes, x + 0.5, y + 0.5, side - 1)
-            text = tile_name(words.area(words.evaluation.panel.units[at]), side - 3)
+            text = tile_name(names[at], side - 3)
             under = {"facecolor": "white", "edgecolor": "none", "pad": 0.6} if np.isnan(values[at]) else None
             colour = "white" if dark else INK
             axes.text(

@@ -1,4 +1,7 @@
-"""The reference distribution of a contrast under permutation of the treated sets, and intervals by inversion."""
+"""Permutation of treated sets: the reference distribution of a contrast, and its interval by inversion.
+
+In: a contrast. Out: `Inference`. Never: more memory than a few numbers for each set.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy.typing as npt
 
 from ..estimate import Contrast
 from ..panel import Floats
+from .result import POWER, Inference, shown
 
 Positions = npt.NDArray[np.intp]
 #: All treated sets are enumerated up to this many; of several groups, whose sets are listed one by one, fewer.
@@ -28,9 +32,12 @@ class Reference:
     Attributes
     ----------
     statistics : array, shape (n_sets,)
-        The estimate with each set in the place of the treated; the real set among them.
-    slopes : array, shape (n_sets,)
-        What a constant effect of 1 in the truly treated units adds to each of them.
+        The estimate with each set in the place of the treated; the real set among them. Where blocks are larger than
+        one set each block is in ascending order.
+    slopes : array, shape (n_blocks,)
+        What a constant effect of 1 in the truly treated units adds to the sets of each block.
+    sizes : array of int, shape (n_blocks,)
+        Sets in each block; blocks follow each other in `statistics`.
     exact : bool
         Whether these are all sets.
     scale : float
@@ -39,6 +46,7 @@ class Reference:
 
     statistics: Floats
     slopes: Floats
+    sizes: Positions
     exact: bool
     scale: float
 
@@ -51,38 +59,112 @@ class Reference:
     def smallest_p(self) -> float:
         """The share of sets that count whatever the outcome: the real one, its mirror image, and such that a true
         effect moves more than the real one (see `interval`)."""
-        return float(np.mean(np.abs(self.slopes) >= 1 - _ROUNDING))
+        return float(self.sizes[np.abs(self.slopes) >= 1 - _ROUNDING].sum()) / self.n_sets
 
     def share_as_large(self, estimate: float) -> float:
         """Share of sets whose estimate is at least as large in size."""
-        return float(np.mean(np.abs(self.statistics) >= abs(estimate) - self.scale))
+        size = abs(estimate) - self.scale
+        if size <= 0:
+            return 1.0
+        above, below = (np.count_nonzero(one) for one in (self.statistics >= size, self.statistics <= -size))
+        return float(above + below) / self.n_sets
+
+
+def plain_permutation(contrast: Contrast, *, alpha: float, seed: int, draws: int, because: str) -> Inference:
+    """Permute treated sets and compare their estimates by size."""
+    reference = reference_distribution(contrast, seed=seed, draws=draws)
+    low, high = interval(contrast.att, reference, alpha)
+    able, n_treated = reference.smallest_p <= alpha, int(group_sizes(contrast).sum())
+    size = np.abs(reference.statistics)
+    at = rank_of_critical(len(size), alpha)
+    size.partition(at)
+    critical = float(size[at])
+    size[:] = reference.statistics  # one array does for both: there may be millions of sets
+    size.sort()
+    last = len(size) - 1
+    spread = float(max(size[round(POWER * last)], -size[round((1 - POWER) * last)]))
+    return Inference(
+        label=contrast.label,
+        estimate=contrast.att,
+        p_value=reference.share_as_large(contrast.att),
+        low=low,
+        high=high,
+        alpha=alpha,
+        method="permutation",
+        exact=reference.exact,
+        because=because,
+        warnings=(),
+        se=None,
+        df=None,
+        n_treated=n_treated,
+        n_comparison=len(contrast.group) - n_treated,
+        n_sets=reference.n_sets,
+        smallest_p=reference.smallest_p,
+        minimum_detectable_effect=critical + spread if able else None,
+        critical=(-critical, critical) if able else None,
+        reference=shown(size),
+    )
+
+
+def rank_of_critical(n_sets: int, alpha: float) -> int:
+    """Position, in ascending order of size, of the smallest estimate that is rejected: it must lie beyond all but
+    floor(alpha * n_sets) - 1 of the other sets."""
+    return min(n_sets - math.floor(alpha * n_sets + _ROUNDING), n_sets - 1)
 
 
 def reference_distribution(contrast: Contrast, *, seed: int, draws: int) -> Reference:
     """All treated sets where they are few enough, else seeded draws; groups with one window are one group."""
-    contrast = _joined(contrast)
-    sizes = np.bincount(contrast.group[contrast.group >= 0])
-    n = len(contrast.group)
+    contrast = joined(contrast)
+    sizes = group_sizes(contrast)
     scale = _ROUNDING * float(np.max(np.abs(contrast.changes), initial=1e-300))
-    if len(sizes) == 1 and math.comb(n, int(sizes[0])) <= MOST_SETS:
-        k = int(sizes[0])
-        totals = subset_sums(contrast.changes[:, 0], k)
-        slopes = subset_sums(contrast.exposure[:, 0], k)
-        return Reference(
-            statistics=_difference(totals, contrast.changes[:, 0], k),
-            slopes=_difference(slopes, contrast.exposure[:, 0], k),
-            exact=True,
-            scale=scale,
-        )
-    few = len(sizes) > 1 and _assignments(n, sizes) <= MOST_ASSIGNMENTS
+    if len(sizes) == 1 and math.comb(len(contrast.group), int(sizes[0])) <= MOST_SETS:
+        return _all_sets(contrast, int(sizes[0]), scale)
+    orders, exact = treated_sets(contrast.units, contrast.group, seed=seed, draws=draws)
+    return Reference(
+        statistics=assigned(contrast, sizes, orders, contrast.changes),
+        slopes=assigned(contrast, sizes, orders, contrast.exposure),
+        sizes=np.ones(len(orders), dtype=np.intp),
+        exact=exact,
+        scale=scale,
+    )
+
+
+def group_sizes(contrast: Contrast) -> Positions:
+    """Units in each treated group."""
+    return np.bincount(contrast.group[contrast.group >= 0])
+
+
+def treated_sets(
+    units: tuple[str, ...], group: npt.NDArray[np.int64], *, seed: int, draws: int
+) -> tuple[Positions, bool]:
+    """Units in the place of the treated, group by group: all assignments where they are few, else seeded draws.
+
+    Returns
+    -------
+    orders : array of int, shape (n_sets, n_treated)
+        Positions in `units`; the first columns are the first group. The real assignment is among them: of draws the
+        first row.
+    exact : bool
+    """
+    sizes = np.bincount(group[group >= 0])
+    n, k = len(group), int(sizes.sum())
+    if assignments(n, sizes) <= MOST_ASSIGNMENTS:
+        return _listed(n, tuple(int(size) for size in sizes)), True
     # By the names of the units, so that the order of a file does not change what is drawn.
-    names = np.argsort(np.array(contrast.units), kind="stable")
-    orders = _listed(n, tuple(int(size) for size in sizes)) if few else names[_shuffled(n, seed, draws)]
-    if not few:
-        real = np.argsort(np.where(contrast.group < 0, len(sizes), contrast.group), kind="stable")
-        orders = np.vstack([real, orders])
-    statistics, slopes = _assigned(contrast, sizes, orders[:, : int(sizes.sum())])
-    return Reference(statistics=statistics, slopes=slopes, exact=few, scale=scale)
+    names = np.argsort(np.array(units), kind="stable")
+    real = np.argsort(np.where(group < 0, len(sizes), group), kind="stable")[:k]
+    return np.vstack([real, names[shuffled(n, seed, draws)[:, :k]]]), False
+
+
+def comparison_draws(n_comparison: int, sizes: Positions, *, seed: int, draws: int) -> tuple[Positions, bool]:
+    """Comparison units to stand in for the treated ones, group by group, of shape (n_sets, n_treated).
+
+    All of them where they are few, else seeded draws; positions are those of the comparison units by name. The order
+    within a group is of no meaning: let each group be of one unit where it has one.
+    """
+    if assignments(n_comparison, sizes) <= MOST_ASSIGNMENTS:
+        return _listed(n_comparison, tuple(int(size) for size in sizes)), True
+    return shuffled(n_comparison, seed, draws)[:, : int(sizes.sum())], False
 
 
 def interval(estimate: float, reference: Reference, alpha: float) -> tuple[float | None, float | None]:
@@ -100,6 +182,9 @@ def interval(estimate: float, reference: Reference, alpha: float) -> tuple[float
     low, high : float or None
         None where no effect on that side is ever rejected.
     """
+    needed = math.floor(alpha * reference.n_sets + _ROUNDING) + 1  # so many sets keep an effect unrejected
+    if len(reference.sizes) < reference.n_sets:
+        return _by_bisection(estimate, reference, needed)
     a, b = reference.statistics, reference.slopes
     one = _root(estimate - a, 1 - b, reference.scale)
     two = _root(estimate + a, 1 + b, reference.scale)
@@ -109,10 +194,48 @@ def interval(estimate: float, reference: Reference, alpha: float) -> tuple[float
     )
     both |= np.abs(b) > 1 + _ROUNDING
     ends_low[both], ends_high[both] = -np.inf, np.inf
-    needed = math.floor(alpha * reference.n_sets + _ROUNDING) + 1  # so many sets keep an effect unrejected
     low = float(np.partition(ends_low, needed - 1)[needed - 1])
     high = float(-np.partition(-ends_high, needed - 1)[needed - 1])
     return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
+
+
+def _by_bisection(estimate: float, reference: Reference, needed: int) -> tuple[float | None, float | None]:
+    """The same limits from ordered blocks: their sets are counted by bisection, for millions in no more memory."""
+    always, parts = 0, []
+    for values, slope in zip(
+        np.split(reference.statistics, np.cumsum(reference.sizes)[:-1]), reference.slopes, strict=True
+    ):
+        if abs(slope) >= 1 - _ROUNDING:  # the real set and its mirror image: |estimate - t| whatever t is
+            always += len(values)
+        else:
+            parts.append((values, float(slope)))
+    if always >= needed:
+        return None, None
+    widest = max(
+        (abs(estimate) + max(abs(values[0]), abs(values[-1]))) / (1 - abs(slope)) for values, slope in parts
+    )
+
+    def count(effect: float) -> int:
+        size = abs(estimate - effect)
+        found = always
+        for values, slope in parts:
+            found += len(values) - int(np.searchsorted(values, slope * effect + size, side="left"))
+            found += int(np.searchsorted(values, slope * effect - size, side="right"))
+        return found
+
+    limits = []
+    for side in (-1, 1):
+        kept, rejected = 0.0, 2 * widest + reference.scale
+        while True:
+            middle = (kept + rejected) / 2
+            if not kept < middle < rejected or rejected - kept <= 1e-16 * widest:
+                break
+            if count(estimate + side * middle) >= needed:
+                kept = middle
+            else:
+                rejected = middle
+        limits.append(estimate + side * kept)
+    return limits[0], limits[1]
 
 
 def subset_sums(values: Floats, k: int) -> Floats:
@@ -126,13 +249,53 @@ def subset_sums(values: Floats, k: int) -> Floats:
     >>> subset_sums(np.array([1.0, 2.0, 4.0]), 2)
     array([3., 5., 6.])
     """
+    return _sums_by_size(values, k)[k]
+
+
+def _sums_by_size(values: Floats, k: int) -> list[Floats]:
+    """Sums of all subsets of each size up to k."""
     n = len(values)
     sums = [np.zeros(1)] + [np.empty(math.comb(n, size)) for size in range(1, k + 1)]
     for index, value in enumerate(values):
         for size in range(min(k, index + 1), 0, -1):
             start, smaller = math.comb(index, size), math.comb(index, size - 1)
             np.add(sums[size - 1][:smaller], value, out=sums[size][start : start + smaller])
-    return np.asarray(sums[k])
+    return sums
+
+
+def _all_sets(contrast: Contrast, k: int, scale: float) -> Reference:
+    """Every set of k units, one block for each number of truly treated units in it: these share their slope.
+
+    The sums of a block are those of treated subsets plus those of comparison subsets, so nothing but the statistics
+    themselves is of the size of the result.
+    """
+    values, exposure, rest = contrast.changes[:, 0], contrast.exposure[:, 0], len(contrast.group) - k
+    treated = contrast.group >= 0
+    if not np.allclose(exposure, treated):
+        statistics, slopes = (_difference(subset_sums(column, k), column, k) for column in (values, exposure))
+        return Reference(
+            statistics=statistics,
+            slopes=slopes,
+            sizes=np.ones(len(slopes), dtype=np.intp),
+            exact=True,
+            scale=scale,
+        )
+    inside, outside = _sums_by_size(np.sort(values[treated]), k), _sums_by_size(np.sort(values[~treated]), k)
+    overlap = np.array([at for at in range(k + 1) if k - at <= rest])
+    sizes = np.array([len(inside[at]) * len(outside[k - at]) for at in overlap], dtype=np.intp)
+    statistics = np.empty(sizes.sum())
+    for at, part in zip(overlap, np.split(statistics, np.cumsum(sizes)[:-1]), strict=True):
+        np.add.outer(inside[at], outside[k - at], out=part.reshape(len(inside[at]), -1))
+        part *= 1 / k + 1 / rest
+        part -= values.sum() / rest
+        part.sort()
+    return Reference(
+        statistics=statistics,
+        slopes=overlap * (1 / k + 1 / rest) - k / rest,
+        sizes=sizes,
+        exact=True,
+        scale=scale,
+    )
 
 
 def _difference(totals: Floats, values: Floats, k: int) -> Floats:
@@ -141,7 +304,7 @@ def _difference(totals: Floats, values: Floats, k: int) -> Floats:
     return np.asarray(totals * (1 / k + 1 / rest) - values.sum() / rest)
 
 
-def _joined(contrast: Contrast) -> Contrast:
+def joined(contrast: Contrast) -> Contrast:
     """Groups whose windows are the same are exchangeable as one group, and their sets can be enumerated."""
     sizes = np.bincount(contrast.group[contrast.group >= 0])
     same = all(np.allclose(table, table[:, :1]) for table in (contrast.changes, contrast.exposure))
@@ -156,23 +319,19 @@ def _joined(contrast: Contrast) -> Contrast:
     )
 
 
-def _assigned(contrast: Contrast, sizes: npt.NDArray[np.intp], orders: Positions) -> tuple[Floats, Floats]:
-    """The statistic and its slope for each assignment; `orders` holds the treated positions, group by group."""
+def assigned(contrast: Contrast, sizes: Positions, orders: Positions, table: Floats) -> Floats:
+    """The statistic of each assignment; `orders` holds the treated positions, group by group."""
     rest = len(contrast.group) - orders.shape[1]
-    edges = np.concatenate([[0], np.cumsum(sizes)])
-    results = []
-    for table in (contrast.changes, contrast.exposure):
-        total = np.zeros(len(orders))
-        for index, weight in enumerate(contrast.group_weights):
-            chosen = table[:, index][orders]
-            inside = chosen[:, edges[index] : edges[index + 1]].mean(axis=1)
-            outside = (table[:, index].sum() - chosen.sum(axis=1)) / rest
-            total += weight * (inside - outside)
-        results.append(total)
-    return results[0], results[1]
+    weighted = table * contrast.group_weights
+    total = np.full(len(orders), -weighted.sum() / rest)
+    outside = weighted.sum(axis=1) / rest  # what a treated unit would add to the mean of the others
+    inside = weighted / sizes + outside[:, None]
+    for column, group in enumerate(np.repeat(np.arange(len(sizes)), sizes)):
+        total += inside[orders[:, column], group]
+    return total
 
 
-def _assignments(n: int, sizes: npt.NDArray[np.intp]) -> int:
+def assignments(n: int, sizes: Positions) -> int:
     """How many ways there are to choose all groups."""
     count, left = 1, n
     for size in sizes:
@@ -200,7 +359,7 @@ def _listed(n: int, sizes: tuple[int, ...]) -> Positions:
 
 
 @lru_cache(maxsize=8)
-def _shuffled(n: int, seed: int, draws: int) -> Positions:
+def shuffled(n: int, seed: int, draws: int) -> Positions:
     """Shuffled positions, shape (draws, n): the same for every outcome, so that tests of one study are joint."""
     shuffled = np.argsort(np.random.default_rng(seed).random((draws, n)), axis=1)
     shuffled.flags.writeable = False
