@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: report test lab bench methods clean
+.PHONY: report test lab bench bench-env methods clean
 
 report: $(VENV)/.installed  ## the reports of the embedded study
 	$(BIN)/mekeval run data/vantaa-mek --year 2025
@@ -21,8 +21,10 @@ lab: $(VENV)/.installed-lab  ## JupyterLab on the notebooks
 bench: $(VENV)/.installed-test  ## benchmarks, into docs/benchmarks.md
 	$(BIN)/python benchmarks/write_table.py
 
+bench-env: .venv-bench/.installed  ## the packages that benchmarks are held against, apart from ours
+
 clean:
-	rm -rf $(VENV) reports build dist
+	rm -rf $(VENV) .venv-bench reports build dist
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +36,11 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@ $(VENV)/.installed
+
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	touch $@
 
 $(VENV)/.installed-lab: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lab]"

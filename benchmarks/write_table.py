@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import cleaning
+import estimators
 import runs
 from rows import arguments, markdown
 
@@ -21,7 +22,7 @@ if __name__ == "__main__":
         f"Written by `make bench` on {date.today().isoformat()}: Python {platform.python_version()}, {packages}.",
         "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay.",
     ]
-    for module in (runs, cleaning):
+    for module in (estimators, runs, cleaning):
         parts += [
             f"## {module.__name__}",
             (module.__doc__ or "").strip(),

@@ -152,7 +152,7 @@ def conclude(
     if not inference.identifiable:
         return finding("not_identifiable", "design", "no_bound", {"estimate": inference.estimate})
     for check in checks:
-        if check.name == "rule_placebo" and check.reason == "no_peer":
+        if check.name == "rule_placebo" and placebo is not None and not placebo.identifiable:
             return finding("not_identifiable", check.name, check.reason, check.facts)
     if inference.p_value > inference.alpha:
         return finding("no_detectable_effect", "p_value", "within_reach_of_chance")

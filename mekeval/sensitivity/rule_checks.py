@@ -111,12 +111,13 @@ def rule_placebo_check(placebo: RulePlacebo) -> Check:
     def answer(passed: bool | None, reason: str) -> Check:
         return Check(name="rule_placebo", passed=passed, reason=reason, facts=facts, table=table)
 
-    if "gap_beyond_references" in placebo.warnings:
-        return answer(None, "gap_beyond")
+    if not placebo.identifiable:
+        return answer(None, "rebuilt" if "treated_rebuilt" in placebo.warnings else "no_peer")
     if placebo.p_value <= placebo.alpha and not placebo.rejects:
         return answer(False, "rank_disagrees")
-    if "few_cities" in placebo.warnings:
-        return answer(None, "few_cities")
+    for warning in ("few_cities", "rule_chooses_others", "gap_beyond_references"):
+        if warning in placebo.warnings:
+            return answer(None, warning)
     return answer(True, "compared")
 
 
