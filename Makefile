@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: report test lab bench bench-env methods clean
+.PHONY: report test lab bench bench-env peers methods clean
 
 report: $(VENV)/.installed  ## the reports of the embedded study
 	$(BIN)/mekeval run data/vantaa-mek --year 2025
@@ -23,6 +23,9 @@ bench: $(VENV)/.installed-test  ## benchmarks, into docs/benchmarks.md
 
 bench-env: .venv-bench/.installed  ## the packages that benchmarks are held against, apart from ours
 
+peers: .venv-bench/.installed  ## the tests against all peers, also those too heavy for `make test`
+	.venv-bench/bin/python -m pytest tests/test_peers.py
+
 clean:
 	rm -rf $(VENV) .venv-bench reports build dist
 
@@ -39,7 +42,7 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,test]"
 	touch $@
 
 $(VENV)/.installed-lab: pyproject.toml | $(VENV)/bin/python

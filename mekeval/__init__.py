@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .figures import (
         About,
         Picture,
+        plot_choice,
         plot_effects,
         plot_event_study,
         plot_finding,
@@ -181,6 +182,7 @@ _HOMES = {
     "figures": (
         "About",
         "Picture",
+        "plot_choice",
         "plot_effects",
         "plot_event_study",
         "plot_finding",

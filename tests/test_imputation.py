@@ -21,7 +21,8 @@ from mekeval import (
 )
 from mekeval.design import Design
 from mekeval.estimate import Effects
-from mekeval.estimate.imputation import imputation, imputation_pretrend_test, two_stage
+from mekeval.estimate.imputation import imputation, two_stage
+from mekeval.estimate.pretrend import imputation_pretrend_test
 from mekeval.panel import Panel
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,8 @@ from .cross_sections import repeated_cross_sections
 from .differences import first_differences
 from .effects import Effects, unit_changes
 from .group_time import group_time_att
-from .imputation import PretrendTest, imputation, imputation_pretrend_test, two_stage
+from .imputation import imputation, two_stage
+from .pretrend import PretrendTest, imputation_pretrend_test
 from .regression import (
     CovariateCoefficients,
     covariate_coefficients,

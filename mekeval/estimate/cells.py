@@ -18,7 +18,6 @@ from ..panel import Floats, Panel
 from .clean_controls import check_word
 from .doubly_robust import METHODS
 
-Comparison = Literal["never_treated", "not_yet_treated"]
 Base = Literal["varying", "universal"]
 
 

@@ -17,10 +17,9 @@ from ..design import Design
 from ..errors import DesignError, closest
 from ..panel import Floats
 from .effects import Effects
+from .fixed_effects import Comparison
 from .untreated import Sample
 
-Comparison = Literal["not_yet_treated", "never_treated"]
-COMPARISONS: tuple[Comparison, ...] = ("not_yet_treated", "never_treated")
 StackWeights = Literal["corrective", "none"]
 STACK_WEIGHTS: tuple[StackWeights, ...] = ("corrective", "none")
 Mask = npt.NDArray[np.bool_]

@@ -16,9 +16,10 @@ import pandas as pd
 from ..design import Design
 from ..errors import DataError, DesignError, Fault, closest
 from ..panel import Floats, Panel
-from .cells import Base, Comparison, cell_row, check_options, effect_cells, joined, panel_arrays
+from .cells import Base, cell_row, check_options, effect_cells, joined, panel_arrays
 from .doubly_robust import TRIM, Method, prepare_two_by_two
 from .effects import Effects
+from .fixed_effects import Comparison
 
 
 def repeated_cross_sections(

@@ -14,9 +14,7 @@ from ..design import Design
 from ..errors import DesignError
 from ..panel import Panel
 from .clean_controls import (
-    COMPARISONS,
     STACK_WEIGHTS,
-    Comparison,
     Mask,
     Stack,
     StackWeights,
@@ -32,6 +30,7 @@ from .clean_controls import (
     stack_effects,
 )
 from .effects import Effects
+from .fixed_effects import COMPARISONS, Comparison
 from .untreated import draw_sample
 
 

@@ -20,7 +20,6 @@ from .callaway_santanna import callaway_santanna
 from .cells import (
     Base,
     Cell,
-    Comparison,
     cell_row,
     check_options,
     effect_cells,
@@ -29,6 +28,7 @@ from .cells import (
 )
 from .doubly_robust import Method, TwoByTwo, prepare_two_by_two, two_by_two_att
 from .effects import Effects
+from .fixed_effects import Comparison
 
 
 def triple_difference(

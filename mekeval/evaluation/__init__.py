@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..design import Design, plain_design, study_design
+from ..design import Design, SelectionStability, plain_design, study_design
 from ..errors import DataError, DesignError, Fault, MekevalError
 from ..estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
 from ..findings import Finding, conclude
 from ..indicators import Indicators, clean_indicators
-from ..inference import Inference, infer
+from ..inference import Adjusted, Inference, adjust, infer
 from ..panel import Panel, build_panel
 from ..reference import ReferenceAreas, reference_areas
 from ..sensitivity import Check, leave_one_out, placebo_in_time, selection
 from ..study import Study, read_study
-from .elsewhere import Elsewhere, judge, look_elsewhere, speaks_of
+from .elsewhere import Elsewhere, how_clear, judge, look_elsewhere, speaks_of
 
 ALL = "all"
 
@@ -65,6 +65,11 @@ class Evaluation:
         The areas of reference cities, where the study has such.
     elsewhere : Elsewhere or None
         The areas of all cities together, in which the rule was applied.
+    choice : SelectionStability or None
+        How clear the choice of the areas by the programme's rule was; None where that was not asked.
+    adjusted : Adjusted or None
+        The p-values of the programme as a whole, by outcome, adjusted for their number by Holm's method: primary
+        outcomes as one family, secondary ones as another. None where nothing was tested or one district was asked for.
     after : mapping of (str, str) to Inference
         By outcome and district, for districts that have left: the mean of the years since then.
     plain : tuple of PlainReading
@@ -80,6 +85,8 @@ class Evaluation:
     findings: Mapping[tuple[str, str], Finding]
     references: ReferenceAreas | None
     elsewhere: Elsewhere | None
+    choice: SelectionStability | None
+    adjusted: Adjusted | None
     after: Mapping[tuple[str, str], Inference]
     plain: tuple[PlainReading, ...]
 
@@ -154,6 +161,8 @@ def evaluate(
         findings=findings,
         references=references,
         elsewhere=elsewhere,
+        choice=how_clear(elsewhere, seed=study.spec.study.seed) if elsewhere and district is None else None,
+        adjusted=_adjusted(study, findings),
         after=_after(study, effects, subjects),
         plain=tuple(plain),
     )
@@ -307,6 +316,20 @@ def _in_every_wave(study: Study, design: Design, year: int) -> tuple[str, ...]:
     ]
     always = set.intersection(*begun)
     return tuple(unit for unit in design.treated if unit in (always or begun[0]))
+
+
+def _adjusted(study: Study, findings: Mapping[tuple[str, str], Finding]) -> Adjusted | None:
+    """Holm's p-values of the programme as a whole."""
+    plan = study.spec.plan
+    tested = {
+        outcome: finding.inference
+        for outcome in plan.outcomes
+        if (finding := findings.get((outcome, ALL))) is not None and finding.inference is not None
+    }
+    if not tested:
+        return None
+    primary = [outcome for outcome in plan.primary if outcome in tested]
+    return adjust(tested, method="holm", alpha=plan.alpha, primary=primary)
 
 
 def _after(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..design import Design, Rule
-from ..errors import DesignError
+from ..design import Design, Rule, SelectionStability, rule_criteria, selection_stability
+from ..errors import DesignError, MekevalError
 from ..indicators import Indicators
 from ..inference import Inference
 from ..panel import Panel, build_panel
@@ -192,6 +192,26 @@ def judge(
     return RuleResult(
         treated=tuple(treated), pre=pre, post=post, placebo=placebo, inference=inference, checks=tuple(checks)
     )
+
+
+def how_clear(elsewhere: Elsewhere, *, seed: int) -> SelectionStability | None:
+    """How clear the rule's choice in the study's own city was; None where a criterion is not a rate in per cent.
+
+    The errors are those of counting: next year's rate of the same area varies at least so much.
+    """
+    panel, rule = elsewhere.panel, elsewhere.rule
+    own = [unit for unit in panel.units if elsewhere.city_of.get(unit) == elsewhere.target]
+    criteria = rule_criteria(panel, rule).loc[own]
+    rows = [panel.units.index(unit) for unit in own]
+    columns = {name: panel.periods.index(int(str(base))) for name, base in rule.criteria.items()}
+    persons = pd.DataFrame(
+        {name: panel.bases[name][rows, column] for name, column in columns.items()}, index=criteria.index
+    )
+    size = panel.values[SIZE][rows, max(columns.values())]
+    try:
+        return selection_stability(own, criteria, rule, population=size, persons=persons, seed=seed)
+    except MekevalError:
+        return None
 
 
 def _large(panel: Panel, unit: str, least: float) -> bool:

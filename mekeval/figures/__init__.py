@@ -16,7 +16,7 @@ from .picture import Picture
 from .rule import plot_power, plot_rule_placebo
 from .selection import plot_selection_stability
 from .spread import plot_forest, plot_placebo
-from .study import plot_effects, plot_finding, plot_trend, plot_verdicts
+from .study import plot_choice, plot_effects, plot_finding, plot_trend, plot_verdicts
 from .synthetic import plot_synthetic
 from .tiles import plot_tiles
 from .words import About
@@ -24,6 +24,7 @@ from .words import About
 __all__ = [
     "About",
     "Picture",
+    "plot_choice",
     "plot_effects",
     "plot_event_study",
     "plot_finding",

@@ -33,6 +33,7 @@ from .axes import (
 from .lines import Line, group_time_picture, levels_figure, spells_written, with_gaps, year_rows
 from .picture import BAND, INK, Picture, headings, style
 from .rule import rule_placebo_picture
+from .selection import plot_selection_stability
 from .spread import forest_picture, placebo_picture
 from .words import About, Words, lower_first
 
@@ -52,6 +53,20 @@ def study_words(evaluation: Evaluation, outcome: str, subject: str, texts: Texts
     )
     decimals = 0 if indicator.unit in ("eur", "persons") else 1
     return Words(texts=texts, about=about, decimals=decimals)
+
+
+def plot_choice(evaluation: Evaluation, *, texts: Texts) -> Picture:
+    """Draw how clear the rule's choice of areas was; see `plot_selection_stability`.
+
+    Raises
+    ------
+    DesignError
+        The study has no rule that can be applied again.
+    """
+    if evaluation.choice is None:
+        raise DesignError("The study has no rule that can be applied again.", where=evaluation.study.name)
+    about = study_words(evaluation, evaluation.study.spec.plan.outcomes[0], ALL, texts).about
+    return plot_selection_stability(evaluation.choice.table, texts=texts, about=about)
 
 
 def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Texts) -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..evaluation import ALL, Evaluation
-from ..figures import plot_effects, plot_tiles, plot_trend, plot_verdicts
+from ..figures import plot_choice, plot_effects, plot_finding, plot_tiles, plot_trend, plot_verdicts
 from ..findings import Finding
 from ..tables import Column, Table
 from ..text import Texts, ranges
@@ -14,6 +14,7 @@ from .parts import (
     area_note,
     bullets,
     drawn,
+    effect_caption,
     effect_intro,
     effect_table,
     findings_payload,
@@ -51,7 +52,7 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
         language=texts.language,
         summary=_summary(evaluation, city, findings, texts),
         situation=_situation(evaluation, texts),
-        programme=programme_section(evaluation, texts),
+        programme=section(programme_section(evaluation, texts), *_choice(evaluation, texts)),
         effect=_effect(evaluation, findings, texts),
         trust=section(trust_section(evaluation, findings, texts), _plain(evaluation, texts)),
         quality=quality_section(evaluation, texts),
@@ -108,6 +109,15 @@ def _situation(evaluation: Evaluation, texts: Texts) -> Section:
     return section(*parts)
 
 
+def _choice(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
+    """How clear the choice of the areas was, where there is a rule that can be applied again."""
+    if evaluation.choice is None:
+        return []
+    intro = texts("report.choice.intro", same=texts.number(100 * evaluation.choice.same_choice, 1))
+    picture = drawn(plot_choice, evaluation, texts=texts)
+    return [heading(texts("report.choice.heading"), 3), paragraph(intro), *picture]
+
+
 def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
     labelled = [
@@ -117,12 +127,14 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         heading(texts("report.effect.heading")),
         effect_intro(evaluation, texts),
         effect_table(
-            evaluation, labelled, texts, texts("report.effect.caption"), texts("report.effect.outcome")
+            evaluation, labelled, texts, effect_caption(findings, texts), texts("report.effect.outcome")
         ),
         *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
     ]
     for outcome in study.spec.plan.primary:
         parts += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
+        finding = evaluation.findings[outcome, ALL]
+        parts += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
     parts.append(heading(texts("report.effect.districts"), 3))
     for outcome in study.spec.plan.primary:
         order = (ALL, *evaluation.design.treated)

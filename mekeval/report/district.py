@@ -17,6 +17,7 @@ from .parts import (
     area_note,
     bullets,
     drawn,
+    effect_caption,
     effect_intro,
     effect_table,
     findings_payload,
@@ -46,7 +47,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
     description = texts("report.district.description", area=area, year=evaluation.year, programme=programme)
     labelled = [(study.indicator(f.outcome).label.text(texts.language), f) for f in findings]
     table = effect_table(
-        evaluation, labelled, texts, texts("report.effect.caption"), texts("report.effect.outcome")
+        evaluation, labelled, texts, effect_caption(findings, texts), texts("report.effect.outcome")
     )
     return Report(
         title=title,

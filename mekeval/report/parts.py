@@ -162,13 +162,16 @@ def years_text(path: Path, texts: Texts) -> str:
 def effect_table(
     evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, caption: str, first: str
 ) -> Table:
-    """Estimates with intervals, one row for each finding; the first column is given."""
-    ruled = any(finding.placebo is not None for _, finding in findings)
+    """Estimates with intervals, one row for each finding; the first column is given.
+
+    Results for the programme as a whole show the p-value that allows for the number of outcomes, too.
+    """
+    corrected = _corrected(evaluation, [finding for _, finding in findings])
     rows = []
     for label, finding in findings:
         result, unit = finding.inference, evaluation.study.indicator(finding.outcome).unit
         if result is None:
-            rows.append((label, "", "", "", "", verdict_word(finding, texts)))
+            rows.append((label, *[""] * (5 if corrected else 4), verdict_word(finding, texts)))
             continue
         detectable = (
             amount(texts, result.minimum_detectable_effect, unit, form="short")
@@ -181,6 +184,7 @@ def effect_table(
                 amount(texts, result.estimate, unit, form="short", sign=True),
                 interval_text(result, unit, texts),
                 p_of(texts, result),
+                *((p_value(texts, corrected[finding.outcome]),) if corrected else ()),
                 detectable,
                 verdict_word(finding, texts),
             )
@@ -191,10 +195,11 @@ def effect_table(
         Column(label=texts("report.effect.estimate"), numeric=True),
         Column(label=texts("report.effect.interval", level=level), numeric=True),
         Column(label=texts("report.effect.p"), numeric=True),
+        *((Column(label=texts("report.effect.p_adjusted"), numeric=True),) if corrected else ()),
         Column(label=texts("report.effect.detectable"), numeric=True),
         Column(label=texts("report.effect.verdict")),
     )
-    note = texts("report.effect.note_rule" if ruled else "report.effect.note")
+    note = texts("report.effect.note_rule" if ruled(one for _, one in findings) else "report.effect.note")
     return Table(caption=caption, columns=columns, rows=tuple(rows), note=note)
 
 
@@ -235,6 +240,14 @@ def rule_table(
     ]
 
 
+def _corrected(evaluation: Evaluation, findings: Sequence[Finding]) -> dict[str, float]:
+    """The adjusted p-value of each outcome, where the findings are of the programme as a whole."""
+    if evaluation.adjusted is None or any(finding.subject != ALL for finding in findings):
+        return {}
+    table = evaluation.adjusted.table
+    return dict(zip(table["label"], table["p_adjusted"].astype(float), strict=True))
+
+
 def interval_text(result: Inference, unit: str, texts: Texts) -> str:
     """An interval for a table; nothing where it has no end."""
     if result.low is None or result.high is None:
@@ -248,7 +261,18 @@ def effect_intro(evaluation: Evaluation, texts: Texts) -> str:
     years = evaluation.study.spec.plan.partial_years
     key = "none" if years == 0 else "one" if years == 1 else "several"
     partial = texts(f"report.effect.partial.{key}", n=years)
-    return paragraph(texts("report.effect.intro", partial=partial).strip())
+    key = "intro_rule" if ruled(evaluation.findings.values()) else "intro"
+    return paragraph(texts(f"report.effect.{key}", partial=partial).strip())
+
+
+def ruled(findings: Iterable[Finding]) -> bool:
+    """Whether the rule placebo leads in any of the findings."""
+    return any(finding.placebo is not None for finding in findings)
+
+
+def effect_caption(findings: Iterable[Finding], texts: Texts) -> str:
+    """What a table of effects holds."""
+    return texts("report.effect.caption_rule" if ruled(findings) else "report.effect.caption")
 
 
 def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
