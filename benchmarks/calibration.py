@@ -13,13 +13,14 @@ refused" and "no growth limit" show what these two criteria do.
 `--mek` shows the first wave of Vantaa's programme instead, on the national file of 2024.
 """
 
+"""
+
 from __future__ import annotations
 
 import argparse
 import itertools
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -28,61 +29,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, stdtr
+from closed_forms import checked, methods, scaled
+from paavo_rates import BETTER, COMPOSITE, MINIMUM, Statistics, changes, statistics
+from scipy.special import stdtr
 
-from mekeval import DataError, DesignError, Panel, build_panel, contrast, group_time_att, infer, make_design
+from mekeval import DesignError
 from mekeval.design import Rule
-from mekeval.estimate import aggregate
-from mekeval.inference.cluster_robust import cluster_robust
-from mekeval.inference.scaled import scaled_estimate
-from mekeval.inference.wild import wild_cluster_bootstrap
 from mekeval.sensitivity import City, RulePlacebo, compare_with_cities, contiguous_windows, placebo_cities
 from mekeval.sensitivity.compare_cities import LARGEST
 from mekeval.sensitivity.reference_cities import MOST_GROWTH, ranked
-from mekeval.sensitivity.rule_placebo import regression_to_mean, rule_placebo, rule_placebo_in_time
 
-Floats = np.ndarray
-ADULTS, HOUSEHOLDS, PEOPLE = "aged 18 or over, total", "households, total", "inhabitants, total"
-#: Numerators and denominator, by their labels in the theme files; any other rate is named "numerator / denominator".
-RATES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "low_income": (("inhabitants belonging to the lowest income category",), (ADULTS,)),
-    "high_income": (("inhabitants belonging to the highest income category",), (ADULTS,)),
-    "low_income_households": (("households belonging to the lowest income category",), (HOUSEHOLDS,)),
-    "high_income_households": (("households belonging to the highest income category",), (HOUSEHOLDS,)),
-    "unemployment": (("unemployed",), ("employed", "unemployed")),
-    "employment": (("employed",), ("inhabitants",)),
-    "students": (("students",), ("inhabitants",)),
-    "pensioners": (("pensioners",), ("inhabitants",)),
-    "outside_work": (("others",), ("inhabitants",)),
-    "basic_education": (("basic level studies",), (ADULTS,)),
-    "matriculation": (("matriculation examination",), (ADULTS,)),
-    "higher_education": (
-        (
-            "academic degree - lower level university degree",
-            "academic degree - higher level university degree",
-        ),
-        (ADULTS,),
-    ),
-    "rented": (("households living in rented dwellings",), (HOUSEHOLDS,)),
-    "households_with_children": (("households with children",), (HOUSEHOLDS,)),
-    "young_singles": (("young single persons",), (HOUSEHOLDS,)),
-    "pensioner_households": (("pensioner households",), (HOUSEHOLDS,)),
-    "children": (("0-2 years", "3-6 years", "7-12 years", "13-15 years"), (PEOPLE,)),
-    "flats": (("dwellings in blocks of flats",), ("dwellings",)),
-}
-#: 100 times the logarithm, so that a change is in per cent.
-LOGS = {
-    "log_median_income": "median income of inhabitants",
-    "log_median_household_income": "median income of households",
-}
-BETTER = {
-    "high_income",
-    "high_income_households",
-    "employment",
-    "higher_education",
-    "log_median_income",
-    "log_median_household_income",
-}
 EIGHT = (
     "low_income",
     "unemployment",
@@ -93,12 +49,10 @@ EIGHT = (
     "high_income",
     "employment",
 )
-COMPOSITE = ("low_income", "unemployment", "basic_education", "rented")
 KS = (1, 2, 5)
 DRAWN = ("random", "large")
 WORST = ("own level", "mean level", "composite", "two years before")
 KINDS = {36: "windows of 36", 60: "windows of 60", 0: "municipalities"}
-MINIMUM, SMALLEST = 1000.0, 300.0
 INJECTED = 2.0
 
 
@@ -118,259 +72,6 @@ class Row:
     goal: str
     met: bool | None
 
-
-@dataclass(frozen=True, kw_only=True)
-class Statistics:
-    """The national panel: areas with all years of all outcomes and at least 300 people in 2014."""
-
-    panel: Panel
-    municipality: Mapping[str, str]
-    years: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
-
-
-def read_themes(raw: Path) -> dict[tuple[str, int], pd.DataFrame]:
-    """Theme tables by name and year, indexed by postal code, labels without year; the municipality as a column.
-
-    `mekeval.sources` would want every label of every rate in a study; here any two columns may make a rate.
-    """
-    folder = raw / "statfi-paavo" / "pxweb-themes-2012-2017"
-    tables = {}
-    for path in sorted(folder.glob("*_201?.csv")):
-        if path.stem.startswith("Labour_Market"):
-            continue
-        table = pd.read_csv(path, encoding="latin-1", na_values=["..", "."], dtype={0: str})
-        label = table.iloc[:, 0].str.strip()
-        area = label.str.match(r"\d{5}")
-        table = table.loc[area].set_axis(label[area].str[:5])
-        town = label[area].str.extract(r"\(\s*([^()]*?)\s*\)?\s*$")[0]
-        table = table.iloc[:, 1:].apply(pd.to_numeric)
-        table.columns = [
-            re.sub(r", (19|20)\d\d \(\w\w\)$", "", name).replace("Inhabintants", "Inhabitants").lower()
-            for name in table
-        ]
-        tables[path.stem[:-5], int(path.stem[-4:])] = table.assign(municipality=town.to_numpy())
-    if not tables:
-        raise DataError("The theme files are not there.", where=str(folder.name), fix="Give --raw.")
-    return tables
-
-
-def statistics(raw: Path, outcomes: Sequence[str]) -> Statistics:
-    """Rates of the outcomes and of the composite's criteria, with population and municipality."""
-    tables = read_themes(raw)
-    themes = sorted({theme for theme, _ in tables})
-    columns, years = {}, {}
-    for name in dict.fromkeys((*outcomes, *COMPOSITE)):
-        rate = ((LOGS[name],), ()) if name in LOGS else RATES.get(name)
-        if rate is None:
-            parts = [tuple(one.strip().lower() for one in side.split("+")) for side in name.split("/")]
-            if len(parts) != 2:
-                raise DataError(
-                    "Unknown outcome.",
-                    found=name,
-                    expected=", ".join([*RATES, *LOGS]) + ", or 'label / label'",
-                )
-            rate = (parts[0], parts[1])
-        wanted = {*rate[0], *rate[1]}
-        of = {
-            theme: sorted(
-                year for (one, year), table in tables.items() if one == theme and wanted <= {*table}
-            )
-            for theme in themes
-        }
-        theme = max(themes, key=lambda one: len(of[one]))
-        if len(of[theme]) < 5:
-            raise DataError("No theme has this rate in five years.", found=name)
-        years[name] = (tuple(of[theme][:3]), tuple(of[theme][-2:]))
-        for year in of[theme]:
-            table = tables[theme, year]
-            top = table[list(rate[0])].sum(axis=1, skipna=False)
-            if name in LOGS:
-                columns[name, year] = 100 * np.log(top.where(top > 0))
-            else:
-                bottom = table[list(rate[1])].sum(axis=1, skipna=False)
-                columns[name, year] = 100 * top / bottom.where(bottom > 0)
-    for year in range(2013, 2018):
-        columns["population", year] = tables["Population_structure", year][PEOPLE]
-    columns["population", 2012] = tables["Main_type_of_activity", 2012]["inhabitants"]
-    wide = pd.DataFrame(columns)
-    needed = [(name, year) for name in years for side in years[name] for year in side]
-    kept = wide.loc[wide[needed].notna().all(axis=1) & (wide["population", 2014] >= SMALLEST)]
-    tidy = kept.stack([0, 1], future_stack=True).dropna().rename("value").reset_index()
-    tidy.columns = ["area", "indicator", "year", "value"]
-    towns = tables["Population_structure", 2014]["municipality"].str.replace(r"\s+", " ", regex=True)
-    return Statistics(
-        panel=build_panel(tidy, units=sorted(kept.index)), municipality=towns.to_dict(), years=years
-    )
-
-
-# The methods, on many placebo programmes at once. W: changes, N: people, T: treated; each of shape (draws, n_areas).
-
-
-def scaled(W: Floats, N: Floats, T: Floats) -> tuple[Floats, Floats, Floats]:
-    """Estimate, standard error and p-value of mekeval's default for few areas that no rule chose."""
-    C, n_rest = ~T, (~T).sum(axis=1)
-    logs = np.log(N)
-    v = np.ones_like(W)
-    for _ in range(2):
-        _, residual, leverage = _line(W, logs, v, C)
-        squares = np.where(C, residual**2 / np.where(C, 1 - leverage, 1.0), 0.0)
-        v = _variance(squares, 1 / N, C)
-    (s0, s1, s2, determinant), residual, _ = _line(W, logs, v, C)
-    k = T.sum(axis=1)
-    estimate = (residual * T).sum(axis=1) / k
-    mean_log = (logs * T).sum(axis=1) / k
-    first, second = (s2 - mean_log * s1) / determinant, (mean_log * s0 - s1) / determinant
-    h = (first[:, None] + second[:, None] * logs) / v
-    se = np.sqrt((v * T).sum(axis=1) / k**2 + (h**2 * v * C).sum(axis=1))
-    return estimate, se, 2 * stdtr(n_rest - 3, -np.abs(estimate / se))
-
-
-def _line(W: Floats, logs: Floats, v: Floats, C: Floats) -> tuple[tuple[Floats, ...], Floats, Floats]:
-    """Weighted regression of W on (1, log n) over C: moments, residuals of all areas and leverage."""
-    w = C / v
-    s0, s1, s2 = w.sum(axis=1), (w * logs).sum(axis=1), (w * logs**2).sum(axis=1)
-    y0, y1 = (w * W).sum(axis=1), (w * W * logs).sum(axis=1)
-    determinant = s0 * s2 - s1**2
-    slope = (s0 * y1 - s1 * y0) / determinant
-    intercept = (y0 - slope * s1) / s0
-    leverage = (s2[:, None] - 2 * logs * s1[:, None] + logs**2 * s0[:, None]) / determinant[:, None] / v
-    residual = W - intercept[:, None] - slope[:, None] * logs
-    return (s0, s1, s2, determinant), residual, leverage
-
-
-def _variance(squares: Floats, inverse: Floats, C: Floats) -> Floats:
-    """a + b / n by non-negative least squares: both terms, or the one that explains more if the other is negative."""
-    n = C.sum(axis=1)
-    x = np.where(C, inverse, 0.0)
-    sx, sxx, sy, sxy = x.sum(axis=1), (x**2).sum(axis=1), squares.sum(axis=1), (x * squares).sum(axis=1)
-    b = (n * sxy - sx * sy) / (n * sxx - sx**2)
-    a = (sy - b * sx) / n
-    only_a, only_b = sy**2 / n, sxy**2 / sxx  # what each alone explains
-    flat = only_a >= only_b
-    inside = (a >= 0) & (b >= 0)
-    a, b = (
-        np.where(inside, a, np.where(flat, sy / n, 0.0)),
-        np.where(inside, b, np.where(flat, 0.0, sxy / sxx)),
-    )
-    return a[:, None] + b[:, None] * inverse
-
-
-def difference(W: Floats, T: Floats) -> tuple[Floats, Floats]:
-    """The plain difference of mean changes, and the residuals of both groups."""
-    k = T.sum(axis=1, keepdims=True)
-    treated = (W * T).sum(axis=1, keepdims=True) / k
-    rest = (W * ~T).sum(axis=1, keepdims=True) / (W.shape[1] - k)
-    return (treated - rest)[:, 0], W - np.where(T, treated, rest)
-
-
-def cluster_p(W: Floats, T: Floats, n_periods: int) -> Floats:
-    """CR1 as fixest prints it: two-way fixed effects, clustered by area, t(G - 1).
-
-    Over a balanced block the score of an area is its centred treatment times the residual of its change.
-    """
-    effect, residual = difference(W, T)
-    n = W.shape[1]
-    centred = T - T.mean(axis=1, keepdims=True)
-    rows, used = n * n_periods, 1 + n_periods
-    factor = n / (n - 1) * (rows - 1) / (rows - used)
-    variance = factor * (centred**2 * residual**2).sum(axis=1) / (centred**2).sum(axis=1) ** 2
-    return 2 * stdtr(n - 1, -np.abs(effect) / np.sqrt(variance))
-
-
-def influence_p(W: Floats, T: Floats) -> Floats:
-    """Influence functions of the group-time estimator, normal limit."""
-    effect, residual = difference(W, T)
-    k = T.sum(axis=1, keepdims=True)
-    psi = residual * np.where(T, 1 / k, 1 / (W.shape[1] - k))
-    return 2 * ndtr(-np.abs(effect) / np.sqrt((psi**2).sum(axis=1)))
-
-
-def permutation_p(W: Floats, T: Floats, sets: Floats) -> Floats:
-    """Share of treated sets, the real one counted, whose difference is at least as large; sets of one size."""
-    k, n = int(T[0].sum()), W.shape[1]
-    moved = (W @ sets.T) * (1 / k + 1 / (n - k)) - W.sum(axis=1, keepdims=True) / (n - k)
-    effect, _ = difference(W, T)
-    return (1 + np.sum(np.abs(moved) >= np.abs(effect)[:, None] - 1e-12, axis=1)) / (1 + len(sets))
-
-
-def wild_p(W: Floats, T: Floats, signs: Floats) -> Floats:
-    """Restricted wild cluster bootstrap of the same regression, Rademacher signs of shape (draws, n_areas)."""
-    centred = T - T.mean(axis=1, keepdims=True)
-    a = centred / (centred**2).sum(axis=1, keepdims=True)
-    effect, residual = difference(W, T)
-    t = effect / np.sqrt((a**2 * residual**2).sum(axis=1))
-    null = W - W.mean(axis=1, keepdims=True)
-    b = (a * null) @ signs.T
-    mean = null @ signs.T / W.shape[1]
-    # sum of a^2 (v r - mean - b c)^2, multiplied out; the square of a sign is 1
-    squares = (
-        (a**2 * null**2).sum(axis=1, keepdims=True)
-        - 2 * mean * ((a**2 * null) @ signs.T)
-        - 2 * b * ((a**2 * centred * null) @ signs.T)
-        + mean**2 * (a**2).sum(axis=1, keepdims=True)
-        + 2 * mean * b * (a**2 * centred).sum(axis=1, keepdims=True)
-        + b**2 * (a**2 * centred**2).sum(axis=1, keepdims=True)
-    )
-    drawn = b / np.sqrt(np.maximum(squares, 1e-300))
-    return (1 + np.sum(np.abs(drawn) >= np.abs(t)[:, None] - 1e-9, axis=1)) / (1 + len(signs))
-
-
-def methods(
-    W: Floats, N: Floats, T: Floats, *, n_periods: int, rng: np.random.Generator, draws: int
-) -> dict[str, Floats]:
-    """p-value of every method that asks the city alone."""
-    n, k = W.shape[1], int(T[0].sum())
-    sets = (np.argsort(np.argsort(rng.random((draws, n)), axis=1), axis=1) < k).astype(float)
-    signs = rng.choice([-1.0, 1.0], size=(draws, n))
-    return {
-        "scaled": scaled(W, N, T)[2],
-        "cluster-robust": cluster_p(W, T, n_periods),
-        "influence function": influence_p(W, T),
-        "permutation": permutation_p(W, T, sets),
-        "wild bootstrap": wild_p(W, T, signs),
-    }
-
-
-def checked(data: Statistics, seed: int) -> float:
-    """Largest difference of the closed forms here from the library, on one drawn programme of two areas."""
-    rng = np.random.default_rng(seed)
-    units = data.panel.units[:40]
-    treated = [units[at] for at in rng.choice(40, 2, replace=False)]
-    pre, post = data.years["low_income"]
-    rows = [
-        (unit, year, data.panel.values["low_income"][at, data.panel.periods.index(year)])
-        for at, unit in enumerate(units)
-        for year in (*pre, *post)
-    ]
-    panel = build_panel(pd.DataFrame(rows, columns=["area", "year", "rate"]), outcome=["rate"])
-    design = make_design(units, [(post[0], post[-1], treated)])
-    effects = group_time_att(panel, design, outcome="rate")
-    simple = contrast(effects, aggregate(effects, by="simple").weights[0], label="check")
-    W = _changes(data, "low_income")[0][None, :40]
-    N = data.panel.values["population"][None, :40, data.panel.periods.index(2014)]
-    T = np.isin(units, treated)[None, :]
-    people = dict(zip(units, N[0], strict=True))
-    library = scaled_estimate(simple, people)
-    ours = scaled(W, N, T)
-    signs = rng.choice([-1.0, 1.0], size=(2999, 40))
-    wild = wild_cluster_bootstrap(panel, design, outcome="rate", draws=99_999, seed=seed).p_value
-    if abs(wild - wild_p(W, T, signs)[0]) > 0.04:
-        raise DesignError("The wild bootstrap of this benchmark differs from the library's.")
-    differences = [
-        ours[0][0] - library.estimate,
-        ours[1][0] - library.se,
-        cluster_p(W, T, 5)[0] - cluster_robust(panel, design, outcome="rate", kind="cr1").p_value,
-        influence_p(W, T)[0] - infer(simple, method="influence").p_value,
-    ]
-    return max(map(abs, differences))
-
-
-def _changes(data: Statistics, outcome: str) -> tuple[Floats, Floats]:
-    """Change and level of every area."""
-    before, after = ([data.panel.periods.index(year) for year in side] for side in data.years[outcome])
-    values = data.panel.values[outcome]
-    level = values[:, before].mean(axis=1)
-    return values[:, after].mean(axis=1) - level, level
 
 
 def city_maps(data: Statistics, kind: int, offsets: int) -> list[dict[str, str]]:
@@ -437,7 +138,7 @@ def worst(data: Statistics, outcome: str, seed: int, offsets: int, draws: int) -
     """One row for each target and method where the worst areas are chosen."""
     found = []
     pre, _ = data.years[outcome]
-    change, _ = _changes(data, outcome)
+    change, _ = changes(data, outcome)
     people = data.panel.values["population"][:, data.panel.periods.index(max(pre))]
     first = data.panel.values["population"][:, data.panel.periods.index(min(pre))]
     at = {unit: row for row, unit in enumerate(data.panel.units)}
@@ -514,11 +215,11 @@ def _each(found: RulePlacebo) -> pd.DataFrame:
 def drawn(data: Statistics, outcome: str, seed: int, offsets: int, draws: int, sets: int) -> pd.DataFrame:
     """One row for each draw and method where areas are drawn: any, or among the largest third of their city."""
     found = []
-    change, _ = _changes(data, outcome)
+    change, _ = changes(data, outcome)
     people = data.panel.values["population"][:, data.panel.periods.index(max(data.years[outcome][0]))]
     for kind, k, selection in itertools.product(KINDS, KS, DRAWN):
         rng = np.random.default_rng([seed, kind, k, DRAWN.index(selection)])
-        cities: dict[int, list[Floats]] = {}
+        cities: dict[int, list[np.ndarray]] = {}
         count = 0
         for city_of in city_maps(data, kind, offsets):
             groups = pd.Series(np.arange(len(data.panel.units))).groupby(
@@ -689,128 +390,6 @@ def measure(
         with ProcessPoolExecutor(max_workers=jobs) as pool:
             parts = list(pool.map(work, outcomes))
     return list(tabulate(pd.concat([one[0] for one in parts]), pd.concat([one[1] for one in parts])))
-
-
-FIRST_WAVE = {
-    "01200": "Hakunila",
-    "01280": "Länsimäki",
-    "01360": "Koivukylä-Havukoski",
-    "01480": "Mikkola",
-    "01620": "Martinlaakso",
-}
-
-
-def first_wave(raw: Path) -> str:
-    """The first wave of Vantaa's programme: low-income share, before 2012 to 2016, after 2024.
-
-    The programme's own criteria of that wave are not published; four rates of 2014 or 2016 stand for them.
-    """
-    tables = read_themes(raw)
-    late = pd.read_csv(raw / "statfi-paavo" / "vintage-2026" / "paavo_master.csv", dtype={"Postinumero": str})
-    late = late.set_index(late["Postinumero"].str.zfill(5))
-    rows = []
-    for (theme, year), table in tables.items():
-        for name in COMPOSITE:
-            top, bottom = RATES[name]
-            if year <= 2016 and {*top, *bottom} <= {*table}:
-                below = table[list(bottom)].sum(axis=1, skipna=False)
-                rate = 100 * table[list(top)].sum(axis=1, skipna=False) / below.where(below > 0)
-                rows.append(pd.DataFrame({"year": year, "indicator": name, "value": rate}))
-        if theme == "Population_structure" and year <= 2016:
-            rows.append(pd.DataFrame({"year": year, "indicator": "population", "value": table[PEOPLE]}))
-    first = tables["Main_type_of_activity", 2012]["inhabitants"]
-    rows.append(pd.DataFrame({"year": 2012, "indicator": "population", "value": first}))
-    adults = late["18 vuotta täyttäneet yhteensä (HR)"]
-    poor = 100 * late["Alimpaan tuloluokkaan kuuluvat asukkaat (HR)"] / adults.where(adults > 0)
-    rows.append(pd.DataFrame({"year": 2024, "indicator": "low_income", "value": poor}))
-    people = late["Asukkaat yhteensä (HE)"]
-    rows.append(pd.DataFrame({"year": 2024, "indicator": "population", "value": people}))
-    table = pd.concat(rows).rename_axis("area").reset_index().dropna()
-    areas = tables["Population_structure", 2016].index
-    panel = build_panel(table, units=sorted(areas))
-    towns = tables["Population_structure", 2016]["municipality"].str.replace(r"\s+", " ", regex=True)
-    # By municipality text 01490 Nikinmäki would be lost: it was in Vantaa before and after, but not in these releases.
-    city_of = {unit: "Vantaa" if unit == "01490" else str(towns[unit]) for unit in panel.units}
-    own = {unit: "Vantaa" for unit, name in city_of.items() if name == "Vantaa"}
-    share = panel.values["low_income"]
-    before = [panel.periods.index(year) for year in range(2012, 2017)]
-    size = panel.values["population"][:, panel.periods.index(2016)]
-    whole = np.isfinite(share[:, before]).all(axis=1) & np.isfinite(share[:, panel.periods.index(2024)])
-    listed = [unit for unit, ok in zip(panel.units, whole & (size >= SMALLEST), strict=True) if ok]
-    change = pd.Series(share[:, panel.periods.index(2024)] - share[:, before].mean(axis=1), index=panel.units)
-    naive = change[[unit for unit in listed if unit in own]]
-    treated = naive.index.isin(list(FIRST_WAVE))
-    k, n = int(treated.sum()), len(naive)
-    sums = np.array([sum(one) for one in itertools.combinations(naive.to_numpy(), k)])
-    plain = naive[treated].mean() - naive[~treated].mean()
-    every = sums * (1 / k + 1 / (n - k)) - naive.sum() / (n - k)
-    p = float(np.mean(np.abs(every) >= abs(plain) - 1e-12))
-    lines = [
-        f"Naive: {k} areas against {n - k} others of Vantaa: {plain:+.2f} points, exact permutation p = {p:.3f}.",
-        "",
-        "| references | criteria | without | C | effect | 95 % interval | p | rank p | elsewhere | plain | warnings |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    found = None
-    pre, post = tuple(range(2012, 2017)), (2024,)
-    ask = partial(
-        rule_placebo,
-        panel,
-        outcome="low_income",
-        pre=pre,
-        post=post,
-        target="Vantaa",
-        population="population",
-    )
-    maps = {"municipalities": city_of} | {
-        f"windows of {size}": contiguous_windows(
-            [unit for unit in panel.units if unit in {*listed, *own}], size, target=own
-        )
-        for size in (36, 60)
-    }
-    variants: list[tuple[str, int, str, dict[str, object]]] = [
-        ("municipalities", 2016, "", {}),
-        ("municipalities", 2014, "", {}),
-        ("municipalities", 2016, "growth limit", {"most_growth": None}),
-        (
-            "municipalities",
-            2016,
-            "Helsinki (a programme of its own)",
-            {"exclude": {"Helsinki": "Mukana, from 2019"}},
-        ),
-        ("municipalities", 2016, "Myyrmäki (treated from 2023)", {"set_aside": ["01600"]}),
-        ("windows of 36", 2016, "", {}),
-        ("windows of 60", 2016, "", {}),
-    ]
-    for references, year, without, settings in variants:
-        rule = Rule(criteria=dict.fromkeys(COMPOSITE, year), choose=5, minimum_population=MINIMUM)
-        one = ask(rule=rule, city_of=maps[references], treated=list(FIRST_WAVE), **settings)  # type: ignore[arg-type]
-        found = found or one
-        cells = [references, str(year), without, str(one.df + 1), f"{one.effect:+.2f}"]
-        cells += [f"{one.low:+.2f} to {one.high:+.2f}", f"{one.p_value:.3f}", f"{one.rank_p:.3f}"]
-        cells += [f"{one.bias:+.2f}", f"{one.effect + one.bias:+.2f}", ", ".join(one.warnings)]
-        lines.append("| " + " | ".join(cells) + " |")
-    if found is not None:
-        back = regression_to_mean(found.target, found)
-        lines += [
-            "",
-            f"Regression to the mean: of {back.change:+.2f} points the rule alone predicts {back.by_rule:+.2f} "
-            f"(standard error {back.by_rule_se:.2f}), levels inside Vantaa {back.by_level:+.2f} "
-            f"({back.by_level_se:.2f}).",
-        ]
-    rule = Rule(criteria=dict.fromkeys(COMPOSITE, 2016), choose=5, minimum_population=MINIMUM)
-    past = rule_placebo_in_time(
-        panel,
-        rule,
-        outcome="low_income",
-        pre=pre,
-        post=post,
-        first=2019,
-        areas=list(own),
-        treated=list(FIRST_WAVE),
-        population="population",
-    )
-    return "\n".join([*lines, "", f"In time: {past.statement}"])
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -7,8 +7,10 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+import calibration
 import cleaning
 import estimators
+import inference
 import runs
 from rows import arguments, markdown
 
@@ -22,7 +24,7 @@ if __name__ == "__main__":
         f"Written by `make bench` on {date.today().isoformat()}: Python {platform.python_version()}, {packages}.",
         "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay.",
     ]
-    for module in (estimators, runs, cleaning):
+    for module in (estimators, inference, runs, cleaning):
         parts += [
             f"## {module.__name__}",
             (module.__doc__ or "").strip(),

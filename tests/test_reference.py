@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval import Evaluation, MekevalError, Study, build_panel, evaluate, example_study, read_study
+from mekeval import Evaluation, MekevalError, Study, Texts, build_panel, evaluate, example_study, read_study
 from mekeval.evaluation.elsewhere import SIZE, look_elsewhere
 from mekeval.indicators import clean_indicators
 from mekeval.reference import reference_areas
+from mekeval.report.city import city_sections
 
 ROOT = Path(__file__).resolve().parents[1]
 Edit = Callable[..., Path]
@@ -191,6 +193,49 @@ def test_the_effect_is_the_plain_change_less_what_the_rule_does_elsewhere(evalua
         assert finding.inference is not None
         own = finding.placebo.cities.iloc[0]["estimate"]
         assert finding.inference.estimate == pytest.approx(own - finding.placebo.bias, abs=1e-12)
+
+
+def test_p_values_of_the_whole_are_adjusted_by_holm(evaluation: Evaluation) -> None:
+    assert evaluation.adjusted is not None
+    table = evaluation.adjusted.table.set_index("label")
+    for family in (evaluation.study.spec.plan.primary, evaluation.study.spec.plan.secondary):
+        first, second = sorted(family, key=lambda outcome: table.loc[outcome, "p_value"])
+        low, high = table.loc[first, "p_value"], table.loc[second, "p_value"]
+        assert table.loc[first, "p_adjusted"] == pytest.approx(min(2 * low, 1))
+        assert table.loc[second, "p_adjusted"] == pytest.approx(max(2 * low, high))  # never below the first
+
+
+def test_the_choice_of_areas_is_the_programme_s(evaluation: Evaluation) -> None:
+    assert evaluation.choice is not None
+    table = evaluation.choice.table
+    chosen = {evaluation.study.areas.name(code, "fi") for code in table.loc[table["chosen"], "area"]}
+    assert chosen == {"Hakunila", "Havukoski", "Länsimäki", "Mikkola"}  # README of the example
+    assert table["share_chosen"].sum() == pytest.approx(4)  # four in each draw
+
+
+@pytest.mark.parametrize("language", ["fi", "en"])
+def test_the_city_report_shows_what_the_rule_does_elsewhere(evaluation: Evaluation, language: str) -> None:
+    texts = Texts(language)
+    report = city_sections(evaluation, texts)
+    effect, programme = report.effect.html, report.programme.html
+    finding = evaluation.findings["unemployment_rate", "all"]
+    assert finding.placebo is not None
+    for value in (
+        finding.placebo.effect,
+        finding.placebo.bias,
+        finding.placebo.effect + finding.placebo.bias,
+    ):
+        assert texts.number(value, 1, sign=True) in effect
+    assert texts("report.effect.rule_caption") in effect
+    assert texts("report.choice.heading") in programme
+    assert "{" not in re.sub(r"<style.*?</style>|<svg.*?</svg>", "", effect, flags=re.DOTALL)
+    record = next(
+        one
+        for one in report.findings.records
+        if (one["outcome"], one["subject"]) == ("unemployment_rate", "all")
+    )
+    assert record["rule_placebo"]["n_cities"] == 24  # type: ignore[index]
+    assert record["plain"]["method"] == "permutation"  # type: ignore[index]
 
 
 def test_no_area_of_the_programme_is_a_comparison(evaluation: Evaluation) -> None:

@@ -130,7 +130,8 @@ def group_time_att(
     weights = np.hstack(
         [matrix for _, matrix in parts]
     )  # (n_periods, n_effects): one column maps a row to a change
-    changes = block.values @ weights
+    # Weights of a change sum to 0: levels go out first, so that a constant outcome changes by 0 and not by rounding.
+    changes = (block.values - block.values[:, :1]) @ weights
     membership = group[:, None] == cells["group"].to_numpy()
     rest = (group == -1)[:, None]
     n_treated = membership.sum(axis=0)
@@ -185,8 +186,8 @@ def _path_cells(
     rows, columns = [], []
     for position, period in enumerate(block.periods):
         base = _base(position, before, base_period)
-        if position in base and base_period != "pre_mean":
-            continue
+        if base == [position] or (position in base and base_period != "pre_mean"):
+            continue  # zero by construction
         weight = np.zeros(len(periods))
         weight[base] -= 1 / len(base)
         weight[position] += 1
