@@ -10,9 +10,8 @@ independent. `refused` counts the targets that `rule_placebo` calls not identifi
 built or emptied, or because the city has far more areas than any other; they are not in its rejections. "size not
 refused" and "no growth limit" show what these two criteria do.
 
-`--mek` shows the first wave of Vantaa's programme instead, on the national file of 2024.
-"""
-
+In: the folder of the real raw data (`paavo_rates` reads it). Out: rows pooled over outcomes, power and every single
+cell; `summary` shows all but the cells. The real programme is asked by `first_wave.py`.
 """
 
 from __future__ import annotations
@@ -52,13 +51,16 @@ EIGHT = (
 KS = (1, 2, 5)
 DRAWN = ("random", "large")
 WORST = ("own level", "mean level", "composite", "two years before")
+#: Kinds of target city, each with its own column in the rows of `worst`.
+TARGETS = ("urban third", "largest-gap third", "nine largest cities")
+#: Areas of a window; 0 for municipalities.
 KINDS = {36: "windows of 36", 60: "windows of 60", 0: "municipalities"}
 INJECTED = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Rejections at nominal 5 % and coverage at nominal 95 %, in per cent."""
+    """Rejections at nominal 5 % and coverage at nominal 95 %, in per cent; `outcome` is "pooled" or one outcome."""
 
     outcome: str
     selection: str
@@ -71,7 +73,6 @@ class Row:
     refused: int
     goal: str
     met: bool | None
-
 
 
 def city_maps(data: Statistics, kind: int, offsets: int) -> list[dict[str, str]]:
@@ -274,7 +275,7 @@ def tabulate(drawn_rows: pd.DataFrame, worst_rows: pd.DataFrame) -> Iterator[Row
         level = (3.5, 6.5) if method == default[group] else None
         yield _row(part, "pooled", group, k, method, KINDS[kind], within=level)
     ours = worst_rows.loc[worst_rows["method"].str.startswith("rule placebo")]
-    for what in ("urban third", "largest-gap third", "nine largest cities"):
+    for what in TARGETS:
         among = ours.loc[ours[what] & ((ours["kind"] == 0) | (what != "nine largest cities"))]
         for (k, method), part in among.groupby(["k", "method"], sort=False):
             where = "municipalities" if what == "nine largest cities" else "all kinds"
@@ -372,9 +373,17 @@ def _row(
 
 
 def measure(
-    *, raw: Path, seed: int, outcomes: Sequence[str], draws: int, quick: bool, jobs: int
+    *,
+    quick: bool,
+    raw: Path,
+    seed: int = 1,
+    outcomes: Sequence[str] = EIGHT,
+    draws: int = 2000,
+    jobs: int = 2,
 ) -> list[Row]:
-    """All rows of this benchmark."""
+    """All rows of this benchmark; `draws` for each drawn cell, `jobs` processes. Quick: four outcomes, 400 draws."""
+    if quick:
+        outcomes, draws = outcomes[:4], min(draws, 400)
     data = statistics(raw, outcomes)
     difference_found = checked(data, seed)
     if difference_found > 1e-8:
@@ -392,20 +401,56 @@ def measure(
     return list(tabulate(pd.concat([one[0] for one in parts]), pd.concat([one[1] for one in parts])))
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The pooled rows as a Markdown table."""
-    lines = [
-        "| selection | cities | k | method | rejects % | covers % | draws | refused | goal | met |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+def summary(rows: Sequence[Row]) -> str:
+    """The pooled rows as four Markdown tables, a line for each selection, kind of city and k.
+
+    The method with a goal comes first; behind it stand the rejections of the others, in per cent. Coverage is 100
+    minus the rejections and is left out.
+    """
+    lines: dict[tuple[str, str, str], dict[str, Row]] = {}
+    finds = []
     for one in rows:
-        if one.outcome == "pooled":
-            covers = "" if one.coverage is None else f"{one.coverage:.1f}"
-            met = {True: "yes", False: "no", None: ""}[one.met]
-            rejects = "" if one.rejection is None else f"{one.rejection:.1f}"
-            cells = [one.selection, one.cities, one.k, one.method, rejects, covers]
-            lines.append("| " + " | ".join([*cells, str(one.draws), str(one.refused), one.goal, met]) + " |")
-    return "\n".join(lines)
+        if one.outcome == "pooled" and one.method.endswith(", power"):
+            finds.append(one)
+        elif one.outcome == "pooled":
+            lines.setdefault((one.selection, one.cities, one.k), {})[one.method] = one
+    parts = (
+        ("Areas drawn at random, any or among the largest third of their city", "scaled", DRAWN),
+        ("The worst areas", "rule placebo", ("worst",)),
+        (
+            "The worst areas, by kind of target",
+            "rule placebo",
+            [f"worst, {what}" for what in (*TARGETS, "Helsinki")],
+        ),
+    )
+    text = []
+    for title, ours, selections in parts:
+        chosen = {key: each for key, each in lines.items() if key[0] in selections}
+        others = list(dict.fromkeys(name for each in chosen.values() for name in each if name != ours))
+        table = [["selection", "cities", "k", f"{ours}, %", "goal", "met", "draws", "refused", *others]]
+        table += [
+            [*key, *_cells(each[ours]), *(_percent(each[name]) if name in each else "" for name in others)]
+            for key, each in chosen.items()
+        ]
+        text += [f"{title}: rejections.", _markdown(table)]
+    table = [["selection", "cities", "k", "method", "found, %", "goal", "met", "draws", "refused"]]
+    table += [[one.selection, one.cities, one.k, one.method, *_cells(one)] for one in finds]
+    return "\n\n".join([*text, f"Power: an effect of {INJECTED:g} points is found.", _markdown(table)])
+
+
+def _cells(one: Row) -> list[str]:
+    """Rejections, goal, met, draws and refused; a goal is neither met nor missed where nothing was tested."""
+    met = {True: "yes", False: "no", None: ""}[one.met if one.draws else None]
+    return [_percent(one), one.goal, met, str(one.draws), str(one.refused)]
+
+
+def _percent(one: Row) -> str:
+    return "all refused" if one.rejection is None else f"{one.rejection:.1f}"
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    head, *body = table
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *body))
 
 
 if __name__ == "__main__":
@@ -417,18 +462,13 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--quick", action="store_true", help="end in under 60 s")
-    parser.add_argument("--mek", action="store_true", help="the first wave of Vantaa's programme instead")
     options = parser.parse_args()
-    if options.mek:
-        print(first_wave(options.raw))
-        raise SystemExit(0)
-    names = [name.strip() for name in options.outcomes.split(",")]
     rows = measure(
+        quick=options.quick,
         raw=options.raw,
         seed=options.seed,
-        outcomes=names[:4] if options.quick else names,
-        draws=min(options.draws, 400) if options.quick else options.draws,
-        quick=options.quick,
+        outcomes=[name.strip() for name in options.outcomes.split(",")],
+        draws=options.draws,
         jobs=options.jobs,
     )
-    print(json.dumps([asdict(one) for one in rows], indent=1) if options.json else markdown(rows))
+    print(json.dumps([asdict(one) for one in rows], indent=1) if options.json else summary(rows))

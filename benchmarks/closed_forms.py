@@ -177,4 +177,3 @@ def checked(data: Statistics, seed: int) -> float:
         influence_p(W, T)[0] - infer(simple, method="influence").p_value,
     ]
     return max(map(abs, differences))
-

@@ -18,6 +18,7 @@ import pandas as pd
 from mekeval import DataError, Panel, build_panel
 
 ADULTS, HOUSEHOLDS, PEOPLE = "aged 18 or over, total", "households, total", "inhabitants, total"
+#: Theme tables by name and year.
 Tables = Mapping[tuple[str, int], pd.DataFrame]
 #: Numerators and denominator, by their labels in the theme files; any other rate is named "numerator / denominator".
 RATES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -62,20 +63,23 @@ BETTER = {
 }
 #: The criteria that stand for those of a city's own programme.
 COMPOSITE = ("low_income", "unemployment", "basic_education", "rented")
-#: People: a rule chooses no smaller area, and no smaller area is read.
+#: People: the least for an area that a rule may choose, and for an area that is read at all.
 MINIMUM, SMALLEST = 1000.0, 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """The national panel: areas with all years of all outcomes and at least 300 people in 2014."""
+    """The national panel: areas with all years of all outcomes and at least 300 people in 2014.
+
+    `municipality` gives the name by postal code; `years` the three years before and the two after, by outcome.
+    """
 
     panel: Panel
     municipality: Mapping[str, str]
     years: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
 
 
-def read_themes(raw: Path) -> dict[tuple[str, int], pd.DataFrame]:
+def read_themes(raw: Path) -> Tables:
     """Theme tables by name and year, indexed by postal code, labels without year; the municipality as a column.
 
     `mekeval.sources` would want every label of every rate in a study; here any two columns may make a rate.
@@ -99,6 +103,18 @@ def read_themes(raw: Path) -> dict[tuple[str, int], pd.DataFrame]:
     if not tables:
         raise DataError("The theme files are not there.", where=str(folder.name), fix="Give --raw.")
     return tables
+
+
+def per_cent(table: pd.DataFrame, numerator: Sequence[str], denominator: Sequence[str]) -> pd.Series:
+    """100 times the sum of some columns over the sum of others; missing where a part is, or the denominator is 0."""
+    top = table[list(numerator)].sum(axis=1, skipna=False)
+    bottom = table[list(denominator)].sum(axis=1, skipna=False)
+    return 100 * top / bottom.where(bottom > 0)
+
+
+def municipalities(tables: Tables, year: int) -> pd.Series:
+    """Name of the municipality by postal code, in the boundaries of one year."""
+    return tables["Population_structure", year]["municipality"].str.replace(r"\s+", " ", regex=True)
 
 
 def statistics(raw: Path, outcomes: Sequence[str]) -> Statistics:
@@ -130,12 +146,11 @@ def statistics(raw: Path, outcomes: Sequence[str]) -> Statistics:
         years[name] = (tuple(of[theme][:3]), tuple(of[theme][-2:]))
         for year in of[theme]:
             table = tables[theme, year]
-            top = table[list(rate[0])].sum(axis=1, skipna=False)
             if name in LOGS:
-                columns[name, year] = 100 * np.log(top.where(top > 0))
+                level = table[LOGS[name]]
+                columns[name, year] = 100 * np.log(level.where(level > 0))
             else:
-                bottom = table[list(rate[1])].sum(axis=1, skipna=False)
-                columns[name, year] = 100 * top / bottom.where(bottom > 0)
+                columns[name, year] = per_cent(table, *rate)
     for year in range(2013, 2018):
         columns["population", year] = tables["Population_structure", year][PEOPLE]
     columns["population", 2012] = tables["Main_type_of_activity", 2012]["inhabitants"]
@@ -144,8 +159,16 @@ def statistics(raw: Path, outcomes: Sequence[str]) -> Statistics:
     kept = wide.loc[wide[needed].notna().all(axis=1) & (wide["population", 2014] >= SMALLEST)]
     tidy = kept.stack([0, 1], future_stack=True).dropna().rename("value").reset_index()
     tidy.columns = ["area", "indicator", "year", "value"]
-    towns = tables["Population_structure", 2014]["municipality"].str.replace(r"\s+", " ", regex=True)
     return Statistics(
-        panel=build_panel(tidy, units=sorted(kept.index)), municipality=towns.to_dict(), years=years
+        panel=build_panel(tidy, units=sorted(kept.index)),
+        municipality=municipalities(tables, 2014).to_dict(),
+        years=years,
     )
 
+
+def changes(data: Statistics, outcome: str) -> tuple[np.ndarray, np.ndarray]:
+    """Change of every area, mean after minus mean before, and its level before; both in the panel's order."""
+    before, after = ([data.panel.periods.index(year) for year in side] for side in data.years[outcome])
+    values = data.panel.values[outcome]
+    level = values[:, before].mean(axis=1)
+    return values[:, after].mean(axis=1) - level, level

@@ -10,6 +10,7 @@ from pathlib import Path
 import calibration
 import cleaning
 import estimators
+import first_wave
 import inference
 import runs
 from rows import arguments, markdown
@@ -30,6 +31,12 @@ if __name__ == "__main__":
             (module.__doc__ or "").strip(),
             markdown(module.measure(quick=options.quick, raw=options.raw)),
         ]
+    if options.raw is not None:
+        rows = calibration.measure(quick=options.quick, raw=options.raw)
+        parts += ["## calibration", (calibration.__doc__ or "").strip(), calibration.summary(rows)]
+        parts += ["## first wave, real data", first_wave.markdown(first_wave.first_wave(options.raw))]
+    else:
+        parts += ["## calibration", "Needs the real data: `python benchmarks/write_table.py --raw DIR`."]
     target = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
     target.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(target.name)
