@@ -146,14 +146,19 @@ def conclude(
             where=f"{outcome}, {subject}",
             found=f"{inference.estimate}, p {inference.p_value}",
         )
+    if inference.smallest_p > inference.alpha and placebo is not None:
+        facts = {"smallest_p": inference.smallest_p, "alpha": inference.alpha}
+        return finding("not_identifiable", "rule_placebo", "alpha_too_small", facts)
     if inference.smallest_p > inference.alpha:
         facts = {"smallest_p": inference.smallest_p, "alpha": inference.alpha}
         return finding("not_identifiable", "design", "few_areas", facts)
     if not inference.identifiable:
         return finding("not_identifiable", "design", "no_bound", {"estimate": inference.estimate})
-    for check in checks:
-        if check.name == "rule_placebo" and placebo is not None and not placebo.identifiable:
-            return finding("not_identifiable", check.name, check.reason, check.facts)
+    judged = [check for check in checks if check.name == "rule_placebo"]
+    if placebo is not None and not placebo.identifiable:
+        if judged:
+            return finding("not_identifiable", "rule_placebo", judged[0].reason, judged[0].facts)
+        return finding("not_identifiable", "rule_placebo", "not_checked")
     if inference.p_value > inference.alpha:
         return finding("no_detectable_effect", "p_value", "within_reach_of_chance")
     for check in checks:  # a check that failed says more than one that could not answer
@@ -161,6 +166,8 @@ def conclude(
             return finding("fragile", check.name, check.reason, check.facts)
     if not any(check.name == "selection" for check in checks):
         return finding("fragile", "selection", "not_made")
+    if placebo is not None and not (judged and placebo.rejects):
+        return finding("fragile", "rule_placebo", "not_checked")
     for check in checks:
         if check.passed is None:
             return finding("fragile", check.name, check.reason, check.facts)

@@ -99,8 +99,7 @@ def look_elsewhere(
     own = study.areas.units
     table = pd.concat([indicators.table, references.indicators.table], ignore_index=True)
     panel = build_panel(table, units=[*own, *references.city_of], last_period=year)
-    # Not every year counts the persons; their last count stands until the next, and the first for earlier years.
-    size = pd.DataFrame(panel.bases[rule.population]).ffill(axis=1).bfill(axis=1).to_numpy()
+    size = panel.bases[rule.population]
     panel = replace(
         panel,
         values={**panel.values, SIZE: size},
@@ -168,7 +167,7 @@ def judge(
     others = {unit for unit, _ in design.set_aside} | set(design.treated)
     question = RuleQuestion(
         panel=elsewhere.panel,
-        rule=elsewhere.rule,
+        rule=rule_before(elsewhere, first),
         outcome=outcome,
         pre=pre,
         post=post,
@@ -207,7 +206,8 @@ def how_clear(elsewhere: Elsewhere, *, seed: int) -> SelectionStability | None:
     persons = pd.DataFrame(
         {name: panel.bases[name][rows, column] for name, column in columns.items()}, index=criteria.index
     )
-    size = panel.values[SIZE][rows, max(columns.values())]
+    counts = pd.DataFrame(panel.values[SIZE][rows][:, : max(columns.values()) + 1])
+    size = counts.ffill(axis=1).iloc[:, -1].to_numpy()
     try:
         return selection_stability(own, criteria, rule, population=size, persons=persons, seed=seed)
     except MekevalError:
@@ -215,8 +215,23 @@ def how_clear(elsewhere: Elsewhere, *, seed: int) -> SelectionStability | None:
 
 
 def _large(panel: Panel, unit: str, least: float) -> bool:
-    """Whether an area had so many people in the first year; windows are drawn once, for all outcomes and years."""
-    return bool(panel.values[SIZE][panel.units.index(unit), 0] >= least)
+    """Whether an area's first count has so many people; windows are drawn once, for all outcomes and years."""
+    counts = panel.values[SIZE][panel.units.index(unit)]
+    known = counts[~np.isnan(counts)]
+    return len(known) > 0 and bool(known[0] >= least)
+
+
+def rule_before(elsewhere: Elsewhere, first: int) -> Rule:
+    """The rule as it could have been applied before a year.
+
+    A rule that looks at years of the programme would choose areas elsewhere by the very changes that are judged.
+    """
+    own = [unit for unit in elsewhere.panel.units if elsewhere.city_of.get(unit) == elsewhere.target]
+    criteria = {
+        name: _base_year(elsewhere.panel, own, name, min(int(str(base)), first - 1))
+        for name, base in elsewhere.rule.criteria.items()
+    }
+    return replace(elsewhere.rule, criteria=criteria)
 
 
 def _years_everywhere(elsewhere: Elsewhere, outcome: str) -> list[int]:

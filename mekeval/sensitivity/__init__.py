@@ -18,7 +18,7 @@ from ..inference import Inference, infer
 from ..panel import Panel
 from .check import Check, not_run
 from .compare_cities import RulePlacebo, compare_with_cities, variance_model
-from .reference_cities import City, PlaceboCities, contiguous_windows, placebo_cities
+from .reference_cities import City, PlaceboCities, placebo_cities
 from .rule_checks import (
     RuleQuestion,
     ask,
@@ -34,6 +34,7 @@ from .rule_placebo import (
     rule_placebo,
     rule_placebo_in_time,
 )
+from .windows import contiguous_windows
 
 __all__ = [
     "Check",

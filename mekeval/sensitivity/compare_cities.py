@@ -108,7 +108,7 @@ class RulePlacebo:
     @property
     def rejects(self) -> bool:
         """Whether both the t test and the rank agree that this is more than the rule brings about by itself."""
-        return self.p_value <= self.alpha and self.rank_p <= max(0.10, 1 / len(self.cities))
+        return self.quotable_p <= self.alpha and self.rank_p <= max(0.10, 1 / len(self.cities))
 
 
 def compare_with_cities(
@@ -162,11 +162,23 @@ def compare_with_cities(
             "alpha is out of range.", where="alpha", found=repr(alpha), expected="between 0 and 1"
         )
     _refuse(target, references)
+    if variance is not None and not (np.shape(variance) == (2,) and np.min(variance) >= 0 < np.max(variance)):
+        raise DesignError(
+            "The variance model is no pair of numbers of which one is above zero.",
+            where="variance",
+            found=repr(variance),
+        )
     cities = [target, *references]
     a, b = variance_model(cities) if variance is None else variance
     parts = city_estimates(cities, (a, b))
     table, bias, bias_se = _judged(parts)
     effect, se = float(table["effect"].iloc[0]), float(table["se"].iloc[0])
+    if not (np.isfinite(table["se"]).all() and (table["se"] > 0).all()):
+        raise DesignError(
+            "The reference cities do not differ, so nothing can be told from chance.",
+            found="a standard error of zero",
+            fix="Is the outcome constant, or rounded away?",
+        )
     df = len(references) - 1
     residuals = table["residual"].to_numpy()
     quantile = float(stdtrit(df, 1 - alpha / 2))
@@ -289,6 +301,10 @@ def _refuse(target: City, references: Sequence[City]) -> None:
     faults = []
     if target.name in [city.name for city in references]:
         faults.append(Fault(what="The target is among its own references.", found=repr(target.name)))
+    names = Counter(city.name for city in references)
+    faults += [
+        Fault(what="A reference city is given twice.", found=repr(name)) for name, n in names.items() if n > 1
+    ]
     own = set(target.areas)
     times = Counter(area for city in references for area in city.areas)
     faults += [
@@ -307,6 +323,12 @@ def _refuse(target: City, references: Sequence[City]) -> None:
         arrays = (city.change, city.level, city.population)
         if any(len(array) != len(city.chosen) for array in arrays):
             raise DataError("A city's arrays have different lengths.", where=city.name)
+        if np.asarray(city.chosen).dtype != np.bool_:
+            raise DataError(
+                "The chosen areas of a city are marked by True and False.",
+                where=city.name,
+                found=str(np.asarray(city.chosen).dtype),
+            )
         if city.areas and len(city.areas) != len(city.chosen):
             raise DataError("A city's areas are not as many as its values.", where=city.name)
         if not all(np.isfinite(array).all() for array in arrays) or not (city.population > 0).all():

@@ -25,6 +25,8 @@ SMALLEST_AREA = 300.0
 #: Share a year, up or down. An area whose population moves faster before the programme is being built or emptied: its
 #: people afterwards are not those before, and no area elsewhere is its peer.
 MOST_GROWTH = 0.10
+#: Years before the programme over which growth is measured at least, where the base is shorter.
+_GROWTH_YEARS = 5
 Rows = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
@@ -83,7 +85,8 @@ class PlaceboCities:
         Keys: "treated_rebuilt" (the population of a treated area moved by more than the limit a year before the
         programme: not identifiable), "rebuilt_since" (it did so since), "growth_unknown" (populations of one year
         only), "rule_chooses_others" (with these criteria the rule does not choose the areas that are said to be chosen
-        by it).
+        by it), "criteria_after_start" (the rule looks at years from the first one after on: areas elsewhere are then
+        chosen by the changes that are judged).
     """
 
     target: City
@@ -134,11 +137,13 @@ def placebo_cities(
         Its treated areas. When those that are not discretionary are as many as the rule chooses, they are compared as
         a whole; a part of them, such as a single district, is compared rank by rank.
     population : str
-        The outcome of the panel that holds the persons of an area; its last year before counts.
+        The outcome of the panel that holds the persons of an area; its last count up to the last year before, or the
+        first one after it, is the area's size.
     discretionary : sequence of str
         Treated areas that the rule did not choose.
     set_aside : sequence of str
-        Areas of the target that are no comparison, because they are treated at another time.
+        Areas of the target that are no comparison, because they are treated at another time. Where they have a rank,
+        their counterparts in the reference cities are no comparison either.
     exclude : mapping of str to str, optional
         Cities that are no reference, each with the reason, such as a programme of their own.
     smallest_area : float
@@ -182,13 +187,14 @@ def placebo_cities(
     before, after = ([panel.periods.index(year) for year in years] for years in (pre, post))
     level = panel.values[outcome][:, before].mean(axis=1)
     change = panel.values[outcome][:, after].mean(axis=1) - level
-    people = panel.values[population][:, panel.periods.index(max(pre))]
+    people = _last_count(panel, population, max(pre))
     criteria = rule_criteria(panel, rule)
     signs = [-1.0 if rule.higher_is.get(name) == "better" else 1.0 for name in rule.criteria]
     values = criteria.to_numpy(dtype=float) * signs
     weights = np.array([rule.weights.get(name, 1.0) for name in rule.criteria])
     units = np.array(panel.units, dtype=object)
-    moved = _growth(panel, population, [year for year in panel.periods if min(pre) <= year <= max(pre)])
+    reach = min(min(pre), max(pre) - _GROWTH_YEARS)
+    moved = _growth(panel, population, [year for year in panel.periods if reach <= year <= max(pre)])
     since = _growth(panel, population, [year for year in panel.periods if max(pre) <= year <= max(post)])
     is_treated: Mask = np.asarray(np.isin(units, list(treated)))
     limit = np.inf if most_growth is None else np.log1p(most_growth)
@@ -207,8 +213,8 @@ def placebo_cities(
         raise DesignError.of(faults)
     aside = np.isin(units, list(set_aside))
 
-    def city(name: str, rows: Rows, chosen: Rows) -> City:
-        kept = rows[(reason[rows] == "") & ~(aside[rows] & ~np.isin(rows, chosen))]
+    def city(name: str, rows: Rows, chosen: Rows, without: Rows) -> City:
+        kept = rows[(reason[rows] == "") & ~np.isin(rows, without)]
         return City(
             name=name,
             change=change[kept],
@@ -222,6 +228,7 @@ def placebo_cities(
     own_ranked, n_own = ranked(own[eligible[own]], values, weights, rule)
     matched, by_rule = _match(own_ranked, (n_own, rule.choose), units, treated, discretionary)
     by_rank = matched.loc[matched["matched_by"] == "rank", "rank"].astype(int).tolist()
+    aside_ranks = [at for at, row in enumerate(own_ranked, start=1) if aside[row]]
     k = len(treated)
     if own_ranked.size < k + SPARE_AREAS:
         raise DesignError(
@@ -251,7 +258,13 @@ def placebo_cities(
             continue
         top = list(range(1, n_chosen + 1)) if by_rule else []
         ranks = [*top, *_nearest(by_rank, top, rule.choose, own_ranked.size, order.size)]
-        references.append(city(name, rows, order[np.array(ranks) - 1]))
+        also = _nearest(aside_ranks, ranks, rule.choose, own_ranked.size, order.size)
+        if len(may) < k + len(also) + SPARE_AREAS:
+            left_out.append(
+                (name, "too_few_areas", f"{len(may)} eligible, {k + len(also) + SPARE_AREAS} needed")
+            )
+            continue
+        references.append(city(name, rows, *(order[np.array(one, dtype=int) - 1] for one in (ranks, also))))
     rows = np.concatenate([rows_of[name] for name in sorted(rows_of)])
     told = reason[rows].copy()
     told[(told == "") & aside[rows]] = "set_aside"
@@ -264,64 +277,16 @@ def placebo_cities(
         "rebuilt_since": bool((since[is_treated] > limit).any()),
         "growth_unknown": bool(np.isnan(moved[is_treated]).any()) and most_growth is not None,
         "rule_chooses_others": bool(others.any()),
+        "criteria_after_start": _last_base_year(rule) >= min(post),
     }
     return PlaceboCities(
-        target=city(target, own, np.flatnonzero(is_treated)),
+        target=city(target, own, np.flatnonzero(is_treated), np.flatnonzero(aside)),
         references=tuple(references),
         left_out=pd.DataFrame(left_out, columns=["city", "reason", "note"]),
         dropped=dropped.loc[dropped["reason"] != ""].groupby(["city", "reason"]).size().reset_index(name="n"),
         matched=matched,
         warnings=tuple(key for key, holds in warnings.items() if holds),
     )
-
-
-def contiguous_windows(
-    order: Sequence[str], size: int, *, target: Mapping[str, str] | None = None, offset: int = 0
-) -> dict[str, str]:
-    """Pseudo-cities: windows of areas that follow each other, such as by postal code.
-
-    Parameters
-    ----------
-    order : sequence of str
-        Areas, neighbours beside each other.
-    size : int
-        Areas in a window.
-    target : mapping of str to str, optional
-        City of the target's areas. They keep it, and no window reaches across them.
-    offset : int
-        Where the first window begins; other offsets give other windows.
-
-    Returns
-    -------
-    dict of str to str
-        City of each area: the target, or the first and last area of its window. A stretch that is shorter than a window
-        is in none.
-
-    Raises
-    ------
-    DesignError
-        A window of fewer than two areas, an area listed twice, an offset that is negative.
-
-    Examples
-    --------
-    >>> contiguous_windows(["1", "2", "3", "4", "5", "6"], 2, target={"3": "Here"})
-    {'3': 'Here', '1': '1-2', '2': '1-2', '4': '4-5', '5': '4-5'}
-    """
-    listed = list(order)
-    if size < 2 or offset < 0 or len(set(listed)) < len(listed):
-        raise DesignError(
-            "Windows need at least two areas, an offset of zero or more and areas that are listed once.",
-            found=f"size {size}, offset {offset}, {len(listed) - len(set(listed))} listed again",
-        )
-    own = dict(target or {})
-    city_of = {unit: own[unit] for unit in listed if unit in own}
-    stretch: list[str] = []
-    for unit in listed[offset:]:
-        stretch = [] if unit in own else [*stretch, unit]
-        if len(stretch) == size:
-            city_of |= dict.fromkeys(stretch, f"{stretch[0]}-{stretch[-1]}")
-            stretch = []
-    return city_of
 
 
 def ranked(rows: Rows, values: Floats, weights: Floats, rule: Rule) -> tuple[Rows, int]:
@@ -336,6 +301,21 @@ def ranked(rows: Rows, values: Floats, weights: Floats, rule: Rule) -> tuple[Row
     order = np.argsort(-score, kind="stable")
     reached = len(rows) if rule.at_least is None else int(np.sum(score >= rule.at_least))
     return rows[order], min(rule.choose, reached)
+
+
+def _last_count(panel: Panel, population: str, year: int) -> Floats:
+    """The last known count of each area's people up to a year, or the first after it; missing where there is none."""
+    people = panel.values[population]
+    early = [at for at, period in enumerate(panel.periods) if period <= year][::-1]
+    late = [at for at, period in enumerate(panel.periods) if period > year]
+    ordered = people[:, [*early, *late]]
+    known = np.isfinite(ordered)
+    return np.where(known.any(axis=1), ordered[np.arange(len(ordered)), known.argmax(axis=1)], np.nan)
+
+
+def _last_base_year(rule: Rule) -> int:
+    """The last year that the rule looks at."""
+    return max(max((years,) if isinstance(years, int) else years) for years in rule.criteria.values())
 
 
 def _growth(panel: Panel, population: str, years: Sequence[int]) -> Floats:
@@ -440,6 +420,14 @@ def _refuse(
                 where="pre, post",
                 found=f"before {list(pre)}, after {list(post)}",
                 expected="each once, before ahead of after, among " + ", ".join(map(str, panel.periods)),
+            )
+        )
+    if target in rows_of and rule.choose > len(rows_of[target]):
+        faults.append(
+            Fault(
+                what="The rule chooses more areas than there are.",
+                where=target,
+                found=f"{rule.choose} to choose, {len(rows_of[target])} areas",
             )
         )
     if rule.choose < 1 or rule.score not in ("standardised", "rank"):

@@ -20,6 +20,16 @@ from .check import Check, not_run
 from .compare_cities import SMALLEST_P, RulePlacebo
 from .rule_placebo import rule_placebo
 
+#: Warnings of the rule placebo with which it does not count as passed, the gravest first.
+CANNOT_ANSWER = (
+    "criteria_after_start",
+    "few_cities",
+    "growth_unknown",
+    "rebuilt_since",
+    "rule_chooses_others",
+    "gap_beyond_references",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuleQuestion:
@@ -68,6 +78,7 @@ def rule_placebo_inference(placebo: RulePlacebo, *, label: str, n_treated: int) 
     holds their estimates as seen from their own centre.
     """
     others = placebo.cities.iloc[1:]
+    spread = np.sort(others["estimate"].to_numpy(dtype=float) - placebo.bias)
     return Inference(
         label=label,
         estimate=placebo.effect,
@@ -87,7 +98,8 @@ def rule_placebo_inference(placebo: RulePlacebo, *, label: str, n_treated: int) 
         smallest_p=SMALLEST_P,
         minimum_detectable_effect=placebo.minimum_detectable_effect,
         critical=(placebo.low - placebo.effect, placebo.high - placebo.effect),
-        reference=np.sort(others["estimate"].to_numpy(dtype=float) - placebo.bias),
+        reference=spread,
+        noise=spread,
     )
 
 
@@ -113,9 +125,9 @@ def rule_placebo_check(placebo: RulePlacebo) -> Check:
 
     if not placebo.identifiable:
         return answer(None, "rebuilt" if "treated_rebuilt" in placebo.warnings else "no_peer")
-    if placebo.p_value <= placebo.alpha and not placebo.rejects:
+    if placebo.quotable_p <= placebo.alpha and not placebo.rejects:
         return answer(False, "rank_disagrees")
-    for warning in ("few_cities", "rule_chooses_others", "gap_beyond_references"):
+    for warning in CANNOT_ANSWER:
         if warning in placebo.warnings:
             return answer(None, warning)
     return answer(True, "compared")
