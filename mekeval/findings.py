@@ -4,8 +4,8 @@ In: an inference and its checks. Out: `Finding`. Never: a verdict that the numbe
 
 The rule, in this order:
 
-1. Nothing could be tested (no complete data, no full programme year yet, no reference cities although the study
-   counts on them), or the smallest p-value that the design can give exceeds alpha, or an interval has no end, or the
+1. Nothing could be tested (no complete data, no full programme year yet, an area that the reference cities cannot
+   be compared with), or the smallest p-value that the design can give exceeds alpha, or an interval has no end, or the
    city has no peer among the reference cities: **not_identifiable**.
 2. p > alpha: **no_detectable_effect**, with what the interval rules out.
 3. p <= alpha, and a check failed, could not answer or was not made though it must be (`selection`): **fragile**;

@@ -69,6 +69,18 @@ def reference_areas(study: Study) -> ReferenceAreas | None:
     areas, cities = _listed(study, study.reference_areas) if study.reference_areas else _found(study)
     own = {fold(name) for name in study.spec.areas.city.model_dump().values() if name}
     codes = set(study.areas.table.index)
+    overlap = sorted(
+        unit
+        for unit, city in cities.items()
+        if study.reference_areas and (unit in codes or fold(city) in own)
+    )
+    if overlap:
+        raise StudyError(
+            "A reference area lies in the study's own city.",
+            where=spec.areas,
+            found=", ".join(f"{unit} ({cities[unit]})" for unit in overlap[:6]),
+            fix="Take it out of the list.",
+        )
     cities = {unit: city for unit, city in cities.items() if unit not in codes and fold(city) not in own}
     excluded = []
     for exclusion in spec.exclude:
@@ -111,6 +123,15 @@ def _listed(study: Study, areas: Areas) -> tuple[Areas, dict[str, str]]:
     names = {str(code): str(name) for code, name in areas.table["name_fi"].items()}
     parents = {unit: str(areas.table.loc[unit, "parent"]) for unit in areas.units}
     lost = [unit for unit, parent in parents.items() if parent not in names]
+    used = [names[code] for code in dict.fromkeys(parents.values()) if code in names]
+    twice = sorted({fold(name) for name in used if [fold(one) for one in used].count(fold(name)) > 1})
+    if twice:
+        raise StudyError(
+            "Two reference cities have one name.",
+            where=study.spec.reference.areas if study.spec.reference else "",
+            found=", ".join(twice),
+            fix="Give them names that differ.",
+        )
     if lost:
         raise StudyError(
             "A reference area has no city.",
@@ -133,7 +154,14 @@ def _found(study: Study) -> tuple[Areas, dict[str, str]]:
     rows, cities = [], {}
     for label in raw.cells["area_label"].unique():
         match = pattern.match(str(label))
-        if match and match["code"] not in cities:
+        if match and match["code"] and match["code"] not in cities:
+            if not (match["city"] or "").strip():
+                raise StudyError(
+                    "A label names no city.",
+                    where=f"study.toml, reference.label; {spec.areas_from}",
+                    found=repr(str(label)),
+                    expected=f"a label like {spec.label!r} with something in its group `city`",
+                )
             cities[match["code"]] = match["city"].strip()
             rows.append({"code": match["code"], "level": study.areas.unit, "name_fi": str(label).strip()})
     if not rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from mekeval.errors import DesignError
 from mekeval.findings import VERDICTS, Finding, conclude
 from mekeval.inference import Inference
-from mekeval.sensitivity import Check
+from mekeval.sensitivity import Check, City, RulePlacebo, compare_with_cities, rule_placebo_check
 
 
 def _numbers(
@@ -35,6 +37,7 @@ def _numbers(
         minimum_detectable_effect=2.8,
         critical=(-2.0, 2.0),
         reference=np.zeros(1),
+        noise=np.zeros(1),
     )
 
 
@@ -139,3 +142,79 @@ def test_an_outcome_without_a_direction_is_refused(direction: str) -> None:
     with pytest.raises(DesignError, match="A verdict needs a direction") as caught:
         _conclude(_numbers(-2.0, 0.01), GOOD, direction)
     assert caught.value.faults[0].where == "rate, higher_is"
+
+
+# --- where the rule placebo leads -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def placebo() -> RulePlacebo:
+    """A target far beyond twenty reference cities, so that only the case of a test keeps it from a verdict."""
+    rng = np.random.default_rng(2)
+
+    def city(name: str, effect: float) -> City:
+        chosen = np.arange(24) < 3
+        return City(
+            name=name,
+            change=rng.normal(size=24) + effect * chosen,
+            level=rng.normal(10, 1, size=24) + 3 * chosen,
+            population=rng.uniform(1500, 4000, size=24),
+            chosen=chosen,
+        )
+
+    return compare_with_cities(city("target", -9.0), [city(f"city {at}", 0.0) for at in range(20)])
+
+
+def _concluded(placebo: RulePlacebo, checks: list[Check]) -> Finding:
+    numbers = _numbers(placebo.effect, placebo.quotable_p)
+    return conclude(numbers, checks, outcome="y", subject="all", higher_is="worse", placebo=placebo)
+
+
+def test_a_placebo_that_holds_carries_a_verdict(placebo: RulePlacebo) -> None:
+    assert placebo.rejects
+    found = _concluded(placebo, [*GOOD, rule_placebo_check(placebo)])
+    assert (found.verdict, found.because) == ("improved", "p_value")
+
+
+@pytest.mark.parametrize(
+    ("warning", "verdict"),
+    [
+        ("treated_rebuilt", "not_identifiable"),
+        ("larger_than_references", "not_identifiable"),
+        ("criteria_after_start", "fragile"),
+        ("few_cities", "fragile"),
+        ("growth_unknown", "fragile"),
+        ("rebuilt_since", "fragile"),
+        ("rule_chooses_others", "fragile"),
+        ("gap_beyond_references", "fragile"),
+    ],
+)
+def test_no_warning_of_the_placebo_lets_a_verdict_through(
+    placebo: RulePlacebo, warning: str, verdict: str
+) -> None:
+    warned = replace(placebo, warnings=(warning,))
+    assert _concluded(warned, [*GOOD, rule_placebo_check(warned)]).verdict == verdict
+    assert _concluded(warned, GOOD).verdict not in (
+        "improved",
+        "worsened",
+    )  # nor where the check is not handed in
+
+
+def test_a_placebo_whose_rank_disagrees_is_fragile(placebo: RulePlacebo) -> None:
+    disagreeing = replace(placebo, rank_p=0.3)
+    found = _concluded(disagreeing, [*GOOD, rule_placebo_check(disagreeing)])
+    assert (found.verdict, found.because, found.reason) == ("fragile", "rule_placebo", "rank_disagrees")
+    assert _concluded(disagreeing, GOOD).verdict == "fragile"
+
+
+def test_a_level_below_what_the_placebo_can_tell_is_not_identifiable(placebo: RulePlacebo) -> None:
+    numbers = replace(_numbers(-9.0, 0.01), alpha=0.005)
+    found = conclude(
+        numbers,
+        [*GOOD, rule_placebo_check(placebo)],
+        outcome="y",
+        subject="all",
+        higher_is="worse",
+        placebo=placebo,
+    )
+    assert (found.verdict, found.reason) == ("not_identifiable", "alpha_too_small")

@@ -11,8 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval import Evaluation, MekevalError, Study, Texts, build_panel, evaluate, example_study, read_study
-from mekeval.evaluation.elsewhere import SIZE, look_elsewhere
+from mekeval import (
+    Evaluation,
+    MekevalError,
+    Study,
+    Texts,
+    build_panel,
+    evaluate,
+    example_study,
+    read_study,
+    run_study,
+)
+from mekeval.evaluation.elsewhere import SIZE, look_elsewhere, rule_before
 from mekeval.indicators import clean_indicators
 from mekeval.reference import reference_areas
 from mekeval.report.city import city_sections
@@ -143,6 +153,41 @@ def test_an_area_whose_city_is_not_listed_is_refused(edit: Edit) -> None:
     assert "90101" in str(caught.value)
 
 
+def test_two_cities_of_one_name_and_areas_of_the_own_city_are_refused(edit: Edit) -> None:
+    folder = edit(("Verrokkikaupunki 2,", "Verrokkikaupunki 1,"), file="reference_areas.csv")
+    with pytest.raises(MekevalError, match="Two reference cities have one name"):
+        reference_areas(read_study(folder))
+
+
+def test_an_area_of_the_own_city_is_no_reference(edit: Edit) -> None:
+    folder = edit(("90101,district,901,", "09294,district,901,"), file="reference_areas.csv")
+    with pytest.raises(MekevalError, match="lies in the study's own city") as caught:
+        reference_areas(read_study(folder))
+    assert "09294" in str(caught.value)
+
+
+def test_a_run_refuses_what_is_wrong_with_the_references_before_it_starts(edit: Edit, tmp_path: Path) -> None:
+    window = ("minimum_population = 300", "minimum_population = 300\nwindow = 900")
+    with pytest.raises(MekevalError, match="No reference city is left"):
+        run_study(edit(window), years=[2025], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_year_without_data_is_refused(edit: Edit) -> None:
+    folder = edit(("low_income_rate = 2019", "low_income_rate = 2100"))
+    with pytest.raises(MekevalError, match="no data in its base year") as caught:
+        evaluate(folder, year=2025)
+    assert "2100" in str(caught.value)
+    assert "2025" in str(caught.value)
+
+
+def test_labels_that_name_no_city_are_refused(edit: Edit) -> None:
+    label = 'areas_from = "raw/reference_kieli.csv"\nlabel = "(?P<code>[0-9]+)(?P<city>ZZ)?.*"'
+    folder = edit(('areas = "reference_areas.csv"', label))
+    with pytest.raises(MekevalError, match="names no city"):
+        reference_areas(read_study(folder))
+
+
 # --- what the rule placebo finds in data whose effects are known ------------------------------------------------------
 
 
@@ -236,6 +281,25 @@ def test_the_city_report_shows_what_the_rule_does_elsewhere(evaluation: Evaluati
     )
     assert record["rule_placebo"]["n_cities"] == 24  # type: ignore[index]
     assert record["plain"]["method"] == "permutation"  # type: ignore[index]
+
+
+def test_the_rule_is_applied_to_years_before_the_programme(evaluation: Evaluation) -> None:
+    elsewhere = evaluation.elsewhere
+    assert elsewhere is not None
+    assert set(rule_before(elsewhere, 2019).criteria.values()) == {2018}
+    assert rule_before(elsewhere, 2023).criteria == elsewhere.rule.criteria  # 2019 to 2021: known by then
+
+
+def test_after_leaving_the_rule_s_own_doing_is_taken_away_too(evaluation: Evaluation) -> None:
+    # Martinlaakso left after 2022. truth.csv: 0 for income, -1.2 for unemployment in 2023 to 2025.
+    income, work = (evaluation.after[outcome, "09217"] for outcome in ("median_income", "unemployment_rate"))
+    assert income.method == work.method == "rule_placebo"
+    assert income.low is not None
+    assert income.high is not None
+    assert work.low is not None
+    assert work.high is not None
+    assert income.low <= 0 <= income.high
+    assert work.low <= -1.2 <= work.high
 
 
 def test_no_area_of_the_programme_is_a_comparison(evaluation: Evaluation) -> None:

@@ -516,3 +516,71 @@ def test_the_worked_example_from_raw_files(national: tuple[Panel, dict[str, str]
     )
     assert "01340" not in limited.target.areas
     assert limited.identifiable
+
+
+def test_areas_set_aside_are_set_aside_in_the_reference_cities_too() -> None:
+    # Nothing was done anywhere; the five worst areas of each city drift by 2. One of them judged alone, the other four
+    # set aside, must show nothing. Left in the comparison elsewhere, they would make the rule's own doing look smaller
+    # by a share of 4 / 23 x 2 = 0.35.
+    n_cities, n_areas, k, years = 25, 24, 5, list(range(2014, 2023))
+    effects = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        level = rng.normal(15, 4, (n_cities, n_areas))
+        worst = np.argsort(-level, axis=1)[:, :k]
+        drift = np.zeros((n_cities, n_areas))
+        np.put_along_axis(drift, worst, 2.0, axis=1)
+        after = np.array(years) >= 2019
+        values = level.ravel()[:, None] + drift.ravel()[:, None] * after
+        values = values + rng.normal(0, 0.5, (n_cities * n_areas, len(years)))
+        units = [f"{city:02d}_{area:02d}" for city in range(n_cities) for area in range(n_areas)]
+        frame = pd.DataFrame({"area": np.repeat(units, len(years)), "year": years * len(units)})
+        frame["rate"] = values.ravel()
+        frame["people"] = np.repeat(np.exp(rng.normal(8, 0.5, len(units))), len(years))
+        frame["criterion"] = np.repeat(level.ravel(), len(years))
+        treated = [units[at] for at in worst[0]]
+        found = rule_placebo(
+            build_panel(frame, outcome=["rate", "people", "criterion"]),
+            Rule(criteria={"criterion": 2018}, choose=k),
+            outcome="rate",
+            pre=range(2014, 2019),
+            post=range(2019, 2023),
+            city_of={unit: unit[:2] for unit in units},
+            target="00",
+            treated=treated[2:3],
+            set_aside=[*treated[:2], *treated[3:]],
+            population="people",
+        )
+        effects.append(found.effect)
+    error = np.std(effects, ddof=1) / np.sqrt(len(effects))
+    assert abs(np.mean(effects)) < 3 * error
+    assert 3 * error < 0.35  # so that would be seen
+
+
+def test_a_rule_that_looks_past_the_start_is_told() -> None:
+    rng = np.random.default_rng(3)
+    units = [f"{city:02d}_{area:02d}" for city in range(12) for area in range(12)]
+    frame = pd.DataFrame(
+        {
+            "area": np.repeat(units, 6),
+            "year": list(range(2015, 2021)) * len(units),
+            "rate": rng.normal(size=6 * len(units)),
+            "people": np.repeat(rng.uniform(1000, 5000, len(units)), 6),
+        }
+    )
+    panel = build_panel(frame, outcome=["rate", "people"])
+    told = []
+    for base in (2017, 2019):
+        found = placebo_cities(
+            panel,
+            Rule(criteria={"rate": base}, choose=2),
+            outcome="rate",
+            pre=(2015, 2016, 2017),
+            post=(2019, 2020),
+            city_of={unit: unit[:2] for unit in units},
+            target="00",
+            treated=units[:2],
+            population="people",
+        )
+        told.append("criteria_after_start" in found.warnings)
+    assert told == [False, True]

@@ -20,7 +20,7 @@ from ..panel import Panel, build_panel
 from ..reference import ReferenceAreas, reference_areas
 from ..sensitivity import Check, leave_one_out, placebo_in_time, selection
 from ..study import Study, read_study
-from .elsewhere import Elsewhere, how_clear, judge, look_elsewhere, speaks_of
+from .elsewhere import REASONS, Elsewhere, how_clear, judge, look_elsewhere, speaks_of
 
 ALL = "all"
 
@@ -71,7 +71,8 @@ class Evaluation:
         The p-values of the programme as a whole, by outcome, adjusted for their number by Holm's method: primary
         outcomes as one family, secondary ones as another. None where nothing was tested or one district was asked for.
     after : mapping of (str, str) to Inference
-        By outcome and district, for districts that have left: the mean of the years since then.
+        By outcome and district, for districts that have left: the mean of the years since then, beyond what the rule
+        brings about elsewhere where the study has reference cities.
     plain : tuple of PlainReading
         Empty where only one district was asked for.
     """
@@ -163,7 +164,7 @@ def evaluate(
         elsewhere=elsewhere,
         choice=how_clear(elsewhere, seed=study.spec.study.seed) if elsewhere and district is None else None,
         adjusted=_adjusted(study, findings),
-        after=_after(study, effects, subjects),
+        after=_after(study, design, effects, subjects, elsewhere, year),
         plain=tuple(plain),
     )
 
@@ -191,6 +192,19 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
         )
     good = table.loc[(table["status"] == "ok") & (table["year"] <= year)]
     faults = []
+    rule = study.spec.programme.rule
+    for name, base in (rule.criteria if rule else {}).items():
+        own = table.loc[(table["status"] == "ok") & (table["indicator"] == name), "year"]
+        if base not in set(own):
+            faults.append(
+                Fault(
+                    what="A criterion of the rule has no data in its base year.",
+                    where=f"study.toml, programme.rule.criteria, {name}",
+                    found=str(base),
+                    expected="one of " + ", ".join(str(known) for known in sorted(set(own))),
+                    fix="Correct the base year, or add a source for it.",
+                )
+            )
     for path in study_design(study, as_of=year).paths:
         for unit in path.units:
             for outcome in study.spec.plan.outcomes:
@@ -291,7 +305,7 @@ def _by_rule(
             outcome=outcome,
             subject=subject,
             higher_is=higher_is,
-            problem=("rule_placebo", "not_made"),
+            problem=("rule_placebo", REASONS.get(error.faults[0].what, "not_made")),
             problem_facts={"message": error.faults[0].what},
             plain=plain,
         )
@@ -333,21 +347,43 @@ def _adjusted(study: Study, findings: Mapping[tuple[str, str], Finding]) -> Adju
 
 
 def _after(
-    study: Study, effects: Mapping[str, Effects], subjects: Sequence[str]
+    study: Study,
+    design: Design,
+    effects: Mapping[str, Effects],
+    subjects: Sequence[str],
+    elsewhere: Elsewhere | None,
+    year: int,
 ) -> dict[tuple[str, str], Inference]:
-    """The change of each district since it left, where it has."""
+    """The change of each district since it left, where it has; judged by the rule placebo where that leads."""
     found = {}
+    alpha = study.spec.plan.alpha
     for outcome, some in effects.items():
         for subject in subjects:
             if subject not in some.units:
                 continue
             group = some.group[some.units.index(subject)]
             left = ((some.cells["phase"] == "after") & (some.cells["group"] == group)).to_numpy()
-            if left.any():
+            if not left.any():
+                continue
+            if elsewhere is None or not speaks_of(elsewhere, outcome):
                 tested = unit_contrast(some, subject, left / left.sum())
-                found[outcome, subject] = infer(
-                    tested, alpha=study.spec.plan.alpha, seed=study.spec.study.seed
+                found[outcome, subject] = infer(tested, alpha=alpha, seed=study.spec.study.seed)
+                continue
+            try:
+                result = judge(
+                    elsewhere,
+                    design,
+                    outcome=outcome,
+                    treated=(subject,),
+                    label=subject,
+                    year=year,
+                    alpha=alpha,
+                    phase="after",
                 )
+            except MekevalError:
+                continue  # no data elsewhere for these years, or no area like it: nothing to show
+            if result.placebo.identifiable:
+                found[outcome, subject] = result.inference
     return found
 
 

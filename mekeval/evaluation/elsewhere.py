@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..design import Design, Rule, SelectionStability, rule_criteria, selection_stability
-from ..errors import DesignError, MekevalError
+from ..design import Design, Phase, Rule, SelectionStability, rule_criteria, selection_stability
+from ..errors import DesignError, MekevalError, StudyError
 from ..indicators import Indicators
 from ..inference import Inference
 from ..panel import Panel, build_panel
@@ -31,6 +31,14 @@ from ..sensitivity import (
 )
 from ..study import Study
 
+#: Why the rule placebo could not be made, by what its error says.
+REASONS = {
+    "The reference cities have no data for the years that are compared.": "no_years",
+    "A treated area does not enter.": "area_left_out",
+    "A treated area has no rank under the rule, so it has no counterpart elsewhere.": "no_rank",
+    "Too few reference cities: nothing can be told apart from the rule's own doing.": "too_few_cities",
+    "The target has too few areas for the rule.": "too_few_areas",
+}
 #: The outcome of the national panel that holds the size of an area.
 SIZE = "persons behind the rule's rate"
 
@@ -112,6 +120,14 @@ def look_elsewhere(
     if spec.window is not None:
         order = [unit for unit in sorted(city_of) if _large(panel, unit, spec.minimum_population)]
         city_of = contiguous_windows(order, spec.window, target=mine) | mine
+    if not set(city_of.values()) - {target}:
+        raise StudyError(
+            "No reference city is left.",
+            where="study.toml, reference",
+            found=f"{len(references.city_of)} areas of other cities"
+            + (f", windows of {spec.window}" if spec.window else ""),
+            fix="Make the window or the minimum population smaller.",
+        )
     return Elsewhere(
         panel=panel,
         rule=Rule(
@@ -137,8 +153,9 @@ def judge(
     label: str,
     year: int,
     alpha: float,
+    phase: Phase = "on",
 ) -> RuleResult:
-    """Judge treated areas of one path by the rule placebo, with its checks.
+    """Judge treated areas by the rule placebo, with its checks: in the programme, or in another phase.
 
     Raises
     ------
@@ -155,7 +172,7 @@ def judge(
         known
         for known in common
         if first <= known <= year
-        and all(path.phase(known, partial_years=design.partial_years) == "on" for path in paths.values())
+        and all(path.phase(known, partial_years=design.partial_years) == phase for path in paths.values())
     )
     if not pre or not post:
         raise DesignError(

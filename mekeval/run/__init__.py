@@ -21,7 +21,9 @@ from ..areas import fold
 from ..design import study_design
 from ..errors import DesignError, Fault, MekevalError, RunError, closest
 from ..evaluation import ALL, refuse_year
+from ..evaluation.elsewhere import look_elsewhere
 from ..indicators import clean_indicators
+from ..reference import reference_areas
 from ..render import IndexEntry, ReportPage, render_index
 from ..shipped import shipped
 from ..study import RAW_VARIABLE, Study, read_study
@@ -177,11 +179,13 @@ def plan_jobs(
     folder = Path(notebooks) if notebooks else shipped("notebooks")
     raw = raw or os.environ.get(RAW_VARIABLE)
     indicators = clean_indicators(study)
+    references = reference_areas(study)
     faults: list[Fault] = []
     jobs: list[Job] = []
     for year in dict.fromkeys(years):
         try:
             refuse_year(study, indicators, year)
+            look_elsewhere(study, indicators, references, year=year)
             subjects = _subjects(study, year, districts)
         except MekevalError as error:
             faults += error.faults

@@ -23,6 +23,7 @@ from .consistency import cross_references
 from .schema import (
     About,
     AreasTable,
+    FetchSpec,
     IndicatorSpec,
     Item,
     Plan,
@@ -40,6 +41,7 @@ __all__ = [
     "RAW_VARIABLE",
     "About",
     "AreasTable",
+    "FetchSpec",
     "IndicatorSpec",
     "Item",
     "Plan",
@@ -51,6 +53,8 @@ __all__ = [
     "StudySpec",
     "Wave",
     "Words",
+    "inside",
+    "read_spec",
     "read_study",
     "terms",
 ]
@@ -142,20 +146,9 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
     >>> study.spec.study.synthetic, len(study.treated)
     (True, 6)
     """
-    folder = Path(path)
-    file = folder if folder.suffix == ".toml" else folder / "study.toml"
+    file, text, spec = read_spec(path)
     folder = file.parent
-    try:
-        text = file.read_bytes()
-    except OSError:
-        raise StudyError(
-            "There is no study here.",
-            where=str(file),
-            expected="a folder with a study.toml",
-            fix="Name the folder of a study, or write one with: mekeval new my-study",
-        ) from None
-    spec = _parse(text, where=str(file))
-    areas_path = _inside(folder, spec.areas.file)
+    areas_path = inside(folder, spec.areas.file)
     if areas_path is None:
         raise StudyError("areas.file leaves the study folder.", where=str(file), found=spec.areas.file)
     faults: list[Fault] = []
@@ -180,6 +173,28 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         reference_areas=reference_areas,
         sha256=hashlib.sha256(text + areas_path.read_bytes() + listed).hexdigest(),
     )
+
+
+def read_spec(path: str | Path) -> tuple[Path, bytes, StudySpec]:
+    """Read `study.toml` alone: its place, its bytes and what it says; the files that it names may not be there yet.
+
+    Raises
+    ------
+    StudyError
+        There is no study, or its `study.toml` breaks the schema.
+    """
+    folder = Path(path)
+    file = folder if folder.suffix == ".toml" else folder / "study.toml"
+    try:
+        text = file.read_bytes()
+    except OSError:
+        raise StudyError(
+            "There is no study here.",
+            where=str(file),
+            expected="a folder with a study.toml",
+            fix="Name the folder of a study, or write one with: mekeval new my-study",
+        ) from None
+    return file, text, _parse(text, where=str(file))
 
 
 def _parse(text: bytes, *, where: str) -> StudySpec:
@@ -232,7 +247,7 @@ def _reference_areas(
     """The list of reference areas and its bytes, where the study has such a list."""
     if spec.reference is None or not spec.reference.areas:
         return None, b""
-    path = _inside(folder, spec.reference.areas)
+    path = inside(folder, spec.reference.areas)
     if path is None:
         faults.append(
             Fault(what="reference.areas leaves the study folder.", where=where, found=spec.reference.areas)
@@ -260,6 +275,15 @@ def _treated_areas(
         ]
         waves.append(codes)
     rule = spec.programme.rule
+    if rule and rule.choose > len(areas.units):
+        faults.append(
+            Fault(
+                what="The rule chooses more areas than there are.",
+                where=f"{where}, programme.rule.choose",
+                found=str(rule.choose),
+                expected=f"at most {len(areas.units)}",
+            )
+        )
     place = f"{where}, programme.rule.discretionary"
     discretionary = _codes(areas, rule.discretionary if rule else (), place, faults)
     treated = {code for codes in waves for code in codes}
@@ -301,7 +325,7 @@ def _raw_paths(
             return
     for number, source in enumerate(spec.source, start=1):
         place = f"{where}, source[{number}] {source.file!r}"
-        path = _inside(root, source.file)
+        path = inside(root, source.file)
         if path is None:
             faults.append(
                 Fault(
@@ -315,7 +339,8 @@ def _raw_paths(
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError:
-            faults.append(Fault(what="A raw file is missing.", where=place, expected=str(path)))
+            fix = "Download it with: mekeval fetch" if source.fetch else ""
+            faults.append(Fault(what="A raw file is missing.", where=place, expected=str(path), fix=fix))
             continue
         if found != source.sha256:
             faults.append(
@@ -330,7 +355,7 @@ def _raw_paths(
         yield path
 
 
-def _inside(root: Path, file: str) -> Path | None:
+def inside(root: Path, file: str) -> Path | None:
     """The file below its folder, or None where the name would leave it (absolute, '..', a link)."""
     if re.match(r"^([/\\]|[A-Za-z]:)", file) or ".." in PurePosixPath(file.replace("\\", "/")).parts:
         return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ..errors import Fault, closest
-from .schema import StudySpec
+from .schema import SourceSpec, StudySpec
 
 
 def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
@@ -48,6 +48,7 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
     for number, source in enumerate(spec.source, start=1):
         place = f"{where}, source[{number}] {source.file!r}"
         yield from _unknown(source.items, items, "item", place)
+        yield from _source_faults(source, place)
     rule = spec.programme.rule
     if rule:
         yield from _unknown(rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria")
@@ -82,6 +83,29 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 )
 
 
+def _source_faults(source: SourceSpec, where: str) -> Iterator[Fault]:
+    """What a source says of its own columns and marks must fit together."""
+    if source.thousands == source.decimal:
+        yield Fault(
+            what="One mark cannot part decimals and thousands.",
+            where=where,
+            found=f"decimal = {source.decimal!r}, thousands = {source.thousands!r}",
+        )
+    named = [
+        name
+        for name in (
+            source.area_column,
+            source.item_column,
+            source.year_column,
+            source.value_column,
+            *source.take,
+        )
+        if name
+    ]
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        yield Fault(what="A column has two parts to play.", where=where, found=repr(name))
+
+
 def _reference_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
     """What `[reference]` and the scopes of the sources must have in common."""
     reference, rule = spec.reference, spec.programme.rule
@@ -102,6 +126,13 @@ def _reference_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
             found="both" if reference.areas else "neither",
             expected="`areas`, or `areas_from` with `label`",
         )
+    if reference.areas and reference.label:
+        yield Fault(what="`label` belongs to `areas_from`; a list needs none.", where=place)
+    for exclusion in reference.exclude:
+        if not exclusion.reason.fi.strip():
+            yield Fault(what="An exclusion has no reason.", where=place, found=repr(exclusion.city))
+        if [one.city for one in reference.exclude].count(exclusion.city) > 1:
+            yield Fault(what="A city is excluded twice.", where=place, found=repr(exclusion.city))
     if reference.areas_from and reference.areas_from not in supplied:
         yield Fault(
             what="`areas_from` names no source of the reference cities.",

@@ -112,20 +112,58 @@ class IndicatorSpec(_Table):
         return tuple(dict.fromkeys(name for part in parts if part for name in terms(part)))
 
 
+class FetchSpec(_Table):
+    """`[source.fetch]`: where a raw file is downloaded from, and which part of the table.
+
+    PxWeb: `select` gives for each dimension, by its code, the codes wanted, or ["*"] for all; `area` and `time` are
+    the codes of the dimensions of areas and years (the table itself may say which is time).
+    Sotkanet: `select` has `indicator`, `year`, `category` (of regions, such as KUNTA) and, where not all are wanted,
+    `region` (codes) and `gender`.
+    """
+
+    service: Literal["pxweb", "sotkanet"]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+/[^\s?#]*$")]
+    select: Annotated[dict[str, Annotated[tuple[Text, ...], Field(min_length=1)]], Field(min_length=1)]
+    area: str = ""
+    time: str = ""
+    format: Literal["json-stat2", "csv"] = "json-stat2"
+    language: Literal["fi", "sv", "en"] = "fi"  # of Sotkanet's names; in PxWeb the address says it
+
+
 class SourceSpec(_Table):
-    """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe."""
+    """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe.
+
+    `area_column`, `item_column`, `year_column` and `value_column` name columns of a table or dimensions of a cube;
+    `take` gives the one value wanted of each other column or dimension ({ Sukupuoli = "Naiset" }), and `area_by`
+    says whether areas of a cube are known by their code or by their label. `header_row` is the row of the first
+    column names, `header_rows` how many rows of names there are. `decimal` and `thousands` are the marks in
+    numbers, `symbols` what stands where a number does not ({ "-1" = "suppressed" }), `area_digits` the length to
+    which codes that lost their leading zeros are filled. `table` names a sheet or a table inside the file.
+    """
 
     file: Text
     reader: str
     vintage: Year
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{64})?$")]  # empty: not fetched yet
     items: Annotated[tuple[Name, ...], Field(min_length=1)]
     year: Year | None = None
     years: dict[str, Year] = {}
     area_column: str = ""
     table: str = ""
+    item_column: str = ""
+    year_column: str = ""
+    value_column: str = ""
+    area_by: Literal["", "code", "label"] = ""
+    area_digits: Annotated[Whole, Field(ge=0, le=20)] = 0
+    take: dict[Text, Text] = {}
+    header_row: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    header_rows: Annotated[Whole, Field(ge=1, le=10)] = 1
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", " ", ".", ",", "'"] = ""
+    symbols: dict[str, Literal["suppressed", "not_applicable", "missing"]] = {}
     other_areas: Literal["refuse", "drop"] = "refuse"
     scope: Literal["city", "reference", "both"] = "city"
+    fetch: FetchSpec | None = None
 
 
 class Exclusion(_Table):
