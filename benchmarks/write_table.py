@@ -12,6 +12,8 @@ import cleaning
 import estimators
 import first_wave
 import inference
+import px
+import register
 import runs
 from rows import arguments, markdown
 
@@ -25,7 +27,7 @@ if __name__ == "__main__":
         f"Written by `make bench` on {date.today().isoformat()}: Python {platform.python_version()}, {packages}.",
         "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay.",
     ]
-    for module in (estimators, inference, runs, cleaning):
+    for module in (estimators, inference, runs, cleaning, px, register):
         parts += [
             f"## {module.__name__}",
             (module.__doc__ or "").strip(),

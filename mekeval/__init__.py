@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         unit_contrast,
     )
     from .evaluation import Evaluation, evaluate
+    from .fetch import Fetched, fetch_study
     from .figures import (
         About,
         Picture,
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     )
     from .panel import Panel, balanced_block, build_panel
     from .reference import ReferenceAreas, reference_areas
+    from .register import Condition, RegisterMeasure, aggregate_register
     from .report import city_report, district_report
     from .run import run_study
     from .sensitivity import (
@@ -179,6 +181,10 @@ _HOMES = {
         "Evaluation",
         "evaluate",
     ),
+    "fetch": (
+        "Fetched",
+        "fetch_study",
+    ),
     "figures": (
         "About",
         "Picture",
@@ -229,6 +235,11 @@ _HOMES = {
     "reference": (
         "ReferenceAreas",
         "reference_areas",
+    ),
+    "register": (
+        "Condition",
+        "RegisterMeasure",
+        "aggregate_register",
     ),
     "report": (
         "city_report",

@@ -1,11 +1,12 @@
-"""The command line: `mekeval run` and `mekeval new`.
+"""The command line: `mekeval run`, `mekeval fetch` and `mekeval new`.
 
-In: words. Out: files, one line for each thing done, and an exit code: 0 all well, 1 some reports failed, 2 refused.
+In: words. Out: files, one line for each thing done, and an exit code: 0 all well, 1 some of them failed, 2 refused.
 Never: a traceback for a user's mistake.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import sys
@@ -30,13 +31,14 @@ def main() -> None:
 
 def _plainly(command: Callable[P, None]) -> Callable[P, None]:
     """End with the message of a user's mistake and exit code 2."""
+    done = "fetched" if command.__name__ == "fetch" else "published"
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
         except MekevalError as error:
-            click.echo(f"Nothing was published. {error}", err=True)
+            click.echo(f"Nothing was {done}. {error}", err=True)
             sys.exit(2)
 
     return wrapped
@@ -102,6 +104,40 @@ def run(
     click.echo(f"{len(result.done)} reports made, {len(result.failed)} failed, {result.seconds:.0f} s")
     click.echo(str(result.index))
     if result.failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--source", "files", multiple=True, help="A raw file's name; may be repeated. Default: all.")
+@click.option("--offline", is_flag=True, help="Ask no server; say which files are there, of which vintage.")
+@click.option("--refresh", is_flag=True, help="Download everything anew, also what is in the cache.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=120,
+    show_default=True,
+    help="Seconds of silence after which an attempt is given up.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@_plainly
+def fetch(
+    study: Path, files: tuple[str, ...], timeout: float, *, offline: bool, refresh: bool, quiet: bool
+) -> None:
+    """Download the raw files of STUDY that have a [source.fetch], or go on where a download broke off."""
+    from .fetch import fetch_study
+
+    # What is tried again is told by the fetch itself.
+    logging.getLogger("stamina").addHandler(logging.NullHandler())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    results = fetch_study(
+        study, files=files, offline=offline, refresh=refresh, timeout=timeout, progress=not quiet
+    )
+    failed = [result for result in results if result.state in ("failed", "unreachable")]
+    for result in results:
+        click.echo(result.message, err=result in failed)
+    click.echo(f"{len(results) - len(failed)} of {len(results)} sources in place, {len(failed)} failed")
+    if failed:
         sys.exit(1)
 
 

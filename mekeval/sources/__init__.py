@@ -17,7 +17,11 @@ from ..errors import DataError, StudyError, closest
 from ..study import SourceSpec
 from .cells import STATUSES, Labelled, group_of, label_key
 from .delimited import read_pxweb_csv, read_wide_csv
+from .jsonstat import read_jsonstat, read_sotkanet_json
+from .px import read_px
 from .records import read_dbf, read_geojson, read_rdata
+from .table import read_csv, read_sotkanet_csv
+from .workbook import read_parquet, read_rdata_table, read_xlsx
 
 __all__ = ["READERS", "STATUSES", "RawTable", "Reader", "read_source"]
 
@@ -31,6 +35,31 @@ READERS: Mapping[str, Reader] = {
     "paavo-geojson": read_geojson,
     "paavo-dbf": read_dbf,
     "paavo-rdata": read_rdata,
+    "px": read_px,
+    "json-stat": read_jsonstat,
+    "sotkanet-csv": read_sotkanet_csv,
+    "sotkanet-json": read_sotkanet_json,
+    "csv": read_csv,
+    "xlsx": read_xlsx,
+    "parquet": read_parquet,
+    "rdata": read_rdata_table,
+}
+
+
+_CUBE = {"item_column", "year_column", "take", "area_by", "area_digits", "symbols"}
+_RECORDS = {"item_column", "year_column", "value_column", "take", "area_digits", "symbols"}
+_TEXTS = _RECORDS | {"decimal", "thousands"}
+_ROWS = _TEXTS | {"header_row", "header_rows"}
+#: Keys of a source that only these readers know; any other reader would pass over them in silence.
+_KEYS: Mapping[str, set[str]] = {
+    "px": _CUBE,
+    "json-stat": _CUBE,
+    "sotkanet-csv": _ROWS,
+    "sotkanet-json": _RECORDS,
+    "csv": _ROWS,
+    "xlsx": _ROWS,
+    "parquet": _TEXTS,
+    "rdata": _TEXTS,
 }
 
 
@@ -85,6 +114,7 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
             found=repr(source.reader),
             expected=closest(source.reader, READERS),
         )
+    _refuse_idle_keys(source)
     item_of: dict[str, str] = {}
     for item in source.items:
         for label in labels[item]:
@@ -117,6 +147,21 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
     items = {label: item_of[label_key(label)] for label in found.cells["item_label"].unique()}
     cells = found.cells.assign(item=found.cells["item_label"].map(items)).drop(columns="item_label")
     return RawTable(cells=cells, file=source.file, vintage=source.vintage, notes=found.notes)
+
+
+def _refuse_idle_keys(source: SourceSpec) -> None:
+    """A key that the reader does not know would be passed over, and the study would mean something else."""
+    fields = SourceSpec.model_fields
+    known = _KEYS.get(source.reader, set())
+    for key in sorted(_CUBE | _ROWS):
+        if key not in known and getattr(source, key) != fields[key].default:
+            raise StudyError(
+                f"The reader does not know the key `{key}`.",
+                where=f"study.toml, source {source.file!r}, reader {source.reader!r}",
+                found=repr(getattr(source, key)),
+                expected="a reader that knows it: "
+                + ", ".join(repr(name) for name, keys in _KEYS.items() if key in keys),
+            )
 
 
 def _refuse_idle_years(source: SourceSpec, labels: Iterable[str]) -> None:

@@ -30,6 +30,9 @@ PXWEB_SYMBOLS: Mapping[str, str] = {
 #: What Paavo writes where it hides a number, in its forms without symbols.
 HIDDEN = -1
 
+#: Text files of area statistics are a few megabytes; a larger one would fill the memory before its fault is seen.
+MOST_BYTES = 64 * 2**20
+
 _YEAR_LABEL = re.compile(r"^(?P<item>.*?),?\s+(?P<year>(?:19|20)\d\d)(?P<group>\s*\([A-Z]{2}\))?$")
 _GROUP = re.compile(r"\(([A-Z]{2})\)$|^([a-z]{2})_")
 
@@ -152,19 +155,23 @@ def column_cells(
     )
 
 
-def read_text(path: Path, file: str) -> tuple[str, str]:
-    """Decode a file whose encoding nobody declared: UTF-8 where the bytes are, else ISO-8859-1 or Windows-1252.
-
-    Returns
-    -------
-    text, encoding : str
-    """
+def read_bytes(path: Path, file: str) -> bytes:
+    """The bytes of a text file: not empty, not a server's error page, without NUL, and not too large to hold."""
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(
+            "The file is too large.",
+            where=file,
+            found=f"{path.stat().st_size} bytes",
+            expected=f"at most {MOST_BYTES} bytes",
+        )
     content = path.read_bytes()
-    bare = content.removeprefix(codecs.BOM_UTF8).strip()
+    bare = (
+        content[:4096].removeprefix(codecs.BOM_UTF8).strip() or content.removeprefix(codecs.BOM_UTF8).strip()
+    )
     if not bare:
         raise DataError("The file is empty.", where=file)
-    if b"\x00" in content:
-        at = content.index(b"\x00")
+    at = content.find(b"\x00")
+    if at >= 0:
         line = content.count(b"\n", 0, at) + 1
         raise DataError(
             "The file has a NUL byte: it is no text.",
@@ -172,6 +179,16 @@ def read_text(path: Path, file: str) -> tuple[str, str]:
             found=f"byte {at}",
         )
     refuse_web_page(bare, file)
+    return content
+
+
+def decoded(content: bytes, file: str) -> tuple[str, str]:
+    """Text of an encoding that nobody declared: UTF-8 where the bytes are, else ISO-8859-1 or Windows-1252.
+
+    Returns
+    -------
+    text, encoding : str
+    """
     try:
         return content.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:
@@ -181,6 +198,11 @@ def read_text(path: Path, file: str) -> tuple[str, str]:
             return content.decode(encoding), encoding.upper()
         except UnicodeDecodeError as cause:
             raise DataError("The encoding of the file is not known.", where=file, found=str(cause)) from None
+
+
+def read_text(path: Path, file: str) -> tuple[str, str]:
+    """A text file and its encoding; see `read_bytes` and `decoded`."""
+    return decoded(read_bytes(path, file), file)
 
 
 def refuse_web_page(content: bytes, file: str) -> None:
