@@ -5,10 +5,12 @@ after): in every city k areas are declared treated, drawn at random or chosen be
 method is asked. No programme ran there, so every rejection is false and an honest test at 5 % rejects in 5 %. Coverage
 is that of the true effect, 0, by the 95 % interval that belongs to the test. Cities are windows of 36 or 60 postal
 areas that follow each other, and municipalities. A draw is a target city with its treated areas; where the worst are
-chosen nothing is drawn, and the windows begin at several places instead, so those targets overlap: about 30 to 50 are
-independent. `refused` counts the targets that `rule_placebo` calls not identifiable, because a chosen area was being
-built or emptied, or because the city has far more areas than any other; they are not in its rejections. "size not
-refused" and "no growth limit" show what these two criteria do.
+chosen nothing is drawn, and the windows begin at several places instead (the seed moves them; of municipalities there
+is one set), so those targets overlap. `independent` counts the targets that share no area: whole cities where the worst
+are chosen, sets of k areas where areas are drawn; outcomes of the same areas count once. The Monte Carlo error of a
+share comes from that number, not from the draws. `refused` counts the targets that `rule_placebo` calls not
+identifiable, because a chosen area was being built or emptied, or because the city has far more areas than any other;
+they are not in its rejections. "size not refused" and "no growth limit" show what these two criteria do.
 
 In: the folder of the real raw data (`paavo_rates` reads it). Out: rows pooled over outcomes, power and every single
 cell; `summary` shows all but the cells. The real programme is asked by `first_wave.py`.
@@ -20,6 +22,7 @@ import argparse
 import itertools
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -32,7 +35,7 @@ from closed_forms import checked, methods, scaled
 from paavo_rates import BETTER, COMPOSITE, MINIMUM, Statistics, changes, statistics
 from scipy.special import stdtr
 
-from mekeval import DesignError
+from mekeval import DesignError, MekevalError
 from mekeval.design import Rule
 from mekeval.sensitivity import City, RulePlacebo, compare_with_cities, contiguous_windows, placebo_cities
 from mekeval.sensitivity.compare_cities import LARGEST
@@ -56,11 +59,19 @@ TARGETS = ("urban third", "largest-gap third", "nine largest cities")
 #: Areas of a window; 0 for municipalities.
 KINDS = {36: "windows of 36", 60: "windows of 60", 0: "municipalities"}
 INJECTED = 2.0
+#: What is said of a cell where nothing was tested.
+REFUSED = "all refused"
+INDEPENDENT = "independent (error of 5 %, points)"
+#: Areas by which a seed moves the windows, modulo their distance: it has no divisor in common with 36 or 60.
+STRIDE = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Rejections at nominal 5 % and coverage at nominal 95 %, in per cent; `outcome` is "pooled" or one outcome."""
+    """Rejections at nominal 5 % and coverage at nominal 95 %, in per cent; `outcome` is "pooled" or one outcome.
+
+    Where all targets were refused nothing was tested: `rejection` and `met` are None and `note` says so.
+    """
 
     outcome: str
     selection: str
@@ -70,16 +81,22 @@ class Row:
     rejection: float | None
     coverage: float | None
     draws: int
+    independent: int
     refused: int
     goal: str
     met: bool | None
+    note: str
 
 
-def city_maps(data: Statistics, kind: int, offsets: int) -> list[dict[str, str]]:
-    """City of each area, for each place where windows may begin."""
+def city_maps(data: Statistics, kind: int, offsets: int, seed: int) -> list[dict[str, str]]:
+    """City of each area, for each place where windows may begin; seed 1 begins with the first area."""
     if not kind:
         return [{unit: data.municipality[unit] for unit in data.panel.units}]
-    return [contiguous_windows(data.panel.units, kind, offset=at * kind // offsets) for at in range(offsets)]
+    shift = STRIDE * (seed - 1) % (kind // offsets)
+    return [
+        contiguous_windows(data.panel.units, kind, offset=at * kind // offsets + shift)
+        for at in range(offsets)
+    ]
 
 
 def rule_of(selection: str, outcome: str, pre: Sequence[int], k: int) -> Rule:
@@ -146,7 +163,7 @@ def worst(data: Statistics, outcome: str, seed: int, offsets: int, draws: int) -
     rebuilt = np.abs(np.log(people / first)) / (max(pre) - min(pre)) > np.log1p(MOST_GROWTH)
     for kind, k, selection in itertools.product(KINDS, KS, WORST):
         rng = np.random.default_rng([seed, kind, k])
-        for offset, city_of in enumerate(city_maps(data, kind, offsets)):
+        for offset, city_of in enumerate(city_maps(data, kind, offsets, seed)):
             rule = rule_of(selection, outcome, pre, k)
             settled = _each(compare_with_cities(*_split(all_cities(data, city_of, outcome, rule, None))))
             kept = _each(compare_with_cities(*_split(all_cities(data, city_of, outcome, rule, MOST_GROWTH))))
@@ -222,7 +239,9 @@ def drawn(data: Statistics, outcome: str, seed: int, offsets: int, draws: int, s
         rng = np.random.default_rng([seed, kind, k, DRAWN.index(selection)])
         cities: dict[int, list[np.ndarray]] = {}
         count = 0
-        for city_of in city_maps(data, kind, offsets):
+        maps = city_maps(data, kind, offsets, seed)
+        disjoint = 0
+        for city_of in maps:
             groups = pd.Series(np.arange(len(data.panel.units))).groupby(
                 [city_of.get(unit, "") for unit in data.panel.units]
             )
@@ -230,6 +249,7 @@ def drawn(data: Statistics, outcome: str, seed: int, offsets: int, draws: int, s
                 if name and np.sum(people[rows] >= MINIMUM) >= k + 5:
                     cities.setdefault(len(rows), []).append(np.asarray(rows))
                     count += 1
+                    disjoint += int(np.sum(people[rows] >= MINIMUM)) // k if city_of is maps[0] else 0
         for rows_of in cities.values():
             times = rng.multinomial(round(draws * len(rows_of) / count), [1 / len(rows_of)] * len(rows_of))
             rows = np.repeat(np.array(rows_of), times, axis=0)
@@ -250,7 +270,13 @@ def drawn(data: Statistics, outcome: str, seed: int, offsets: int, draws: int, s
             rest = rows.shape[1] - k - 3
             found += [
                 pd.DataFrame({"p": p, "effect": estimate, "se": se, "df": rest}).assign(
-                    kind=kind, k=k, selection=selection, method=method, outcome=outcome, refused=False
+                    kind=kind,
+                    k=k,
+                    selection=selection,
+                    method=method,
+                    outcome=outcome,
+                    refused=False,
+                    disjoint=max(1, round(disjoint / (3 if selection == "large" else 1))),
                 )
                 for method, p in each.items()
             ]
@@ -322,7 +348,7 @@ def power(drawn_rows: pd.DataFrame, worst_rows: pd.DataFrame) -> Iterator[Row]:
             2 * stdtr(part["df"], -np.abs((part["effect"] + sign * INJECTED) / part["se"]))
             for sign in (-1, 1)
         ]
-        shares[name] = 100 * float(np.mean(np.array(p) <= 0.05))
+        shares[name] = 100 * float(np.mean(np.array(p) <= 0.05)) if len(part) else None
         goal = "" if name == "random" else "at least 90 % of the scaled test's"
         yield Row(
             outcome="pooled",
@@ -330,12 +356,16 @@ def power(drawn_rows: pd.DataFrame, worst_rows: pd.DataFrame) -> Iterator[Row]:
             k="5",
             method=f"{method}, power",
             cities=KINDS[36],
-            rejection=round(shares[name], 1),
+            rejection=None if shares[name] is None else round(shares[name], 1),
             coverage=None,
             draws=2 * len(part),
+            independent=independent(part),
             refused=0,
             goal=goal,
-            met=None if name == "random" else shares["worst"] >= 0.9 * shares["random"],
+            met=None
+            if name == "random" or None in shares.values()
+            else shares["worst"] >= 0.9 * shares["random"],
+            note="" if len(part) else REFUSED,
         )
 
 
@@ -357,6 +387,8 @@ def _row(
         goal, met = f"{within[0]:g} to {within[1]:g} %", within[0] <= round(share, 1) <= within[1]
     if most is not None:
         goal, met = f"at most {most:g} %", round(share, 1) <= most
+    if not len(kept):
+        met = None
     return Row(
         outcome=outcome,
         selection=selection,
@@ -366,10 +398,23 @@ def _row(
         rejection=round(share, 1) if len(kept) else None,
         coverage=round(100 - share, 1) if len(kept) else None,
         draws=len(kept),
+        independent=independent(kept),
         refused=len(part) - len(kept),
         goal=goal,
         met=met,
+        note="" if len(kept) else REFUSED,
     )
+
+
+def independent(kept: pd.DataFrame) -> int:
+    """Targets that share no area, of those that were tested: cities of one question, or disjoint sets of areas."""
+    if not len(kept):
+        return 0
+    drawn_sets = int(kept["disjoint"].fillna(0).max()) if "disjoint" in kept else 0
+    if drawn_sets or "name" not in kept:
+        return min(drawn_sets, len(kept))
+    asked = [name for name in ("kind", "offset", "outcome", "selection", "k", "method") if name in kept]
+    return int(kept.groupby(asked)["name"].nunique().max())
 
 
 def measure(
@@ -383,7 +428,12 @@ def measure(
 ) -> list[Row]:
     """All rows of this benchmark; `draws` for each drawn cell, `jobs` processes. Quick: four outcomes, 400 draws."""
     if quick:
+        left, wanted = list(outcomes[4:]), draws
         outcomes, draws = outcomes[:4], min(draws, 400)
+        print(
+            f"quick: {draws} of {wanted} draws, windows at one place; left out: {', '.join(left) or 'no outcome'}",
+            file=sys.stderr,
+        )
     data = statistics(raw, outcomes)
     difference_found = checked(data, seed)
     if difference_found > 1e-8:
@@ -405,7 +455,8 @@ def summary(rows: Sequence[Row]) -> str:
     """The pooled rows as four Markdown tables, a line for each selection, kind of city and k.
 
     The method with a goal comes first; behind it stand the rejections of the others, in per cent. Coverage is 100
-    minus the rejections and is left out.
+    minus the rejections and is left out. Beside the number of independent targets stands the standard error that a
+    share of 5 % has over so many, in points.
     """
     lines: dict[tuple[str, str, str], dict[str, Row]] = {}
     finds = []
@@ -427,25 +478,42 @@ def summary(rows: Sequence[Row]) -> str:
     for title, ours, selections in parts:
         chosen = {key: each for key, each in lines.items() if key[0] in selections}
         others = list(dict.fromkeys(name for each in chosen.values() for name in each if name != ours))
-        table = [["selection", "cities", "k", f"{ours}, %", "goal", "met", "draws", "refused", *others]]
+        table = [
+            [
+                "selection",
+                "cities",
+                "k",
+                f"{ours}, %",
+                "goal",
+                "met",
+                "draws",
+                INDEPENDENT,
+                "refused",
+                *others,
+            ]
+        ]
         table += [
             [*key, *_cells(each[ours]), *(_percent(each[name]) if name in each else "" for name in others)]
             for key, each in chosen.items()
         ]
         text += [f"{title}: rejections.", _markdown(table)]
-    table = [["selection", "cities", "k", "method", "found, %", "goal", "met", "draws", "refused"]]
+    table = [
+        ["selection", "cities", "k", "method", "found, %", "goal", "met", "draws", INDEPENDENT, "refused"]
+    ]
     table += [[one.selection, one.cities, one.k, one.method, *_cells(one)] for one in finds]
     return "\n\n".join([*text, f"Power: an effect of {INJECTED:g} points is found.", _markdown(table)])
 
 
 def _cells(one: Row) -> list[str]:
-    """Rejections, goal, met, draws and refused; a goal is neither met nor missed where nothing was tested."""
-    met = {True: "yes", False: "no", None: ""}[one.met if one.draws else None]
-    return [_percent(one), one.goal, met, str(one.draws), str(one.refused)]
+    """Rejections, goal, met, draws, independent targets and refused; a goal is neither met nor missed where nothing
+    was tested."""
+    met = {True: "yes", False: "no", None: ""}[one.met]
+    error = f" ({100 * math.sqrt(0.05 * 0.95 / one.independent):.1f})" if one.independent else ""
+    return [_percent(one), one.goal, met, str(one.draws), f"{one.independent}{error}", str(one.refused)]
 
 
 def _percent(one: Row) -> str:
-    return "all refused" if one.rejection is None else f"{one.rejection:.1f}"
+    return one.note if one.rejection is None else f"{one.rejection:.1f}"
 
 
 def _markdown(table: Sequence[Sequence[str]]) -> str:
@@ -463,12 +531,18 @@ if __name__ == "__main__":
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--quick", action="store_true", help="end in under 60 s")
     options = parser.parse_args()
-    rows = measure(
-        quick=options.quick,
-        raw=options.raw,
-        seed=options.seed,
-        outcomes=[name.strip() for name in options.outcomes.split(",")],
-        draws=options.draws,
-        jobs=options.jobs,
-    )
+    for name, least in (("seed", 0), ("draws", 1), ("jobs", 1)):
+        if getattr(options, name) < least:
+            parser.error(f"--{name} must be {least} or more, not {getattr(options, name)}")
+    try:
+        rows = measure(
+            quick=options.quick,
+            raw=options.raw,
+            seed=options.seed,
+            outcomes=[name.strip() for name in options.outcomes.split(",")],
+            draws=options.draws,
+            jobs=options.jobs,
+        )
+    except (MekevalError, OSError) as error:
+        parser.exit(2, f"{error}\n")
     print(json.dumps([asdict(one) for one in rows], indent=1) if options.json else summary(rows))

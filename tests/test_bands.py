@@ -256,7 +256,7 @@ def test_bad_input_is_told(mpdta: Effects) -> None:
         ({"alpha": 0.0}, "alpha"),
         ({"alpha": 1.5}, "alpha"),
         ({"draws": 0}, "nothing to draw"),
-        ({"draws": 10.5}, "nothing to draw"),
+        ({"draws": 10.5}, "not a whole number"),
         ({"draws": 1}, "too few"),
         ({"multiplier": "webb"}, "one of: 'mammen', 'rademacher'"),
     ):

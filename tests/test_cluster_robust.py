@@ -285,7 +285,9 @@ def test_few_treated_units_carry_a_warning_and_many_do_not() -> None:
         (lambda study: cluster_robust(*study, outcome="y", kind="hc2"), "Unknown kind"),
         (
             lambda study: cluster_robust(
-                replace(study[0], values={"y": np.ones((14, 6)), "x": study[0].values["x"]}),
+                replace(
+                    study[0], values={"y": np.arange(14.0)[:, None] + np.arange(6), "x": study[0].values["x"]}
+                ),
                 study[1],
                 outcome="y",
             ),

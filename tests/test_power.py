@@ -54,14 +54,15 @@ def test_the_curve_and_the_inference_name_the_same_smallest_effect(method: str) 
 
 
 def test_power_by_hand() -> None:
-    # Changes 0..24, one treated: estimates 25/24 (i - 12), from -12.5 to 12.5. At alpha 0.1 two of 25 may be as large:
-    # both ends, so rejection is from 12.5 on. An effect of 25/24 takes the second largest there as well and leaves
-    # -12.5 short of it: 2 of 25. An effect of 6 * 25/24 takes seven.
+    # Changes 0..24, the first treated; without its effect it moves like the mean of the others, 12.5. So the sets give
+    # 25/24 (i - 12.5) for i = 1..24, from -11.5 to 11.5 steps, and 0. At alpha 0.1 two of 25 may be as large: both
+    # ends, so rejection is from 11.5 on. An effect of one step takes the second largest there as well and leaves the
+    # lowest short of it: 2 of 25. An effect of six steps takes seven.
     step = 25 / 24
     curve = power_curve(one_group(np.arange(25.0), 1), effects=[0.0, step, 6 * step, -step], alpha=0.1)
     assert curve.table["power"].to_numpy() == pytest.approx([2 / 25, 2 / 25, 7 / 25, 2 / 25])
-    # 0.8 of 25 are 20 sets: the largest twenty start at 25/24 (5 - 12), which lies 19 steps short of 12.5.
-    assert curve.minimum_detectable_effect == pytest.approx(19 * step)
+    # 0.8 of 25 are 20 sets: twelve above 0, the 0 and seven below it, to -6.5: 18 steps short of 11.5.
+    assert curve.minimum_detectable_effect == pytest.approx(18 * step)
 
 
 def test_power_is_that_of_injected_effects() -> None:

@@ -62,6 +62,12 @@ def test_choosing_everyone_has_no_margin() -> None:
         ({"choose": 1, "weights": [1]}, "weights do not fit"),
         ({"choose": 1, "weights": [1, -1]}, "weights do not fit"),
         ({"choose": 1, "population": np.ones(3)}, "different lengths"),
+        ({"choose": 1.5}, "whole number of areas"),
+        ({"choose": "2"}, "whole number of areas"),
+        ({"choose": None}, "whole number of areas"),
+        ({"choose": 1, "minimum_population": 1000}, "minimum population needs populations"),
+        ({"choose": 1, "population": ["a", "b", "c", "d"]}, "A number is needed"),
+        ({"choose": 1, "weights": ["much", 1]}, "A number is needed"),
     ],
 )
 def test_rules_that_cannot_be_applied(arguments: dict[str, object], words: str) -> None:
@@ -234,3 +240,58 @@ def test_stability_without_a_source_of_change_is_refused() -> None:
         selection_stability(list("abcd"), RATES, rule, error_sd=-RATES, seed=1)
     with pytest.raises(DataError, match="not known"):
         selection_stability(list("abcd"), RATES + 100, rule, persons=RATES, seed=1)
+
+
+def test_weights_are_told_as_numbers() -> None:
+    with pytest.raises(DesignError, match="weights do not fit") as caught:
+        select_areas(list("abcd"), RATES, choose=1, weights=[1.5, float("nan")])
+    assert "found: 1.5, nan" in str(caught.value)
+
+
+def test_criteria_by_area_in_another_order_are_refused() -> None:
+    named = RATES.set_axis(list("abcd"))
+    assert select_areas(list("abcd"), named, choose=1).chosen == ("c",)
+    with pytest.raises(DesignError, match="another order"):
+        select_areas(list("dcba"), named, choose=1)
+
+
+def test_errors_go_to_the_areas_by_their_index() -> None:
+    # Only b and c are near each other: an error of b alone moves the choice, wherever its row stands in the table.
+    rates = pd.DataFrame({"low": [0.0, 9.0, 10.0, 1.0]}, index=list("abcd"))
+    rule = Rule(criteria={"low": 1}, choose=1)
+    errors = pd.DataFrame({"low": [0.0, 3.0, 0.0, 0.0]}, index=list("abcd"))
+    settings = {"draws": 4000, "seed": 4}
+    one = selection_stability(list("abcd"), rates, rule, error_sd=errors, **settings)  # type: ignore[arg-type]
+    turned = selection_stability(list("abcd"), rates, rule, error_sd=errors.iloc[::-1], **settings)  # type: ignore[arg-type]
+    # b exceeds c with probability 1 - Phi(1 / 3) = 0.3694; standard error 0.0076
+    assert one.table.set_index("area").loc["b", "share_chosen"] == pytest.approx(0.3694, abs=4 * 0.0076)
+    pd.testing.assert_frame_equal(one.table, turned.table)
+    plain = rates.reset_index(drop=True)  # rows by position, errors by area
+    by_area = selection_stability(list("abcd"), plain, rule, error_sd=errors.iloc[::-1], **settings)  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(one.table, by_area.table)
+
+
+@pytest.mark.parametrize("name", ["error_sd", "persons"])
+def test_a_table_of_errors_that_does_not_fit_is_refused(name: str) -> None:
+    rates = RATES.set_axis(list("abcd"))
+    rule = Rule(criteria={"low": 1, "jobs": 1}, choose=1)
+    for table, words in (
+        (rates.iloc[:2], "none for c, d"),
+        (rates[["low"]], "'jobs'"),
+        (RATES, "none for a, b, c, d"),
+        (rates.iloc[[0, 0, 1, 2, 3]], "index twice"),
+        (rates.to_numpy(), "A table is needed"),
+    ):
+        with pytest.raises(DataError, match=words):
+            selection_stability(list("abcd"), rates, rule, seed=1, **{name: table})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("seed", None), ("seed", -1), ("seed", 1.5), ("draws", 0), ("draws", 2.5), ("weight_spread", "much")],
+)
+def test_settings_of_stability_that_cannot_be(setting: str, value: object) -> None:
+    settings = {"seed": 1, "draws": 9, "weight_spread": 0.5} | {setting: value}
+    with pytest.raises(DesignError) as caught:
+        selection_stability(list("abcd"), RATES, Rule(criteria={"low": 1, "jobs": 1}, choose=1), **settings)  # type: ignore[arg-type]
+    assert [fault.where for fault in caught.value.faults] == [setting]

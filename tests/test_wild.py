@@ -294,7 +294,8 @@ def test_bad_options_are_refused(options: dict[str, object], match: str) -> None
         wild_cluster_bootstrap(*made_up(0), outcome="y", **options)
 
 
-def test_a_constant_outcome_is_refused() -> None:
+def test_an_outcome_of_unit_and_period_effects_alone_is_refused() -> None:
     panel, design = made_up(0)
+    additive = np.arange(6.0)[:, None] + np.arange(5)
     with pytest.raises(DesignError, match="fits without residuals"):
-        wild_cluster_bootstrap(replace(panel, values={"y": np.full((6, 5), 2.0)}), design, outcome="y")
+        wild_cluster_bootstrap(replace(panel, values={"y": additive}), design, outcome="y")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -134,7 +135,8 @@ def select_areas(
     ------
     DesignError
         More areas wanted than are eligible, none reaches the threshold, a criterion without variation, an area named
-        twice, lengths that do not fit, weights that are negative or all zero.
+        twice, lengths that do not fit, criteria indexed by the areas in another order, weights that are negative or
+        all zero, a number of areas that is not whole, a minimum population without populations.
 
     Notes
     -----
@@ -152,10 +154,13 @@ def select_areas(
     names = [str(area) for area in areas]
     columns = [str(name) for name in criteria.columns]
     pointing = ["worse"] * len(columns) if higher_is is None else list(higher_is)
-    share = np.ones(len(columns)) if weights is None else np.array(list(weights), dtype=float)
+    share = np.ones(len(columns)) if weights is None else _numbers("weights", weights)
     values = criteria.to_numpy(dtype=np.float64, na_value=np.nan)
-    people = np.full(len(names), np.inf) if population is None else np.asarray(population, dtype=float)
-    _refuse(names, values, share, pointing, people, choose, score)
+    people = np.full(len(names), np.inf) if population is None else _numbers("population", population)
+    least = _numbers("minimum_population", [minimum_population])[0]
+    if least > 0 and population is None:
+        raise DesignError("A minimum population needs populations.", where="population", found="none")
+    _refuse(names, criteria.index, values, share, pointing, people, choose, score)
     values = np.where(np.array(pointing) == "better", -values, values)
     missing = np.isnan(values).any(axis=1)
     small = ~(people >= minimum_population)
@@ -348,8 +353,17 @@ def comparable(values: Floats, score: Score) -> Floats:
     return shares
 
 
+def _numbers(name: str, values: Sequence[float] | Floats) -> Floats:
+    """Numbers as an array; missing ones stay missing."""
+    try:
+        return np.array(list(values), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DesignError("A number is needed.", where=name, found=repr(values)[:80]) from None
+
+
 def _refuse(
     names: Sequence[str],
+    index: pd.Index,
     values: Floats,
     share: Floats,
     pointing: Sequence[str],
@@ -368,13 +382,29 @@ def _refuse(
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         faults.append(Fault(what="An area is listed twice.", found=repr(twice)))
+    labels = [str(label) for label in index]
+    if not isinstance(index, pd.RangeIndex) and labels != list(names) and sorted(labels) == sorted(names):
+        faults.append(
+            Fault(
+                what="The criteria are indexed by the areas, but in another order.",
+                where="criteria",
+                found=", ".join(labels[:6]),
+                expected=", ".join(names[:6]),
+                fix="criteria.loc[areas]",
+            )
+        )
     if np.isinf(values).any():
         faults.append(Fault(what="A criterion is infinite."))
     if values.shape[1] == 0:
         faults.append(Fault(what="The rule has no criterion."))
     if len(share) != values.shape[1] or not (share >= 0).all() or not share.sum() > 0:
         faults.append(
-            Fault(what="The weights do not fit.", found=str(list(share)), expected="one for each criterion")
+            Fault(
+                what="The weights do not fit.",
+                where="weights",
+                found=", ".join(f"{one:g}" for one in share) or "none",
+                expected="one for each criterion, 0 or more, not all 0",
+            )
         )
     if len(pointing) != values.shape[1] or not set(pointing) <= {"worse", "better"}:
         faults.append(
@@ -394,7 +424,14 @@ def _refuse(
                 expected=closest(score, ["standardised", "rank"]),
             )
         )
-    if choose < 1:
-        faults.append(Fault(what="The rule must choose at least one area.", found=str(choose)))
+    given: object = choose  # whatever the annotation says
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        faults.append(
+            Fault(what="The rule must choose a whole number of areas.", where="choose", found=repr(given))
+        )
+    elif choose < 1:
+        faults.append(
+            Fault(what="The rule must choose at least one area.", where="choose", found=str(choose))
+        )
     if faults:
         raise DesignError.of(faults)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, DesignError
+from ..errors import DataError, DesignError, Fault, closest
 from .selection import Floats, Rule, apply_rule, comparable, joined
 
 
@@ -70,7 +71,8 @@ def selection_stability(
     error_sd : pandas.DataFrame, shape (n_areas, n_criteria), optional
         Standard deviation of each value, in its unit.
     persons : pandas.DataFrame, shape (n_areas, n_criteria), optional
-        Persons behind each value, which must be per cent; instead of `error_sd`.
+        Persons behind each value, which must be per cent; instead of `error_sd`. Either table has the index of
+        `criteria`, or is indexed by `areas`; its rows may then stand in any order.
     weight_spread : float
         The tau above; 0.5 lets the ratio of two equal weights leave 0.25 to 4 in one of twenty draws.
     draws, seed : int
@@ -82,17 +84,15 @@ def selection_stability(
     Raises
     ------
     DesignError
-        As `apply_rule`; both `error_sd` and `persons` are given, or no error and no spread; too few draws.
+        As `apply_rule`; both `error_sd` and `persons` are given, or no error and no spread; draws or seed that are not
+        whole numbers from 1 and 0 on.
     DataError
-        A standard deviation is negative or missing, or a rate is not between 0 and 100.
+        A standard deviation is negative or missing, or a rate is not between 0 and 100; a table of errors lacks an area
+        or a criterion.
     """
     chosen = apply_rule(areas, criteria, rule, population=population)
     names = list(rule.criteria)
-    if (error_sd is not None and persons is not None) or draws < 1 or not weight_spread >= 0:
-        raise DesignError(
-            "Errors come from `error_sd` or from `persons`, draws are counted from 1, a spread from 0.",
-            found=f"{draws} draws, spread {weight_spread}",
-        )
+    _refuse(both=error_sd is not None and persons is not None, spread=weight_spread, draws=draws, seed=seed)
     if error_sd is None and persons is None and weight_spread == 0:
         raise DesignError(
             "Nothing varies between the draws.", fix="Give error_sd, persons or a weight_spread."
@@ -102,9 +102,9 @@ def selection_stability(
     values = criteria[names].to_numpy(dtype=float)[rows]
     spread = np.zeros_like(values)
     if error_sd is not None:
-        spread = error_sd[names].to_numpy(dtype=float)[rows]
+        spread = _aligned("error_sd", error_sd, areas, criteria, names)[rows]
     if persons is not None:
-        counts = persons[names].to_numpy(dtype=float)[rows]
+        counts = _aligned("persons", persons, areas, criteria, names)[rows]
         with np.errstate(divide="ignore", invalid="ignore"):
             spread = np.sqrt(values * (100 - values) / counts)
     if not (np.isfinite(spread).all() and (spread >= 0).all()):
@@ -139,3 +139,58 @@ def selection_stability(
         error="given" if error_sd is not None else "sampling" if persons is not None else "none",
         weight_spread=float(weight_spread),
     )
+
+
+def _refuse(*, both: bool, spread: object, draws: object, seed: object) -> None:
+    faults = []
+    if both:
+        faults.append(Fault(what="Errors come from `error_sd` or from `persons`, not from both."))
+    if not isinstance(spread, Real) or not 0 <= float(spread) < np.inf:
+        faults.append(
+            Fault(
+                what="The spread of the weights is a number from 0 on.",
+                where="weight_spread",
+                found=repr(spread),
+            )
+        )
+    for name, value, least in (("draws", draws, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            faults.append(
+                Fault(what=f"A whole number from {least} on is needed.", where=name, found=repr(value))
+            )
+    if faults:
+        raise DesignError.of(faults)
+
+
+def _aligned(
+    what: str, table: pd.DataFrame, areas: Sequence[str], criteria: pd.DataFrame, names: Sequence[str]
+) -> Floats:
+    """The criteria of a table of errors in the order of the areas, shape (n_areas, n_criteria)."""
+    given: object = table  # whatever the annotation says
+    if not isinstance(given, pd.DataFrame):
+        raise DataError("A table is needed.", where=what, found=type(given).__name__)
+    for name in names:
+        if name not in table.columns:
+            raise DataError(
+                "A criterion has no column.",
+                where=what,
+                found=repr(name),
+                expected=closest(name, map(str, table.columns)),
+            )
+    if not table.index.equals(criteria.index):
+        wanted, labels = pd.Index([str(area) for area in areas]), table.index.astype(str)
+        if isinstance(table.index, pd.RangeIndex) or not wanted.isin(labels).all():
+            wanted, labels = criteria.index, table.index
+        missing = wanted[~wanted.isin(labels)]
+        if len(missing) or not labels.is_unique:
+            raise DataError(
+                "The rows do not fit the areas.",
+                where=what,
+                found=f"{len(table)} rows, "
+                + (
+                    "some index twice" if not len(missing) else "none for " + ", ".join(map(str, missing[:6]))
+                ),
+                expected=f"the index of the criteria, or one row for each of {len(areas)} areas",
+            )
+        table = table.iloc[labels.get_indexer(wanted)]
+    return np.asarray(table[list(names)].to_numpy(dtype=np.float64, na_value=np.nan))

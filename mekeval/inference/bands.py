@@ -16,6 +16,7 @@ from scipy.special import ndtri  # scipy.stats would double the time to load the
 from ..errors import DesignError, closest
 from ..estimate import Aggregation, Effects
 from ..panel import Floats
+from .result import as_sentences, comparison_units, not_testable, refuse_settings, warnings_of_influence
 
 Multiplier = Literal["mammen", "rademacher"]
 MULTIPLIERS: tuple[Multiplier, ...] = ("mammen", "rademacher")
@@ -38,6 +39,7 @@ class Bands:
         One row for each of the n_estimates, in their order: the columns that name it (`key`, or `path`, `cohort`,
         `period`, `event_time`, `phase`), `att`, `se` (from the influence functions), `se_bootstrap`, `low` and `high`
         (pointwise), `low_uniform` and `high_uniform`, all in the outcome's unit and missing where `note` says why.
+        Where the bands rest on fewer than 20 treated or comparison units `note` says that they are too narrow.
     critical_value : float
         Half width of the uniform band in bootstrap standard errors; at least `pointwise_critical_value`.
     pointwise_critical_value : float
@@ -52,6 +54,8 @@ class Bands:
     multiplier : str
     draws, seed : int
     n_units : int
+    warnings : tuple of str
+        Keys of `WARNINGS`, as of `infer` with "multiplier"; each `note` of a band tells them.
     """
 
     estimator: str
@@ -68,6 +72,7 @@ class Bands:
     draws: int
     seed: int
     n_units: int
+    warnings: tuple[str, ...]
 
     def _repr_html_(self) -> str:
         return self.table.to_html(index=False, border=0)
@@ -120,8 +125,8 @@ def uniform_bands(
     Raises
     ------
     DesignError
-        The estimator has no influence functions; no estimate has a standard error; `alpha` or `draws` is out of range;
-        the multiplier is unknown.
+        The estimator has no influence functions; no estimate has a standard error; `alpha`, `draws` or `seed` is out of
+        range; the multiplier is unknown.
 
     Notes
     -----
@@ -147,19 +152,16 @@ def uniform_bands(
     >>> bands.table[["period", "att"]].to_numpy().tolist(), bands.n_tested
     ([[2.0, 1.0]], 1)
     """
-    if not 0 < alpha < 1:
-        raise DesignError(
-            "alpha is out of range.", where="alpha", found=repr(alpha), expected="between 0 and 1"
-        )
-    if draws != int(draws) or draws < 1:
-        raise DesignError("There is nothing to draw.", where="draws", found=repr(draws), expected="1 or more")
+    refuse_settings(alpha=alpha, draws=draws, seed=seed)
     if multiplier not in MULTIPLIERS:
         raise DesignError(
             "Unknown multiplier.",
             where="multiplier",
             found=repr(multiplier),
-            expected=closest(multiplier, MULTIPLIERS),
+            expected=closest(str(multiplier), MULTIPLIERS),
         )
+    if not isinstance(estimates, (Effects, Aggregation)):
+        raise not_testable(estimates, "effects or an aggregation")
     table, pre, effects, estimator = _rows(estimates)
     outcome = effects.outcome
     if estimates.influence is None:
@@ -181,7 +183,7 @@ def uniform_bands(
             fix="Test it by permutation (`infer`).",
         )
     moves = multiplier_draws(
-        estimates.influence[:, known], effects.units, draws=int(draws), seed=seed, multiplier=multiplier
+        estimates.influence[:, known], effects.units, draws=draws, seed=seed, multiplier=multiplier
     )
     quarter, rest = np.quantile(moves, [0.25, 0.75], axis=0, method="inverted_cdf")
     scale = (rest - quarter) / _IQR
@@ -191,6 +193,8 @@ def uniform_bands(
     sizes = np.abs(moves) / scale
     att = table["att"].to_numpy(dtype=float)[known]
     normal = float(ndtri(1 - alpha / 2))
+    warnings = warnings_of_influence(int(np.sum(effects.group >= 0)), comparison_units(effects))
+    notes[known] = as_sentences(warnings)
     largest = sizes.max(axis=1)
     critical = max(float(np.quantile(largest, 1 - alpha, method="inverted_cdf")), normal)
     statistic = np.abs(att) / scale
@@ -220,9 +224,10 @@ def uniform_bands(
         n_tested_pre=int(of_pre.sum()),
         alpha=alpha,
         multiplier=multiplier,
-        draws=int(draws),
+        draws=draws,
         seed=seed,
         n_units=len(effects.units),
+        warnings=warnings,
     )
 
 

@@ -157,7 +157,7 @@ def cluster_robust(
     refuse_settings(alpha=alpha)
     used: Kind = "cr2" if kind is None else kind
     if used not in KINDS:
-        raise DesignError("Unknown kind.", where="kind", found=repr(kind), expected=closest(used, KINDS))
+        raise DesignError("Unknown kind.", where="kind", found=repr(kind), expected=closest(str(used), KINDS))
     fit = fit_clustered(panel, design, outcome=outcome, covariates=covariates)
     if fit.n_switching == 1 and kind is None:
         raise DesignError(

@@ -133,7 +133,8 @@ def conformal(
     ------
     DesignError
         The years are too few: even the smallest p-value is above alpha. Several paths and no unit named. No complete
-        unit on one side, fewer than two years before entry. An outcome that does not vary; a word that is unknown.
+        unit on one side, fewer than two years before entry. An outcome that does not vary; a word that is unknown;
+        alpha, draws or seed out of range.
     DataError
         The outcome is not in the panel or not finite.
 
@@ -166,7 +167,7 @@ def conformal(
     >>> found.p_value, round(found.average.estimate, 6)  # the largest of twenty residuals; 6 - 9 / 19
     (0.05, 5.526316)
     """
-    refuse_settings(alpha=alpha, draws=draws)
+    refuse_settings(alpha=alpha, draws=draws, seed=seed)
     check_word("proxy", proxy, PROXIES)
     check_word("permutations", permutations, PERMUTATIONS)
     setting = make_setting(panel, design, outcome=outcome, unit=unit, covariates=(), pooled=True)
@@ -235,6 +236,7 @@ def conformal(
         minimum_detectable_effect=None,
         critical=None,
         reference=shown(signed),
+        noise=shown(signed),
     )
     return Conformal(
         proxy=proxy,

@@ -19,7 +19,7 @@ from ..estimate import Contrast, Effects, aggregate
 from ..estimate.effects import unit_changes
 from ..panel import Floats
 from .permutation import Positions, subset_sums, treated_sets
-from .result import refuse_settings
+from .result import refuse_others, refuse_settings
 
 #: Statistics (sets times estimates) up to which all sets of one window are listed.
 MOST_STATISTICS = 8_000_000
@@ -136,7 +136,7 @@ def permutation_bands(
     ------
     DesignError
         Treated units differ between contrasts; the estimator is not made of unit changes; the comparison is smaller
-        than the treated set; alpha or draws out of range.
+        than the treated set; alpha, draws or seed out of range.
 
     Notes
     -----
@@ -165,10 +165,11 @@ def permutation_bands(
     >>> bands.exact, bands.n_sets, round(bands.p_value * 21, 9)
     (True, 21, 1.0)
     """
-    refuse_settings(alpha=alpha, draws=draws)
+    refuse_settings(alpha=alpha, draws=draws, seed=seed)
     if isinstance(tested, Effects):
         joint, outcome = _by_event_time(tested, seed, draws), tested.outcome
     else:
+        refuse_others(tested, (Contrast,), "effects, or a list of contrasts")
         joint = joint_of_contrasts(list(tested), seed=seed, draws=draws)
         outcome = ""
     n_sets = len(joint.statistics)

@@ -18,8 +18,8 @@ from ..estimate import Contrast
 from ..panel import Floats
 from .joint import joint_of_contrasts, root_mean_square
 from .permutation import comparison_draws
-from .result import Inference, refuse_settings
-from .scaled import Population, scaled_draws, scaled_estimate
+from .result import Inference, as_sentences, note_of, refuse_others, refuse_settings
+from .scaled import Population, scaled_draws, scaled_estimate, size_warnings
 
 Adjustment = Literal["romano_wolf", "holm", "bonferroni"]
 _ROUNDING = 1e-9
@@ -33,7 +33,8 @@ class Adjusted:
     ----------
     table : pandas.DataFrame
         One row for each outcome, in the order given: `label`, `family` ("primary", "secondary", or "all"), `estimate`
-        (in the outcome's unit), `p_value`, `p_adjusted` (at least `p_value`), `rejected` (adjusted p at most alpha).
+        (in the outcome's unit), `p_value`, `p_adjusted` (at least `p_value`), `rejected` (adjusted p at most alpha),
+        `note` (every warning of the outcome's test as a sentence; why nothing can be concluded).
     method : str
         "romano_wolf", "holm" or "bonferroni".
     alpha : float
@@ -94,7 +95,7 @@ def adjust(
     ------
     DesignError
         Nothing to adjust, a label that stands twice, a primary label that is not there, inferences for Romano-Wolf,
-        contrasts of different treated units, alpha or draws out of range, an unknown method.
+        contrasts of different treated units, alpha, draws or seed out of range, an unknown method.
 
     Notes
     -----
@@ -113,14 +114,16 @@ def adjust(
     >>> holm([0.01, 0.04, 0.03])  # 3 x 0.01; then 2 x 0.03, which the largest may not undercut
     array([0.03, 0.06, 0.06])
     """
-    refuse_settings(alpha=alpha, draws=draws)
+    refuse_settings(alpha=alpha, draws=draws, seed=seed)
     if method not in get_args(Adjustment):
         raise DesignError(
             "Unknown method.",
             where="method",
             found=repr(method),
-            expected=closest(method, get_args(Adjustment)),
+            expected=closest(str(method), get_args(Adjustment)),
         )
+    each = list(tested.values()) if isinstance(tested, Mapping) else tested
+    refuse_others(each, (Contrast, Inference), "a contrast or an inference for each outcome")
     named = dict(tested) if isinstance(tested, Mapping) else _by_label(tested)
     labels = list(named)
     if not labels:
@@ -136,10 +139,12 @@ def adjust(
         statistics, own, estimates, exact = _statistics(named, population, seed, draws)
         n_sets = len(statistics)
         raw = np.mean(statistics >= own * (1 - _ROUNDING), axis=0)
+        notes = [_note(one, population, n_sets, alpha) for one in named.values()]
     else:
         found = [_inference(one, alpha, seed, draws, population) for one in named.values()]
         raw = np.array([one.p_value for one in found])
         estimates = np.array([one.estimate for one in found])
+        notes = [note_of(one) for one in found]
         statistics, own, exact = np.empty((0, len(raw))), raw, all(one.exact for one in found)
     adjusted = np.empty(len(labels))
     for family in dict.fromkeys(families):
@@ -157,6 +162,7 @@ def adjust(
                 "p_value": raw,
                 "p_adjusted": adjusted,
                 "rejected": adjusted <= alpha + _ROUNDING,
+                "note": notes,
             }
         ),
         method=method,
@@ -215,6 +221,15 @@ def _inference(
     if isinstance(one, Inference):
         return one
     return infer(one, alpha=alpha, seed=seed, draws=draws, population=population)
+
+
+def _note(one: Contrast | Inference, population: Population | None, n_sets: int, alpha: float) -> str:
+    """What must be said of a contrast under the draws of a step-down."""
+    sized = isinstance(one, Contrast) and population is not None
+    notes = [as_sentences(size_warnings(one, population))] if sized else []  # type: ignore[arg-type]
+    if 1 / n_sets > alpha:
+        notes.append(f"not identifiable: the smallest p-value of {n_sets} sets is {1 / n_sets:.3g}")
+    return "; ".join(note for note in notes if note)
 
 
 def _statistics(

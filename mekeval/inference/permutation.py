@@ -61,6 +61,15 @@ class Reference:
         effect moves more than the real one (see `interval`)."""
         return float(self.sizes[np.abs(self.slopes) >= 1 - _ROUNDING].sum()) / self.n_sets
 
+    def without(self, effect: float) -> Floats:
+        """What the sets would give if the truly treated units had not had this effect, shape (n_sets,)."""
+        if len(self.sizes) == self.n_sets:
+            return np.asarray(self.statistics - effect * self.slopes)
+        noise = self.statistics.copy()
+        for block, slope in zip(np.split(noise, np.cumsum(self.sizes)[:-1]), self.slopes, strict=True):
+            block -= effect * slope
+        return noise
+
     def share_as_large(self, estimate: float) -> float:
         """Share of sets whose estimate is at least as large in size."""
         size = abs(estimate) - self.scale
@@ -71,15 +80,26 @@ class Reference:
 
 
 def plain_permutation(contrast: Contrast, *, alpha: float, seed: int, draws: int, because: str) -> Inference:
-    """Permute treated sets and compare their estimates by size."""
+    """Permute treated sets and compare their estimates by size.
+
+    Notes
+    -----
+    The critical value, the minimum detectable effect and the power are read from the null distribution of the other
+    sets, the effect that was found taken out of the treated units (`Reference.without`). With one treated unit of n
+    only n values stand behind them: the power goes in steps of 1 / n.
+    """
     reference = reference_distribution(contrast, seed=seed, draws=draws)
     low, high = interval(contrast.att, reference, alpha)
     able, n_treated = reference.smallest_p <= alpha, int(group_sizes(contrast).sum())
-    size = np.abs(reference.statistics)
+    size = reference.statistics.copy()  # one array does for all: there may be millions of sets
+    size.sort()
+    seen = shown(size)
+    size[:] = reference.without(contrast.att)
+    np.abs(size, out=size)
     at = rank_of_critical(len(size), alpha)
     size.partition(at)
     critical = float(size[at])
-    size[:] = reference.statistics  # one array does for both: there may be millions of sets
+    size[:] = reference.without(contrast.att)
     size.sort()
     last = len(size) - 1
     spread = float(max(size[round(POWER * last)], -size[round((1 - POWER) * last)]))
@@ -102,7 +122,8 @@ def plain_permutation(contrast: Contrast, *, alpha: float, seed: int, draws: int
         smallest_p=reference.smallest_p,
         minimum_detectable_effect=critical + spread if able else None,
         critical=(-critical, critical) if able else None,
-        reference=shown(size),
+        reference=seen,
+        noise=shown(size),
     )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from ..errors import DesignError
 from ..estimate import Contrast, Effects
 from ..panel import Floats
-from .result import POWER, Inference
+from .result import POWER, Inference, fault_of_share, note_of
 from .scaled import Population
 
 _POINTS = 81
@@ -29,7 +29,8 @@ class PowerCurve:
     ----------
     label : str
     table : pandas.DataFrame
-        One row for each effect: `effect` (in the outcome's unit) and `power` (share of tests that reject, 0 to 1).
+        One row for each effect: `effect` (in the outcome's unit), `power` (share of tests that reject, 0 to 1) and
+        `note` (every warning of the test as a sentence; why nothing can be concluded).
     minimum_detectable_effect : float or None
         Smallest effect that is found with `target`, in either direction; None where none is ever found.
     target : float
@@ -38,6 +39,8 @@ class PowerCurve:
         Of the test; see `mekeval.infer`.
     n_sets : int
         Sets or draws in the reference distribution; 0 where it is a formula's.
+    warnings : tuple of str
+        Keys of `WARNINGS`, those of the inference; the column `note` tells them.
     """
 
     label: str
@@ -47,6 +50,7 @@ class PowerCurve:
     alpha: float
     method: str
     n_sets: int
+    warnings: tuple[str, ...]
 
     def _repr_html_(self) -> str:
         return self.table.to_html(index=False, border=0)
@@ -65,7 +69,7 @@ def power_curve(
 ) -> PowerCurve:
     r"""The share of tests that would reject if the treated units had an effect of each size.
 
-    With r the estimates of the reference distribution (what would be found without an effect) and rejection at or below
+    With r what would be found without an effect (`Inference.noise`) and rejection at or below
     :math:`c_1` or at or above :math:`c_2`, the power of an effect :math:`\delta` is
 
     .. math:: \#\{r : r + \delta \le c_1 \text{ or } r + \delta \ge c_2\} / \#\{r\}.
@@ -93,8 +97,11 @@ def power_curve(
 
     Notes
     -----
-    At most 2001 evenly spaced values of the reference distribution stand for it, so a power is known to 0.0005. The
-    treated sets overlap, so with few units the curve is coarse.
+    With "permutation" and "studentised" the power is read from the null distribution of the other sets: how the
+    treated units would have moved is taken from how other units did, not from repeated data. With one treated unit of n
+    only n values stand behind it, so it moves in steps of 1 / n and is as uncertain as a share of n cases; the sets of
+    more units overlap, and say less than their number. At most 2001 evenly spaced values stand for the distribution,
+    which adds an error of 0.0005.
 
     Examples
     --------
@@ -109,10 +116,9 @@ def power_curve(
     """
     from . import infer  # it stands above this module
 
-    if not 0 < target < 1:
-        raise DesignError(
-            "The target is out of range.", where="target", found=repr(target), expected="between 0 and 1"
-        )
+    fault = fault_of_share("target", target)
+    if fault:
+        raise DesignError.of([fault])
     found = tested
     if not isinstance(found, Inference):
         found = infer(found, method=method, alpha=alpha, seed=seed, draws=draws, population=population)
@@ -123,29 +129,34 @@ def power_curve(
             fix="Inject effects into the data and test them.",
         )
     smallest = _smallest(found, target)
-    at = (
-        np.linspace(-2, 2, _POINTS) * (smallest or 1.0)
-        if effects is None
-        else np.asarray(effects, dtype=float)
-    )
-    if at.ndim != 1 or not np.isfinite(at).all():
-        raise DesignError("Effects must be finite numbers.", where="effects", found=str(effects)[:80])
+    at = np.linspace(-2, 2, _POINTS) * (smallest or 1.0) if effects is None else _numbers(effects)
     return PowerCurve(
         label=found.label,
-        table=pd.DataFrame({"effect": at, "power": power_of(found, at)}),
+        table=pd.DataFrame({"effect": at, "power": power_of(found, at), "note": note_of(found)}),
         minimum_detectable_effect=smallest,
         target=target,
         alpha=found.alpha,
         method=found.method,
         n_sets=found.n_sets,
+        warnings=found.warnings,
     )
+
+
+def _numbers(effects: Sequence[float] | Floats) -> Floats:
+    try:
+        at = np.asarray(effects, dtype=np.float64)
+    except (TypeError, ValueError):
+        at = np.array([np.nan])
+    if at.ndim != 1 or not np.isfinite(at).all():
+        raise DesignError("Effects must be finite numbers.", where="effects", found=str(effects)[:80])
+    return at
 
 
 def power_of(found: Inference, effects: Floats) -> Floats:
     """Power of each effect, shape (n_effects,)."""
     if found.critical is None:
         return np.zeros(len(effects))
-    ordered = np.sort(found.reference)
+    ordered = np.sort(found.noise)
     low, high = found.critical
     tiny = 1e-9 * (high - low)
     below = np.searchsorted(ordered, low - effects + tiny, side="right")
@@ -157,7 +168,7 @@ def _smallest(found: Inference, target: float) -> float | None:
     """The smallest effect with the power wanted whether it is positive or negative."""
     if found.critical is None:
         return None
-    ordered = np.sort(found.reference)
+    ordered = np.sort(found.noise)
     reach = max(abs(end) for end in (*found.critical, ordered[0], ordered[-1]))
     low, high = 0.0, 2.5 * reach
     for _ in range(_HALVINGS):

@@ -6,14 +6,17 @@ In: numbers of a method. Out: `Inference`. Never: a number without its method, o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats would double the time to load the library
 
-from ..errors import DesignError
+from ..errors import DesignError, Fault
+from ..estimate import Aggregation, Effects
 from ..panel import Floats
 
 Method = Literal[
@@ -35,6 +38,8 @@ Method = Literal[
 ]
 #: From this many treated units on, influence functions carry inference (DESIGN, "Inference follows the design").
 MANY_TREATED = 20
+#: From this many comparison units on as well: they enter the error in the same way.
+MANY_COMPARISON = 20
 POWER = 0.8
 SHOWN = 2001
 _ROUNDING = 1e-9
@@ -45,6 +50,8 @@ WARNINGS = {
     "true null in 10 to 87 % of cases",
     "one_treated": "one treated unit: this error holds nothing of how the treated unit varies, so the interval is "
     "too narrow and the p-value too small",
+    "few_comparison": "with fewer than 20 comparison units this error is too small and the test rejects a true null "
+    "too often",
     "few_treated_wild": "with few treated units a wild bootstrap rejects far too seldom where the null is imposed "
     "and far too often where it is not",
     "size_beyond_comparison": "a treated unit is larger or smaller than every comparison unit: its trend and its "
@@ -92,6 +99,10 @@ class Inference:
         outcome's unit. None where none is, or where the method has no such pair.
     reference : array
         Evenly spaced quantiles of the reference distribution, for a picture; at most 2001.
+    noise : array
+        The same with the effect that was found taken out of the treated units: what would be found without one.
+        `critical`, the minimum detectable effect and `power_curve` come from it, so that a large effect does not hide
+        what the design can see.
     """
 
     label: str
@@ -113,6 +124,7 @@ class Inference:
     minimum_detectable_effect: float | None
     critical: tuple[float, float] | None
     reference: Floats
+    noise: Floats
 
     @property
     def identifiable(self) -> bool:
@@ -122,11 +134,6 @@ class Inference:
     def tidy(self) -> pd.DataFrame:
         """One row: `label`, `estimate`, `se`, `p_value`, `low`, `high`, `alpha`, `minimum_detectable_effect`, `method`,
         `n_treated`, `n_comparison`, `n_sets`, `note` (every warning as a sentence; why nothing can be concluded)."""
-        notes = [WARNINGS[key] for key in self.warnings]
-        if self.smallest_p > self.alpha:
-            notes.append(f"not identifiable: the smallest p-value of this design is {self.smallest_p:.3g}")
-        elif not self.identifiable:
-            notes.append("not identifiable: the interval has no end")
         numbers = ("estimate", "se", "p_value", "low", "high", "alpha", "minimum_detectable_effect")
         return pd.DataFrame(
             {
@@ -136,12 +143,40 @@ class Inference:
                 "n_treated": [self.n_treated],
                 "n_comparison": [self.n_comparison],
                 "n_sets": [self.n_sets],
-                "note": ["; ".join(notes)],
+                "note": [note_of(self)],
             }
         )
 
     def _repr_html_(self) -> str:
         return self.tidy().to_html(index=False, border=0)
+
+
+def note_of(found: Inference) -> str:
+    """Every warning of an inference as a sentence, and why nothing can be concluded; empty where there is neither."""
+    notes = [as_sentences(found.warnings)] if found.warnings else []
+    if found.smallest_p > found.alpha:
+        notes.append(f"not identifiable: the smallest p-value of this design is {found.smallest_p:.3g}")
+    elif not found.identifiable:
+        notes.append("not identifiable: the interval has no end")
+    return "; ".join(notes)
+
+
+def as_sentences(warnings: Sequence[str]) -> str:
+    """Keys of `WARNINGS` as text for a table."""
+    return "; ".join(WARNINGS[key] for key in warnings)
+
+
+def warnings_of_influence(n_treated: int, n_comparison: int) -> tuple[str, ...]:
+    """What must be said of influence functions of so many units."""
+    few = ("few_treated",) if n_treated < MANY_TREATED else ()
+    return (*few, "few_comparison") if n_comparison < MANY_COMPARISON else few
+
+
+def comparison_units(effects: Effects) -> int:
+    """Units that effects while treated are compared with: those of the comparison, or, where units not yet treated
+    serve as one, as many as the effect has that has most."""
+    of_cells = effects.cells.loc[effects.cells["phase"] == "on", "n_comparison"]
+    return max(int(np.sum(effects.group < 0)), 0 if of_cells.empty else int(of_cells.max()))
 
 
 def from_standard_error(
@@ -198,6 +233,7 @@ def from_standard_error(
         minimum_detectable_effect=reach + float(quantiles[1]) * se,
         critical=(-reach, reach),
         reference=quantiles[2:] * se,
+        noise=quantiles[2:] * se,
     )
 
 
@@ -267,19 +303,69 @@ def from_draws(
         minimum_detectable_effect=float(max(critical[1] - lower, upper - critical[0])) if critical else None,
         critical=critical,
         reference=shown(ordered),
+        noise=shown(ordered),
     )
 
 
-def refuse_settings(*, alpha: float, draws: int = 1) -> None:
-    """Refuse an alpha outside (0, 1), or nothing to draw."""
-    if not 0 < alpha < 1:
-        raise DesignError(
-            "alpha is out of range.", where="alpha", found=repr(alpha), expected="between 0 and 1"
+def refuse_settings(*, alpha: float, draws: int = 1, seed: int = 0) -> None:
+    """Refuse an alpha outside (0, 1), nothing to draw, or a seed that does not repeat the draws: all faults at once."""
+    faults = [fault_of_share("alpha", alpha)]
+    if not _whole(draws) or draws < 1:
+        faults.append(
+            Fault(
+                what="There is nothing to draw."
+                if _whole(draws)
+                else "The number of draws is not a whole number.",
+                where="draws",
+                found=repr(draws),
+                expected="a whole number, at least 1",
+            )
         )
-    if draws < 1:
-        raise DesignError(
-            "There is nothing to draw.", where="draws", found=repr(draws), expected="at least 1"
+    if not _whole(seed) or seed < 0:
+        faults.append(
+            Fault(
+                what="The seed is not a whole number from 0 on, so the draws could not be repeated.",
+                where="seed",
+                found=repr(seed),
+                expected="a whole number, 0 or more",
+            )
         )
+    if any(faults):
+        raise DesignError.of(one for one in faults if one)
+
+
+def not_testable(tested: object, expected: str) -> DesignError:
+    """The error for what is not what a test works on."""
+    fix = ""
+    if isinstance(tested, Aggregation):
+        fix = (
+            "Give the effects, or contrast(effects, aggregation.weights[row], label=...) for one of its rows."
+        )
+    return DesignError(
+        "This cannot be tested.", where="tested", found=type(tested).__name__, expected=expected, fix=fix
+    )
+
+
+def refuse_others(tested: object, kinds: tuple[type, ...], expected: str) -> None:
+    """Refuse what is not a sequence of these kinds."""
+    if isinstance(tested, str) or not isinstance(tested, Sequence):
+        raise not_testable(tested, expected)
+    for one in tested:
+        if not isinstance(one, kinds):
+            raise not_testable(one, expected)
+
+
+def fault_of_share(name: str, value: object) -> Fault | None:
+    """What is wrong with a share that must lie between 0 and 1, both excluded; None where nothing is."""
+    if isinstance(value, (float, int, np.floating)) and 0 < value < 1:
+        return None
+    return Fault(
+        what=f"{name} is out of range.", where=name, found=repr(value), expected="a number between 0 and 1"
+    )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def shown(ordered: Floats) -> Floats:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -76,13 +77,25 @@ def aligned_population(population: Population, units: Sequence[str], *, where: s
     Raises
     ------
     DesignError
-        A unit has no population, or none above zero; an array has another length than the units.
+        A unit has no population, two, one that is no number or not above zero; an array has another length than the
+        units.
 
     Examples
     --------
     >>> aligned_population({"b": 200, "a": 100, "c": 5}, ["a", "b"], where="")
     array([100., 200.])
     """
+    given: object = population  # whatever the annotation says
+    if isinstance(given, str) or not isinstance(given, (Mapping, pd.Series, Sequence, np.ndarray)):
+        raise DesignError(
+            "A population is needed for each unit.",
+            where=where,
+            found=repr(given)[:80],
+            expected="a mapping or pandas.Series from unit to persons, or an array in the order of the units",
+        )
+    if isinstance(population, pd.Series) and not population.index.is_unique:
+        twice = population.index[population.index.duplicated()].unique().astype(str)
+        raise DesignError("A unit has two populations.", where=where, found=", ".join(twice[:6]))
     if isinstance(population, (Mapping, pd.Series)):
         missing = [unit for unit in units if unit not in population]
         if missing:
@@ -103,7 +116,22 @@ def aligned_population(population: Population, units: Sequence[str], *, where: s
             expected=str(len(units)),
             fix="Give a mapping from unit to persons.",
         )
-    persons = np.array([np.nan if pd.isna(one) else one for one in found], dtype=np.float64)  # type: ignore[call-overload]
+    numbers = [isinstance(one, Real) and not isinstance(one, bool) for one in found]
+    text = [
+        f"{unit}: {one!r}"
+        for unit, one, number in zip(units, found, numbers, strict=True)
+        if not number and one is not None and one is not pd.NA
+    ]
+    if text:
+        raise DesignError(
+            "A population is not a number.",
+            where=where,
+            found=", ".join(text)[:200],
+            expected="persons, more than 0",
+        )
+    persons = np.array(
+        [one if number else np.nan for one, number in zip(found, numbers, strict=True)], dtype=np.float64
+    )
     wrong = ~(np.isfinite(persons) & (persons > 0))
     if wrong.any():
         named = [f"{unit}: {one:g}" for unit, one, bad in zip(units, persons, wrong, strict=True) if bad]

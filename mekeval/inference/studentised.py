@@ -75,9 +75,15 @@ def studentised_permutation(
     ratio = np.where(flat, 0.0, a / np.sqrt(np.where(flat, 1.0, moments[0])))
     ordered = np.sort(ratio) * error
     last = len(ordered) - 1
-    size = np.sort(np.abs(ordered))
+    # What the sets would give had the treated units not had the effect that was found: power is read from that.
+    powers = np.array([1.0, -2 * contrast.att, contrast.att**2])
+    calm = variances @ powers
+    still = calm <= scale
+    noise = np.where(still, 0.0, (a - contrast.att * b) / np.sqrt(np.where(still, 1.0, calm)))
+    noise = np.sort(noise) * float(np.sqrt(max(float(powers @ real_moments), 0.0)))
+    size = np.sort(np.abs(noise))
     critical = float(size[rank_of_critical(len(size), alpha)])
-    spread = float(max(ordered[round(POWER * last)], -ordered[round((1 - POWER) * last)]))
+    spread = float(max(noise[round(POWER * last)], -noise[round((1 - POWER) * last)]))
     return Inference(
         label=contrast.label,
         estimate=contrast.att,
@@ -98,6 +104,7 @@ def studentised_permutation(
         minimum_detectable_effect=critical + spread if able else None,
         critical=(-critical, critical) if able else None,
         reference=shown(ordered),
+        noise=shown(noise),
     )
 
 

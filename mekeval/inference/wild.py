@@ -107,7 +107,7 @@ def wild_cluster_bootstrap(
     Raises
     ------
     DataError, DesignError
-        As `twfe`; the regression fits without residuals; alpha, weights or draws out of range.
+        As `twfe`; the regression fits without residuals; alpha, weights, draws or seed out of range.
 
     Notes
     -----
@@ -142,10 +142,10 @@ def wild_cluster_bootstrap(
     >>> found.exact, found.n_sets, found.smallest_p  # all signs of four units
     (True, 16, 0.125)
     """
-    refuse_settings(alpha=alpha, draws=draws)
+    refuse_settings(alpha=alpha, draws=draws, seed=seed)
     if weights not in WEIGHTS:
         raise DesignError(
-            "Unknown weights.", where="weights", found=repr(weights), expected=closest(weights, WEIGHTS)
+            "Unknown weights.", where="weights", found=repr(weights), expected=closest(str(weights), WEIGHTS)
         )
     fit = fit_clustered(panel, design, outcome=outcome, covariates=covariates)
     scores = unit_scores(fit)
@@ -200,6 +200,7 @@ def wild_cluster_bootstrap(
         # with the null imposed the critical value moves with the estimate
         critical=None if critical is None or restricted else (-critical, critical),
         reference=shown(ordered),
+        noise=shown(ordered),
     )
 
 
