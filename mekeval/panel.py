@@ -104,8 +104,8 @@ def build_panel(
     Raises
     ------
     DataError
-        A column is not there, a unit stands twice in one period or has no name, a period is no whole number, a
-        value is no number, nothing is left.
+        A column is not there, a unit stands twice in one period or has no name, two units would have one name (1 and
+        "1"), a period is no whole number, a value is no number, nothing is left.
 
     Examples
     --------
@@ -230,7 +230,18 @@ def balanced_block(
 def _coded(column: pd.Series) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Positions into a list of names: each unit is written out once, not once for each of its rows."""
     codes, found = pd.factorize(column)
-    return codes, pd.Series(found).astype(str).to_numpy(dtype=object).tolist()
+    named = pd.Series(found).astype(str)
+    if named.duplicated().any():
+        name = named[named.duplicated()].iloc[0]
+        kinds = [f"{type(one).__name__} {one!r}" for one in pd.Series(found)[(named == name).to_numpy()]]
+        raise DataError(
+            "Two units would have one name.",
+            where=f"column {column.name!r}",
+            found=" and ".join(kinds),
+            expected="units of one type",
+            fix="Write the column as text, or as numbers, throughout.",
+        )
+    return codes, named.to_numpy(dtype=object).tolist()
 
 
 def _fill(

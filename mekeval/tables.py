@@ -38,7 +38,7 @@ _LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
+        '"': r"\textquotedblright{}",  # \textquotedbl is not there in the encoding that LaTeX begins with
         # A bracket or a star at the start of a row would be read as an argument of the line break before it.
         "[": "{[}",
         "*": "{*}",
@@ -47,6 +47,12 @@ _LATEX = str.maketrans(
         "\N{EM DASH}": "---",
         "\N{NO-BREAK SPACE}": "~",
     }
+)
+
+
+#: Between these LaTeX would see one sign: a dash, a quotation mark, a Spanish exclamation mark.
+_LIGATURE = re.compile(
+    "(?<=[-\N{EN DASH}\N{EM DASH}`'])(?=[-\N{EN DASH}\N{EM DASH}`'])|(?<=[?!])(?=`)|(?<=,)(?=,)"
 )
 
 
@@ -250,9 +256,11 @@ def latex_text(text: str) -> str:
     --------
     >>> print(latex_text(r"50 % of \input{x} & [y]"))
     50 \% of \textbackslash{}input\{x\} \& {[}y]
+    >>> print(latex_text("a--b, ''c'"))  # two hyphens stay two
+    a-{}-b, '{}'c'
     """
     printable = "".join(one if one.isprintable() or one == "\N{NO-BREAK SPACE}" else " " for one in text)
-    return printable.translate(_LATEX)
+    return "{}".join(part.translate(_LATEX) for part in _LIGATURE.split(printable))
 
 
 def _latex_row(cells: Sequence[str], *, bold: bool = False) -> str:

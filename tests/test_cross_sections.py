@@ -463,7 +463,7 @@ def test_what_cannot_be_answered_is_refused() -> None:
         ({"method": "ols"}, "Unknown method"),
         ({"anticipation": 0.5}, "whole years"),
         ({"anticipation": 2}, "anticipation leaves alone"),
-        ({"covariates": "x1"}, "must be listed"),
+        ({"covariates": "x1"}, "list of names"),
         ({"covariates": ["x1", "x2"]}, "collinear"),
         ({"covariates": ["x1", "x2"], "method": "reg"}, r"cells of one side in the (earlier|later) period"),
         ({"covariates": ["apart"], "method": "ipw"}, "separate"),

@@ -315,10 +315,16 @@ def test_words_and_values() -> None:
         first_differences(panel, ON_OFF_DESIGN, outcome="rate")
     with pytest.raises(DataError, match="cannot be the outcome"):
         first_differences(panel, ON_OFF_DESIGN, outcome="y", covariates=["y"])
-    with pytest.raises(DataError, match="list of names"):
+    with pytest.raises(DesignError, match="list of names"):
         first_differences(panel, ON_OFF_DESIGN, outcome="y", covariates="y")
-    constant = first_differences(_panel(ON_OFF.assign(y=2.0)), ON_OFF_DESIGN, outcome="y").tidy().iloc[0]
-    assert (constant["att"], constant["se"]) == (0, 0)
+    with pytest.raises(DesignError, match="the same everywhere"):
+        first_differences(_panel(ON_OFF.assign(y=2.0)), ON_OFF_DESIGN, outcome="y")
+    for errors in ("iid", "hc1", "cluster"):  # a trend that all share: no effect, and nothing left to vary
+        trend = _panel(ON_OFF.assign(y=0.1 * ON_OFF["year"] ** 2))
+        row = first_differences(trend, ON_OFF_DESIGN, outcome="y", errors=errors).tidy().iloc[0]
+        assert row["att"] == pytest.approx(0, abs=1e-12)
+        assert pd.isna(row["se"])
+        assert "does not vary" in row["se_note"]
     panel.values["y"][0, 0] = np.inf  # this panel is the test's own
     with pytest.raises(DataError, match="infinite"):
         first_differences(panel, ON_OFF_DESIGN, outcome="y")

@@ -119,7 +119,7 @@ def test_aggregations_by_hand(by_hand: Effects) -> None:
 def test_a_unit_alone_has_no_standard_error_and_says_so(by_hand: Effects) -> None:
     table = by_hand.tidy()
     assert table["se"].isna().all()
-    assert (table["se_note"] == "a path of one treated unit: no standard error exists").all()
+    assert (table["se_note"] == "one treated unit: no standard error exists").all()
 
 
 def test_district_effects_average_to_the_path(effects: Effects) -> None:

@@ -236,7 +236,7 @@ def test_paths_that_leave_by_hand() -> None:
     }
     assert cells.loc[("4-4", 4), "base"] == "1, 3"
     assert effects.tidy()["se"].isna().all()
-    assert (effects.tidy()["se_note"] == "a path of one treated unit: no standard error exists").all()
+    assert (effects.tidy()["se_note"] == "one treated unit: no standard error exists").all()
     assert aggregate(effects, by="after_leaving").table["att"].iloc[0] == pytest.approx(-5 / 6)
 
 
@@ -412,7 +412,7 @@ def test_a_pretrend_test_that_cannot_be_made_says_why(leads: int, design: Design
 
 def test_a_constant_outcome_has_no_pretrend_test() -> None:
     design = make_design(list("abcde"), [(4, 4, ["a", "b"])])
-    with pytest.raises(DesignError, match="no covariance of full rank"):
+    with pytest.raises(DesignError, match="the same everywhere"):
         imputation_pretrend_test(_panel(HAND.assign(y=7.0)), design, outcome="y", leads=1)
 
 
@@ -502,11 +502,15 @@ def test_calendar_gaps_do_not_matter_and_the_input_stays(mpdta: tuple[Panel, Des
 # ---------------------------------------------------------------- bad input
 
 
-def test_a_constant_outcome_has_no_effect_and_no_error() -> None:
+def test_an_outcome_that_does_not_vary_has_no_error() -> None:
+    # The same everywhere is refused; fitted without a rest (a trend that all share) has an effect of 0, and no error.
     design = make_design(list("abcde"), [(3, 4, ["a", "b"])])
-    table = imputation(_panel(HAND.assign(y=7.0)), design, outcome="y").tidy()
+    with pytest.raises(DesignError, match="the same everywhere"):
+        imputation(_panel(HAND.assign(y=7.0)), design, outcome="y")
+    table = imputation(_panel(HAND.assign(y=0.1 * HAND["year"] ** 2)), design, outcome="y").tidy()
     assert np.allclose(table["att"], 0)
-    assert np.allclose(table["se"].astype(float), 0)
+    assert table["se"].isna().all()
+    assert (table["se_note"] == "the outcome does not vary beyond what the effects explain").all()
 
 
 def test_an_always_treated_area_is_named() -> None:
@@ -525,7 +529,7 @@ def test_no_complete_comparison_is_said_with_the_gaps() -> None:
 def test_a_gap_in_a_covariate_is_a_reason() -> None:
     frame = HAND.assign(x=HAND["x"].where(HAND.index != 10))  # d in 3
     effects = imputation(_panel(frame, ["y", "x"]), HAND_DESIGN, outcome="y", covariates=["x"])
-    assert effects.dropped == (("d", "missing: x", 3),)
+    assert effects.dropped == (("d", "x missing", 3),)
 
 
 @pytest.mark.parametrize(
@@ -533,7 +537,7 @@ def test_a_gap_in_a_covariate_is_a_reason() -> None:
     [
         (HAND["unit"].map(ord).astype(float), ["x"], "does not change within units"),
         (HAND["year"].astype(float), ["x"], "already tell it"),
-        (HAND["x"], ["x", "x"], "named twice"),
+        (HAND["x"], ["x", "x"], "named, each once"),
         (HAND["x"], ["y"], "is the outcome"),
         (HAND["x"], "x", "list of names"),
     ],

@@ -113,12 +113,17 @@ SIX = make_design(list("abcdef"), [(3, 4, ["a", "b", "c"])])
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda one: one.__name__)
-def test_a_constant_outcome_has_no_effect_exactly(estimator: Callable[..., Effects]) -> None:
+def test_an_outcome_that_effects_explain_has_no_error(estimator: Callable[..., Effects]) -> None:
     panel = _six()
-    panel = replace(panel, values={"y": np.full((6, 4), 0.1)})
-    table = estimator(panel, SIX, outcome="y").tidy()
-    assert (table["att"] == 0).all()
-    assert (table["se"] == 0).all()
+    with pytest.raises(DesignError, match="the same everywhere"):
+        estimator(replace(panel, values={"y": np.full((6, 4), 0.1)}), SIX, outcome="y")
+    explained = (
+        np.arange(6.0)[:, None] + 0.1 * np.arange(4.0) ** 2
+    )  # unit and period effects and nothing else
+    table = estimator(replace(panel, values={"y": explained}), SIX, outcome="y").tidy()
+    assert table["att"].to_numpy(dtype=float) == pytest.approx(np.zeros(len(table)), abs=1e-12)
+    assert table["se"].isna().all()
+    assert (table["se_note"] == "the outcome does not vary beyond what the effects explain").all()
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda one: one.__name__)
@@ -134,7 +139,7 @@ def test_a_constant_outcome_has_no_effect_exactly(estimator: Callable[..., Effec
 def test_wrong_names_are_refused(
     estimator: Callable[..., Effects], change: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(DataError, match=words):
+    with pytest.raises((DataError, DesignError), match=words):
         estimator(_six(), SIX, **{"outcome": "y", **change})
 
 

@@ -478,7 +478,7 @@ def test_covariates_that_cannot_be_used(  # type: ignore[no-untyped-def]
         estimate("x3")
     with pytest.raises(DesignError, match="list of names"):
         estimator(panel, design, outcome="y", window=(-1, 1), covariates="x1")
-    assert estimate("hole").dropped[0] == ("4", "missing: hole", 1)
+    assert estimate("hole").dropped[0] == ("4", "hole missing", 1)
     few = make_design(list("abcd"), [(3, 6, ["a", "b"])])
     frame = STAGGERED.assign(x=[float(at * at % 11) for at in range(24)])
     small = build_panel(frame, unit="unit", period="year", outcome=["y", "x"])
@@ -547,11 +547,14 @@ def test_words_values_and_gaps(estimator) -> None:  # type: ignore[no-untyped-de
     gap = STAGGERED[~((STAGGERED["unit"] == "d") & (STAGGERED["year"] == 6))]
     with pytest.raises(DesignError, match="one side of the comparison"):
         estimator(_panel(gap), STAGGERED_DESIGN, outcome="y", window=(-1, 1))
-    constant = estimator(
-        _panel(STAGGERED.assign(y=2.0)), STAGGERED_DESIGN, outcome="y", window=(-2, 1)
+    with pytest.raises(DesignError, match="the same everywhere"):
+        estimator(_panel(STAGGERED.assign(y=2.0)), STAGGERED_DESIGN, outcome="y", window=(-2, 1))
+    trend = estimator(
+        _panel(STAGGERED.assign(y=0.1 * STAGGERED["year"])), STAGGERED_DESIGN, outcome="y", window=(-2, 1)
     ).tidy()
-    assert np.allclose(constant["att"], 0)
-    assert np.allclose(constant["se"].astype(float), 0)
+    assert np.allclose(trend["att"], 0)
+    assert trend["se"].isna().all()
+    assert (trend["se_note"] != "").all()
     panel = _panel(STAGGERED)
     panel.values["y"][0, 0] = np.inf  # this panel is the test's own
     with pytest.raises(DataError, match="no finite number"):

@@ -361,7 +361,7 @@ def test_covariates_that_cannot_be_used(stagg: tuple[pd.DataFrame, Panel]) -> No
         with pytest.raises(DesignError, match="cannot be told") as caught:
             switchers(panel, design, outcome="y", covariates=["x1", wrong])
         assert wrong in str(caught.value)
-    with pytest.raises(DesignError, match="is the outcome, or is named twice"):
+    with pytest.raises(DesignError, match="named, each once"):
         switchers(panel, design, outcome="y", covariates=["x1", "x1"])
     with pytest.raises(DataError, match="no such outcome"):
         switchers(panel, design, outcome="y", covariates=["x2"])
@@ -417,5 +417,7 @@ def test_words_values_and_gaps() -> None:
     gap = FRAME[~(FRAME["unit"].isin(["d", "e"]) & (FRAME["year"] == 5))]
     with pytest.raises(DesignError, match="one side of the comparison"):
         switchers(_panel(gap), DESIGN, outcome="y")
-    flat = switchers(_panel(FRAME.assign(y=1.0)), DESIGN, outcome="y")
+    with pytest.raises(DesignError, match="the same everywhere"):
+        switchers(_panel(FRAME.assign(y=1.0)), DESIGN, outcome="y")
+    flat = switchers(_panel(FRAME.assign(y=0.1 * FRAME["year"] ** 2)), DESIGN, outcome="y")
     assert np.allclose(flat.cells["att"], 0)

@@ -457,14 +457,16 @@ def _bad(values: Floats | None = None, **others: Floats) -> tuple[Panel, Design]
     return panel, make_design(panel.units, [(6, 9, ["u000"])])
 
 
-def test_a_constant_outcome_has_no_effect() -> None:
+def test_a_trend_that_all_share_has_no_effect() -> None:
     panel, design = _bad(np.full((6, 9), 0.1))
+    for estimator in (synthetic_did, synthetic_control, synthetic_placebos):
+        with pytest.raises(DesignError, match="the same everywhere"):
+            estimator(panel, design, outcome="y")
+    panel, design = _bad(np.tile(np.arange(9.0), (6, 1)))
     for solver in ("exact", "frank_wolfe"):
         fit = synthetic_fit(panel, design, outcome="y", solver=solver)  # type: ignore[arg-type]
         assert fit.unit_weights[0] == pytest.approx([0.2] * 5)
-        assert fit.effects().cells["att"].to_numpy() == pytest.approx(np.zeros(9), abs=1e-15)
-    result = synthetic_placebos(panel, design, outcome="y")
-    assert (result.p_value, result.rmse_ratio_p_value) == (1, 1)
+        assert fit.effects().cells["att"].to_numpy() == pytest.approx(np.zeros(9), abs=1e-14)
 
 
 def test_missing_cells_leave_units_out_by_name() -> None:
@@ -517,7 +519,7 @@ def test_covariates_that_cannot_be_used_are_named() -> None:
     with pytest.raises(DataError, match="closest: 'good'"):
         synthetic_did(panel, design, outcome="y", covariates=["goud"])
     for wrong in (["y"], ["good", "good"], "good"):
-        with pytest.raises(DataError, match="list of names"):
+        with pytest.raises((DataError, DesignError), match=r"list of names|each once"):
             synthetic_did(panel, design, outcome="y", covariates=wrong)
 
 

@@ -218,8 +218,7 @@ def test_effects_are_printed_as_papers_do() -> None:
     assert balanced(latex)
     rows = [[cell.strip() for cell in row] for row in cells(latex)]
     assert rows[0] == ["Path", "Period", "Event time", "ATT", "Std. error", "Treated", "Comparison"]
-    assert rows[1][:3] == ["2-2", "1", r"$-$1"]
-    assert rows[2] == ["2-2", "2", "0", "2.50", f"({error:.2f})", "2", "4"]
+    assert rows[1] == ["2-2", "2", "0", "2.50", f"({error:.2f})", "2", "4"]
     assert r"y\_1: effect on the treated" in latex
     for said in (
         "6 units (2 treated), 12 unit-periods.",
@@ -235,11 +234,11 @@ def test_effects_are_printed_as_papers_do() -> None:
 def test_a_missing_error_says_why() -> None:
     effects = an_effects(treated="a")
     latex, html = effects.to_latex(), effects._repr_html_()
-    assert [row[4].strip() for row in cells(latex)[1:]] == ["{[}a]"] * 2
-    assert "{[}a] a path of one treated unit: no standard error exists." in latex
-    assert "[a] a path of one treated unit: no standard error exists." in html
+    assert [row[4].strip() for row in cells(latex)[1:]] == ["{[}a]"]
+    assert "{[}a] one treated unit: no standard error exists." in latex
+    assert "[a] one treated unit: no standard error exists." in html
     overall = aggregate(effects, by="event_time").to_latex()
-    assert "{[}b] a path of one treated unit is in it: no standard error exists." in overall
+    assert "{[}a] one treated unit: no standard error exists." in overall
 
 
 def test_aggregations_end_with_the_overall_row() -> None:
@@ -248,7 +247,7 @@ def test_aggregations_end_with_the_overall_row() -> None:
     assert balanced(latex)
     rows = [[cell.strip() for cell in row] for row in cells(latex)]
     assert rows[0] == ["Event time", "ATT", "Std. error", "Treated"]
-    assert [row[0] for row in rows[1:]] == [r"$-$1", "0", "overall"]
+    assert [row[0] for row in rows[1:]] == ["0", "overall"]
     assert rows[-1][1:] == ["2.50", "(0.75)", ""]
     assert latex.count(r"\midrule") == 2
     assert found.tidy().columns[0] == "event_time"
@@ -290,8 +289,8 @@ def test_a_long_table_is_cut_in_a_notebook_and_nowhere_else() -> None:
     long = type(effects)(
         **{
             **vars(effects),
-            "cells": pd.concat([effects.cells] * 150, ignore_index=True),
-            "influence": np.tile(effects.influence, 150),
+            "cells": pd.concat([effects.cells] * 300, ignore_index=True),
+            "influence": np.tile(effects.influence, 300),
         }
     )
     outline = Outline(long._repr_html_())

@@ -9,23 +9,43 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DesignError, closest
+from ..errors import DesignError
 from ..panel import Floats
 from ..tables import Table, table_latex
-from .effects import Effects, errors_with_reasons, notes_on, standard_errors, unit_changes, words
-from .shown import estimates_table, keys_written, shortened
+from .averages import mean_by_size, mean_of
+from .effects import (
+    FLAT,
+    ONE_COMPARISON,
+    ONE_TREATED,
+    Effects,
+    Notes,
+    errors_with_reasons,
+    is_rounding,
+    notes_on,
+    reasons_of,
+    standard_errors,
+    unit_changes,
+    words,
+)
+from .inputs import check_word, is_whole
+from .shown import checked_digits, estimates_table, keys_written, shortened
 
-By = Literal["simple", "path", "event_time", "calendar", "district", "after_leaving"]
-_BYS: tuple[By, ...] = ("simple", "path", "event_time", "calendar", "district", "after_leaving")
+By = Literal["simple", "path", "cohort", "event_time", "calendar", "district", "after_leaving"]
+_BYS: tuple[By, ...] = ("simple", "path", "cohort", "event_time", "calendar", "district", "after_leaving")
 _HEADINGS: dict[By, str] = {
     "simple": "Average",
     "path": "Path",
+    "cohort": "Cohort",
     "event_time": "Event time",
     "calendar": "Period",
     "district": "District",
     "after_leaving": "Path, after leaving",
 }
-_ALONE_AMONG = "a path of one treated unit is in it: no standard error exists"
+#: What an average says of an effect in it that has no standard error.
+_AMONG = {
+    ONE_TREATED: "an effect of one treated unit is in it: no standard error exists",
+    ONE_COMPARISON: "an effect against one comparison unit is in it: no standard error exists",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +58,17 @@ class Aggregation:
     effects : Effects
         What was averaged.
     table : pandas.DataFrame
-        One row for each key: `key` (path, event time, year or unit), `att`, `se` (from the influence functions;
-        missing where `se_note` says why), `n_treated` (units), `se_note`.
+        One row for each key: `key` (path, cohort, event time, year or unit), `att`, `se` (from the influence
+        functions; missing where `se_note` says why), `n_treated` (units of its paths, each path by the most it has in
+        one of the effects), `se_note`.
     weights : array, shape (n_keys, n_effects)
         Weight of each group-time effect in each key; for "district" of the district's own changes.
     influence : array, shape (n_units, n_keys), or None
     overall : float or None
         The one number of this aggregation; None where the keys are not meant to be averaged.
     overall_se : float or None
+        None where `overall_se_note` says why, and where there is no overall number.
+    overall_se_note : str
     """
 
     by: By
@@ -55,6 +78,7 @@ class Aggregation:
     influence: Floats | None
     overall: float | None
     overall_se: float | None
+    overall_se_note: str
 
     def tidy(self) -> pd.DataFrame:
         """The table, as a copy, with the column `key` named after what it holds."""
@@ -62,7 +86,7 @@ class Aggregation:
 
     def to_latex(self, *, caption: str = "", label: str = "", decimals: int | None = None) -> str:
         """The averages as a LaTeX table, the overall one below a rule; parameters as `Effects.to_latex`."""
-        table = self._table(caption=caption, decimals=decimals)
+        table = self._table(caption=caption, decimals=checked_digits(decimals))
         return table_latex(table, label=label, rules_before=[len(self.table)])
 
     def _repr_html_(self) -> str:
@@ -76,10 +100,9 @@ class Aggregation:
         errors = table["se"].to_numpy(dtype=float, na_value=np.nan)
         if self.overall is not None and self.by != "simple":
             error = np.nan if self.overall_se is None else self.overall_se
-            without = reasons[-1] if self.effects.influence is None else _ALONE_AMONG
             att, errors = np.append(att, self.overall), np.append(errors, error)
             keys, treated = [*keys, "overall"], [*treated, ""]
-            reasons.append("" if self.overall_se is not None else without)
+            reasons.append(self.overall_se_note)
         title = f"{self.effects.outcome}: effect on the treated (ATT) by {words(self.by)}"
         return estimates_table(
             {_HEADINGS[self.by]: keys},
@@ -127,7 +150,7 @@ class Contrast:
     influence: Floats | None
 
 
-def aggregate(effects: Effects, *, by: By) -> Aggregation:
+def aggregate(effects: Effects, *, by: By, balanced: int | None = None) -> Aggregation:
     r"""Average group-time effects; weights of paths are their shares of the treated units, or of their weight.
 
     The influence functions carry the estimation of those shares, as in section 4 of the source: for weights
@@ -139,12 +162,17 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
     Parameters
     ----------
     effects : Effects
-    by : {"simple", "path", "event_time", "calendar", "district", "after_leaving"}
+    by : {"simple", "path", "cohort", "event_time", "calendar", "district", "after_leaving"}
         "simple": all effects while treated. "path": each path while treated; overall by the size of the paths.
+        "cohort": the paths that enter in one year joined, by their size; overall as by path.
         "event_time": years since entry, while treated and before; overall the mean of the keys while treated.
         "calendar": each year; overall their mean. "district": each treated unit while treated. "after_leaving":
         each path after it left. Years of partial exposure are shown by event time and calendar year, and are not
         in any overall figure.
+    balanced : int, optional
+        With "event_time": only paths with an effect at least so many years after entry, and event times up to that one,
+        so that all event times from entry on are averages over the same paths (`balance_e` of did). By default each
+        event time takes all paths that reach it, and a course over time mixes effects with a change of paths.
 
     Returns
     -------
@@ -153,67 +181,90 @@ def aggregate(effects: Effects, *, by: By) -> Aggregation:
     Raises
     ------
     DesignError
-        No effect belongs to this aggregation; for example nobody has left yet.
+        No effect belongs to this aggregation; for example nobody has left yet. `balanced` is no whole number from 0,
+        or comes with another aggregation.
+
+    Notes
+    -----
+    An average has no standard error where one of its effects has none because a side of it is one unit, nor where none
+    of its effects has one because the outcome does not vary; `se_note` and `overall_se_note` say which.
 
     References
     ----------
     Callaway, B. and Sant'Anna, P. (2021), sections 3 and 4; R package did, `aggte`.
     """
-    if by not in _BYS:
-        raise DesignError("Unknown aggregation.", where="by", found=repr(by), expected=closest(by, _BYS))
+    check_word(by, "by", _BYS)
+    if balanced is not None and (by != "event_time" or not is_whole(balanced) or balanced < 0):
+        raise DesignError(
+            "Only event times are balanced, to a whole number of years after entry.",
+            where=f"balanced, by {by!r}",
+            found=repr(balanced),
+            expected="a whole number from 0, by 'event_time'",
+        )
     if by == "district":
         return _by_district(effects)
     cells = effects.cells
     phase = cells["phase"]
     while_on = (phase == "on").to_numpy()
     shown = phase.isin(["on", "partial"]).to_numpy()
+    members, units, estimates = (cells[name].to_numpy() for name in ("group", "n_treated", "att"))
     if by == "simple":
-        keys, sets, equal = ["simple"], [while_on], False
+        keys, sets = ["simple"], [while_on]
     elif by in ("path", "after_leaving"):
         wanted = while_on if by == "path" else (phase == "after").to_numpy()
         keys = [name for name in dict.fromkeys(cells["path"]) if np.any(wanted & (cells["path"] == name))]
-        sets, equal = [wanted & (cells["path"] == name).to_numpy() for name in keys], True
+        sets = [wanted & (cells["path"] == name).to_numpy() for name in keys]
     else:
-        column = "event_time" if by == "event_time" else "period"
-        wanted = shown | (phase == "pre").to_numpy() if by == "event_time" else shown
+        column = {"event_time": "event_time", "calendar": "period", "cohort": "cohort"}[by]
+        wanted = {"event_time": shown | (phase == "pre").to_numpy(), "calendar": shown, "cohort": while_on}[
+            by
+        ]
         if cells.loc[wanted, column].isna().any():
             raise DesignError(
                 f"This estimator does not tell its effects by {column}.",
                 where=f"{effects.outcome}, {effects.estimator}",
                 fix="Aggregate by 'simple', or estimate by path and period.",
             )
-        keys = sorted(set(cells.loc[wanted, column]))
         values = cells[column].to_numpy()
-        sets, equal = [wanted & (values == key) for key in keys], False
+        if balanced is not None:
+            reached = np.unique(members[shown & (values >= balanced)])
+            wanted = wanted & np.isin(members, reached) & (values <= balanced)
+        keys = sorted(set(values[wanted]))
+        sets = [wanted & (values == key) for key in keys]
     if not sets or not any(chosen.any() for chosen in sets):
         raise DesignError(
             "No effect belongs to this aggregation.",
-            where=f"{effects.outcome}, by {by!r}",
+            where=f"{effects.outcome}, by {by!r}" + ("" if balanced is None else f", balanced {balanced}"),
             found="phases " + ", ".join(sorted(set(phase))),
         )
-    members, units, estimates = (cells[name].to_numpy() for name in ("group", "n_treated", "att"))
-    columns = [_weighted(effects, members, estimates, chosen, equal=equal) for chosen in sets]
-    weights = np.vstack([weight for weight, _ in columns])
+    columns = [_key(effects, by, members, estimates, chosen) for chosen in sets]
     influence = np.column_stack([psi for _, psi in columns])
-    att = weights @ estimates
-    groups = [units[chosen][np.unique(members[chosen], return_index=True)[1]] for chosen in sets]
-    n_treated = [int(sizes.sum()) for sizes in groups]
-    smallest = [int(sizes.min()) for sizes in groups]
-    overall, overall_influence = _overall(effects, by, cells, sets, att, influence)
-    known = effects.influence is not None
-    alone = (
-        bool((cells.loc[while_on, "n_treated"] == 1).any()) if by != "after_leaving" else min(smallest) == 1
+    weights = np.vstack([weight for weight, _ in columns])
+    inside = np.any(sets, axis=0)
+    overall, of_overall = _overall(effects, by, members, estimates, sets, while_on)
+    reasons, flat = reasons_of(effects), _flat(effects)
+    averaged = inside & while_on if by in ("event_time", "calendar") else inside
+    errors, (overall_note,) = errors_with_reasons(
+        None if effects.influence is None else of_overall[:, None],
+        np.array([_why(reasons, flat, averaged)], dtype=object),
+        effects.scale,
     )
     return Aggregation(
         by=by,
         effects=effects,
-        table=_table(keys, att, influence if known else None, n_treated, smallest),
+        table=_table(
+            effects,
+            keys,
+            weights @ estimates,
+            influence,
+            [_most_units(members[chosen], units[chosen]) for chosen in sets],
+            [_why(reasons, flat, chosen) for chosen in sets],
+        ),
         weights=weights,
-        influence=influence if known else None,
+        influence=None if effects.influence is None else influence,
         overall=overall,
-        overall_se=None
-        if overall_influence is None or not known or alone
-        else float(standard_errors(overall_influence[:, None])[0]),
+        overall_se=None if overall is None or overall_note else float(errors[0]),
+        overall_se_note="" if overall is None else str(overall_note),
     )
 
 
@@ -312,77 +363,66 @@ def _own_window(exposure: Floats, group: npt.NDArray[np.int64]) -> Floats:
     return exposure if np.allclose(exposure[own], 1) else own.astype(float)
 
 
-def _weighted(
+def _key(
     effects: Effects,
+    by: By,
     members: npt.NDArray[np.int64],
     estimates: Floats,
     chosen: npt.NDArray[np.bool_],
-    *,
-    equal: bool,
 ) -> tuple[Floats, Floats]:
-    """Weights of the chosen effects, and the influence function of their weighted mean; `members` and `estimates` are
-    the columns `group` and `att` of the cells."""
-    at = np.flatnonzero(chosen)
-    if equal:
-        weights = chosen / chosen.sum()
-        return weights, _influence(effects) @ weights
-    share, of_shares = _shares(effects, members[at], estimates[at])
-    weights = np.zeros(len(chosen))
-    weights[at] = share
-    if effects.influence is None:
-        return weights, of_shares
-    return weights, effects.influence[:, at] @ share + of_shares
-
-
-def _influence(effects: Effects) -> Floats:
-    """Influence functions, or zeros in their place; without them no standard error leaves this module."""
-    if effects.influence is None:
-        return np.zeros((effects.n_units, len(effects.cells)))
-    return effects.influence
-
-
-def _shares(effects: Effects, groups: npt.NDArray[np.int64], att: Floats) -> tuple[Floats, Floats]:
-    """Weights of estimates by the size of their group, shape (k,), summing to 1; and what the estimation of the sizes
-    adds to the influence function of the weighted mean, shape (n_units,). Sizes count units, or their weights."""
-    weight = np.ones(effects.n_units)
-    if effects.unit_weights is not None:
-        weight = effects.unit_weights / effects.unit_weights.mean()
-    size = np.bincount(effects.group + 1, weights=weight, minlength=int(groups.max()) + 2)[groups + 1]
-    total = size.sum()
-    if not effects.shares_estimated:
-        return size / total, np.zeros(effects.n_units)
-    # The term above, summed over the estimates of each group: it is the same for all units of a group.
-    of_group = np.bincount(
-        groups + 1, weights=att - att @ size / total, minlength=int(effects.group.max()) + 2
-    )
-    return size / total, weight * of_group[effects.group + 1] * (effects.n_units / total)
+    """Weights of the chosen effects in one key, and its influence function."""
+    if by != "cohort":
+        return mean_of(effects, members, estimates, chosen, equal=by in ("path", "after_leaving"))
+    paths = [chosen & (members == index) for index in dict.fromkeys(members[chosen])]
+    return mean_by_size(effects, members, estimates, paths)
 
 
 def _overall(
     effects: Effects,
     by: By,
-    cells: pd.DataFrame,
+    members: npt.NDArray[np.int64],
+    estimates: Floats,
     sets: list[npt.NDArray[np.bool_]],
-    att: Floats,
-    influence: Floats,
-) -> tuple[float | None, Floats | None]:
+    while_on: npt.NDArray[np.bool_],
+) -> tuple[float | None, Floats]:
+    """The one number, None where no key is to be averaged, and its influence function."""
     if by == "simple":
-        return float(att[0]), influence[:, 0]
-    if by in ("event_time", "calendar"):
-        full = (cells["phase"] == "on").to_numpy()
-        members, estimates = cells["group"].to_numpy(), cells["att"].to_numpy()
+        weights, influence = mean_of(effects, members, estimates, sets[0], equal=False)
+    elif by in ("event_time", "calendar"):
         parts = [
-            _weighted(effects, members, estimates, chosen & full, equal=False)
+            mean_of(effects, members, estimates, chosen & while_on, equal=False)
             for chosen in sets
-            if (chosen & full).any()
+            if (chosen & while_on).any()
         ]
         if not parts:
-            return None, None
+            return None, np.zeros(effects.n_units)
         weights = np.mean([weight for weight, _ in parts], axis=0)
-        return float(weights @ cells["att"].to_numpy()), np.mean([psi for _, psi in parts], axis=0)
-    groups = np.array([cells.loc[chosen, "group"].iloc[0] for chosen in sets])
-    share, of_shares = _shares(effects, groups, att)
-    return float(att @ share), influence @ share + of_shares
+        influence = np.mean([psi for _, psi in parts], axis=0)
+    else:
+        inside = np.any(sets, axis=0)
+        paths = [inside & (members == index) for index in dict.fromkeys(members[inside])]
+        weights, influence = mean_by_size(effects, members, estimates, paths)
+    return float(weights @ estimates), influence
+
+
+def _flat(effects: Effects) -> npt.NDArray[np.bool_]:
+    """Which effects have an error that is rounding and no more."""
+    if effects.influence is None:
+        return np.zeros(len(effects.cells), dtype=bool)
+    return is_rounding(standard_errors(effects.influence), effects.scale)
+
+
+def _why(reasons: Notes, flat: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_]) -> str:
+    """Why an average of the chosen effects has no standard error; empty where nothing is known to stand against it."""
+    lacking = [reason for reason in dict.fromkeys(reasons[chosen]) if reason]
+    if lacking:
+        return str(lacking[0] if np.count_nonzero(chosen) == 1 else _AMONG.get(lacking[0], lacking[0]))
+    return FLAT if chosen.any() and flat[chosen].all() else ""
+
+
+def _most_units(members: npt.NDArray[np.int64], n_treated: npt.NDArray[np.int64]) -> int:
+    """Treated units behind some effects: of each path the most that one of them has."""
+    return int(sum(n_treated[members == index].max() for index in np.unique(members)))
 
 
 def _by_district(effects: Effects) -> Aggregation:
@@ -407,29 +447,32 @@ def _by_district(effects: Effects) -> Aggregation:
         by="district",
         effects=effects,
         table=_table(
-            [one.label for one in contrasts], att, influence, [1] * len(contrasts), [1] * len(contrasts)
+            effects,
+            [one.label for one in contrasts],
+            att,
+            influence,
+            [1] * len(contrasts),
+            [ONE_TREATED] * len(contrasts),
         ),
         weights=np.vstack(weights),
         influence=influence,
         overall=None,
         overall_se=None,
+        overall_se_note="",
     )
 
 
 def _table(
+    effects: Effects,
     keys: list[str] | list[int],
     att: Floats,
-    influence: Floats | None,
+    influence: Floats,
     n_treated: list[int],
-    smallest: list[int],
+    reasons: list[str],
 ) -> pd.DataFrame:
-    errors, notes = errors_with_reasons(influence, np.array(smallest))
-    return pd.DataFrame(
-        {
-            "key": keys,
-            "att": att,
-            "se": errors,
-            "n_treated": n_treated,
-            "se_note": notes,
-        }
+    errors, notes = errors_with_reasons(
+        None if effects.influence is None else influence,
+        np.array(reasons, dtype=object),
+        effects.scale,
     )
+    return pd.DataFrame({"key": keys, "att": att, "se": errors, "n_treated": n_treated, "se_note": notes})

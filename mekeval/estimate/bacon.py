@@ -14,6 +14,7 @@ import pandas as pd
 from ..design import Design
 from ..errors import DataError, DesignError
 from ..panel import Floats, Panel, balanced_block
+from .inputs import check_known
 
 EARLIER, LATER = "Earlier vs Later Treated", "Later vs Earlier Treated"
 UNTREATED, ALWAYS = "Treated vs Untreated", "Later vs Always Treated"
@@ -120,6 +121,7 @@ def bacon_decomposition(panel: Panel, design: Design, *, outcome: str) -> Decomp
     >>> round(parts.estimate, 6), round(float((parts.table["weight"] * parts.table["estimate"]).sum()), 6)
     (2.0, 2.0)
     """
+    check_known(panel, [outcome])
     block = balanced_block(panel, outcome, units=[*design.treated, *design.comparison])
     if np.isinf(block.values).any():
         row, column = np.argwhere(np.isinf(block.values))[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,10 +14,10 @@ from ..design import Design
 from ..errors import DesignError, Fault
 from ..panel import Floats, Panel
 from .cells import Base, Cell, cell_row, check_options, effect_cells, joined
-from .clean_controls import check_word
 from .doubly_robust import Method, TwoByTwo, prepare_two_by_two, two_by_two_att
 from .effects import Effects
 from .fixed_effects import Comparison
+from .inputs import check_word, scale_of
 from .pair_sample import MISSING, Missing, PairSample, estimable, lacking, read_pairs
 
 FixWeights = Literal["base_period", "first_period"]
@@ -31,7 +32,7 @@ def callaway_santanna(
     comparison: Comparison = "never_treated",
     anticipation: int = 0,
     base_period: Base = "varying",
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     method: Method = "dr",
     weights: str | None = None,
     fix_weights: FixWeights | None = None,
@@ -72,7 +73,8 @@ def callaway_santanna(
     base_period : {"varying", "universal"}
         The cell that is zero by construction is left out.
     covariates : sequence of str
-        Other outcomes of the panel, in any unit, numeric; they enter linearly beside a constant.
+        Other outcomes of the panel, in any unit, numeric; they enter linearly beside a constant. The outcome itself may
+        be among them: trends then differ with its level in the earlier period.
     method : {"dr", "reg", "ipw"}
         Without covariates they are one.
     weights : str, optional
@@ -114,7 +116,7 @@ def callaway_santanna(
     small-sample factor; averages add the estimation of the paths' shares.
     Edge cases: Units treated from the first period on are left out and named; a gap costs the cells that need the
     value; collinear covariates, separation and lack of overlap are refused, every 2x2 named, and so is a constant
-    outcome; a path of one unit has no standard error.
+    outcome; one unit on a side has no standard error.
     Not covered: Gaps taken for repeated cross-sections (`repeated_cross_sections`), improved doubly robust weights,
     clusters above the unit.
 
@@ -142,7 +144,7 @@ def callaway_santanna(
     >>> float(cells["att"][1])  # in 3 only c is left: (6 - 1) - (3 - 0)
     2.0
     """
-    check_options(comparison, anticipation, base_period, covariates, method)
+    covariates = check_options(comparison, anticipation, base_period, covariates, method)
     check_word(missing, "missing", MISSING)
     if fix_weights is not None:
         check_word(fix_weights, "fix_weights", FIX_WEIGHTS)
@@ -153,7 +155,7 @@ def callaway_santanna(
     cells = effect_cells(design, sample.group, sample.periods, anticipation, base_period)
     weighted = _weight_periods(cells, sample, design, anticipation, fix_weights)
     influence = np.zeros((len(sample.units), len(cells)), order="F")
-    entered = np.zeros(len(sample.units), dtype=bool)
+    inside: list[npt.NDArray[np.intp]] = []  # the units of each effect
     rows: list[dict[str, object]] = []
     faults: dict[Fault, list[str]] = {}
     fitted, fitted_for = None, None
@@ -176,7 +178,7 @@ def callaway_santanna(
         change = sample.values[cell.position, members] - sample.values[cell.base, members]
         att, psi = two_by_two_att(two_by_two, change)
         influence[members, len(rows)] = psi * (len(sample.units) / len(members))
-        entered[members] = True
+        inside.append(members)
         n_treated = int(np.count_nonzero(two_by_two.treated))
         n_comparison = len(members) - n_treated
         rows.append(
@@ -186,10 +188,24 @@ def callaway_santanna(
         raise joined(faults, outcome)
     if not rows:
         raise DesignError("No cell has units on both sides of the comparison.", where=outcome)
+    kept, estimated = _with_effects_after_entry(rows, design, sample.periods[-1])
+    if not kept:
+        raise DesignError(
+            "No path has an effect after its entry.",
+            where=outcome,
+            found=f"{len(sample.units)} units with data from {sample.periods[0]} to {sample.periods[-1]}",
+            expected="values of a path and of its comparison, in the base period and after entry",
+        )
+    entered = np.zeros(len(sample.units), dtype=bool)
+    for at in kept:
+        entered[inside[at]] = True
     # Only where every unit has every value does each effect rest on one comparison and the same changes.
     plain = comparison == "never_treated" and not covariates and weights is None and sample.complete
     changes, exposure = _changes(sample, design, cells) if plain else (None, None)
-    influence = influence[:, : len(rows)]
+    influence = influence[:, kept]
+    if len(kept) < len(rows):  # units of a path that has gone still compare until their entry
+        rows = [rows[at] for at in kept]
+        sample = replace(sample, group=np.where(np.isin(sample.group, estimated), sample.group, -1))
     if not entered.all():
         dropped += [lacking(sample, panel, at) for at in np.flatnonzero(~entered).tolist()]
         sample, influence = sample.keep(entered), influence[entered] * entered.mean()
@@ -205,9 +221,22 @@ def callaway_santanna(
         exposure=exposure,
         shares_estimated=True,
         unit_weights=sample.first_weights,
+        scale=scale_of(sample.values),
         n_rows=int(sample.there.sum()),
         dropped=tuple(dropped),
     )
+
+
+def _with_effects_after_entry(
+    rows: Sequence[Mapping[str, object]], design: Design, last: int
+) -> tuple[list[int], list[int]]:
+    """Which rows belong to a path with an effect after entry, or one that enters after the data; and those paths."""
+    estimated = [
+        index
+        for index, path in enumerate(design.paths)
+        if path.first > last or any(row["group"] == index and row["phase"] != "pre" for row in rows)
+    ]
+    return [at for at, row in enumerate(rows) if row["group"] in estimated], estimated
 
 
 def _weight_periods(

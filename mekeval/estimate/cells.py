@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..design import Design, Path
-from ..errors import DataError, DesignError, Fault, MekevalError, closest
+from ..errors import DataError, DesignError, Fault, MekevalError
 from ..panel import Floats, Panel
-from .clean_controls import check_word
 from .doubly_robust import METHODS
+from .inputs import check_known, check_word, names_of
 
 Base = Literal["varying", "universal"]
 
@@ -37,9 +37,9 @@ class Cell:
 
 
 def check_options(
-    comparison: str, anticipation: object, base_period: str, covariates: Sequence[str], method: str
-) -> None:
-    """Refuse words and numbers that no group-time estimator knows."""
+    comparison: str, anticipation: object, base_period: str, covariates: Sequence[str] | None, method: str
+) -> tuple[str, ...]:
+    """The names of the covariates; words and numbers that no group-time estimator knows are refused."""
     check_word(comparison, "comparison", ("never_treated", "not_yet_treated"))
     check_word(base_period, "base_period", ("varying", "universal"))
     check_word(method, "method", METHODS)
@@ -47,8 +47,7 @@ def check_options(
         raise DesignError(
             "Anticipation is counted in whole years from 0.", where="anticipation", found=repr(anticipation)
         )
-    if isinstance(covariates, str) or len(set(covariates)) < len(covariates):
-        raise DesignError("Covariates must be listed, each once.", where="covariates", found=repr(covariates))
+    return names_of(covariates)
 
 
 def effect_cells(
@@ -114,11 +113,7 @@ def cell_row(
 
 def panel_arrays(panel: Panel, names: Sequence[str], weights: str | None) -> dict[str, Floats]:
     """Outcomes of a panel by name; an error where one is not there, holds infinity, or a weight below zero."""
-    for name in names:
-        if name not in panel.values:
-            raise DataError(
-                "The panel has no such outcome.", found=repr(name), expected=closest(name, panel.outcomes)
-            )
+    check_known(panel, names)
     for name in names:
         values = panel.values[name]
         bad = np.isinf(values) | (values < 0) if name == weights else np.isinf(values)

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..design import Design
-from ..errors import DesignError, closest
+from ..errors import DesignError
 from ..panel import Floats
 from .effects import Effects
 from .fixed_effects import Comparison
+from .inputs import is_whole, scale_of
 from .untreated import Sample
 
 StackWeights = Literal["corrective", "none"]
@@ -244,6 +245,7 @@ def pooled_effects(
         exposure=None,
         shares_estimated=False,
         unit_weights=None,
+        scale=scale_of(sample.values),
         n_rows=sample.values.size,
         dropped=(*sample.dropped, *trimmed),
     )
@@ -300,6 +302,7 @@ def path_effects(
         exposure=np.column_stack(exposure) if permutable else None,
         shares_estimated=True,
         unit_weights=None,
+        scale=scale_of(sample.values),
         n_rows=sample.values.size,
         dropped=(*sample.dropped, *trimmed),
     )
@@ -328,7 +331,7 @@ def cluster_factor(outcome: str, n_clusters: int, n_rows: int, n_parameters: int
 
 def check_window(window: Sequence[int]) -> tuple[int, int]:
     """First and last event time of a window; a `DesignError` where it does not span entry."""
-    if len(window) != 2 or any(int(end) != end for end in window):
+    if not isinstance(window, (tuple, list)) or len(window) != 2 or not all(map(is_whole, window)):
         raise DesignError("A window is two whole numbers.", where="window", found=repr(window))
     low, high = (int(end) for end in window)
     if not low < 0 <= high:
@@ -339,8 +342,3 @@ def check_window(window: Sequence[int]) -> tuple[int, int]:
             expected="for example (-3, 2)",
         )
     return low, high
-
-
-def check_word(word: str, name: str, known: Sequence[str]) -> None:
-    if word not in known:
-        raise DesignError(f"Unknown {name}.", where=name, found=repr(word), expected=closest(word, known))

@@ -18,8 +18,9 @@ from ..errors import DataError, DesignError, Fault, closest
 from ..panel import Floats, Panel
 from .cells import Base, cell_row, check_options, effect_cells, joined, panel_arrays
 from .doubly_robust import TRIM, Method, prepare_two_by_two
-from .effects import Effects
+from .effects import ONE_IN_CORNER, Effects, lone_sides
 from .fixed_effects import Comparison
+from .inputs import refuse_constant, scale_of, why_lacking
 
 
 def repeated_cross_sections(
@@ -31,7 +32,7 @@ def repeated_cross_sections(
     comparison: Comparison = "never_treated",
     anticipation: int = 0,
     base_period: Base = "varying",
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     method: Method = "dr",
 ) -> Effects:
     r"""ATT of each path in each period from four means of persons, where the persons differ from year to year.
@@ -81,7 +82,8 @@ def repeated_cross_sections(
     ------
     DesignError
         A path has no period before entry that anticipation leaves alone; no comparison, or no effect, is left;
-        covariates are collinear, separate the two sides or leave no overlap; a constant outcome.
+        covariates are collinear, separate the two sides or leave no overlap, or hold the outcome itself; a constant
+        outcome.
     DataError
         An unknown outcome, covariate or count; infinite values; negative counts.
 
@@ -97,7 +99,8 @@ def repeated_cross_sections(
     Edge cases: A cell without outcome, covariate or count, or with a count of zero, is none; an effect without a cell
     in one of its four corners is left out, and so is a path without an effect after entry, whose areas may still be
     compared with; areas treated from the first period on are in `dropped`; where nobody is never treated,
-    "not_yet_treated" ends before the last cohort reacts.
+    "not_yet_treated" ends before the last cohort reacts; one area on a side, in one of the two years too, has no
+    standard error.
     Not covered: Sampling within areas (each area is one draw), clusters above the area, permutation of treated sets,
     weights of areas beside the counts.
 
@@ -124,7 +127,14 @@ def repeated_cross_sections(
     >>> float(effects.cells["att"][0])  # (4 - 1) - ((3 + 2) / 2 - (1 * 2 + 3 * 0) / 4)
     1.0
     """
-    check_options(comparison, anticipation, base_period, covariates, method)
+    covariates = check_options(comparison, anticipation, base_period, covariates, method)
+    if outcome in covariates:
+        raise DesignError(
+            "The outcome is among its own covariates.",
+            where="covariates",
+            found=repr(outcome),
+            fix="In a cross-section the outcome of the same year would explain itself; leave it out.",
+        )
     sample = _read(panel, design, outcome, list(covariates), count)
     if comparison == "never_treated" and not sample.filled[:, sample.group == -1].any():
         raise DesignError(
@@ -174,6 +184,9 @@ def repeated_cross_sections(
             n_treated=int(np.sum(inside & treated)),
             n_comparison=int(np.sum(inside & rest)),
         )
+        alone = any(np.count_nonzero(corner) == 1 for corner in corners)
+        lone = str(lone_sides(np.array(row["n_treated"]), np.array(row["n_comparison"])))
+        row["se_note"] = lone or (ONE_IN_CORNER if alone else "")
         found.append((cell.group, row, influence, inside))
     if faults:
         raise joined(faults, outcome)
@@ -204,6 +217,7 @@ def repeated_cross_sections(
         exposure=None,
         shares_estimated=True,
         unit_weights=None if count is None else sample.weights[:, entered].sum(axis=0),
+        scale=scale_of(sample.values[sample.filled]),
         n_rows=int(sample.filled[:, entered].sum()),
         dropped=(
             *sample.dropped,
@@ -452,12 +466,7 @@ def _read(panel: Panel, design: Design, outcome: str, covariates: list[str], cou
             found=f"{len(design.treated)} treated areas, {int(np.sum(already))} of them from the first period on",
             expected=f"an area that enters after {periods[0]}",
         )
-    if np.ptp(seen) == 0:
-        raise DesignError(
-            "The outcome is the same everywhere: there is no change to explain.",
-            where=outcome,
-            found=str(seen[0]),
-        )
+    refuse_constant(seen, outcome)
     weights = np.ones(filled.shape) if count is None else inside[count][shown]
     kept = np.flatnonzero(~already)
     return _Sample(
@@ -485,6 +494,6 @@ def _lacking(sample: _Sample, panel: Panel, at: int) -> tuple[str, str, int]:
         for name in sample.names:
             if np.isnan(panel.values[name][sample.rows[at], column]):
                 reason = str(panel.reasons[name][sample.rows[at], column])
-                return sample.units[at], reason if name == sample.names[0] else f"{name} {reason}", year
+                return sample.units[at], why_lacking(name, reason, sample.names[0]), year
         return sample.units[at], f"{sample.names[-1]} is zero", year
     return sample.units[at], "in no comparison", sample.periods[0]

@@ -16,9 +16,10 @@ import pandas as pd
 from ..design import Design
 from ..errors import DesignError
 from ..panel import Floats, Panel
-from .clean_controls import check_word, inverse_of
-from .effects import Effects
+from .clean_controls import inverse_of
+from .effects import FLAT, Effects, is_rounding
 from .fixed_effects import Integers, Sample, take_sample
+from .inputs import check_word, scale_of
 
 Errors = Literal["iid", "hc1", "cluster"]
 ERRORS: tuple[Errors, ...] = ("iid", "hc1", "cluster")
@@ -45,7 +46,7 @@ def first_differences(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     errors: Errors = "iid",
     gaps: Gaps = "skip",
 ) -> Effects:
@@ -101,13 +102,14 @@ def first_differences(
         differences, `n_treated` the units that switch in one of them.
         Only "cluster" has influence functions: the other two errors are not sums over units, and no influence function
         of a unit has them as its norm. For those `influence` is None, `cells` itself holds `se` and `se_note`, `tidy`
-        prints them, and `aggregate` and `infer` have no error to work with. With one switching unit any error would be
-        that of the other units alone; it is missing then, "iid" too, with the reason.
+        prints them, and `aggregate` and `infer` have no error to work with. With one switching unit, or one
+        that stays in the periods of a switch, any error would be that of the other side alone; it is missing then,
+        "iid" too, with the reason.
 
     Raises
     ------
     DataError
-        The panel lacks an outcome or a unit; a covariate is named twice or is the outcome; a value is infinite.
+        The panel lacks an outcome or a unit; a covariate is the outcome; a value is infinite.
     DesignError
         No unit switches between two periods with data, or all that have data do; a covariate is collinear; no degree of
         freedom is left; a gap, with "refuse".
@@ -122,8 +124,8 @@ def first_differences(
     Standard error: As asked for: the usual one of least squares ("iid"), robust to unequal variances ("hc1"), or
     clustered by unit with fixest's factor ("cluster"); only the last has influence functions.
     Edge cases: Units that leave have a change of -1; units always in, or without a switch between two periods with
-    data, are comparison; gaps are left out, spanned or refused by name; one switching unit has no standard error;
-    periods in which all units switch add nothing, and only such periods are refused.
+    data, are comparison; gaps are left out, spanned or refused by name; one switching unit, or one that
+    stays, has no standard error; periods in which all units switch add nothing, and only such periods are refused.
     Not covered: Clusters other than the unit, models of serial correlation, sampling weights, unit trends (an effect of
     each unit in the differences).
 
@@ -195,6 +197,16 @@ def first_differences(
             "n_comparison": int((entered & ~switches).sum()),
         }
     )
+    # In a period without a switch nobody is compared.
+    compared = np.isin(rows.end, rows.end[change != 0]) & (change == 0)
+    note = (
+        "one unit switches: no standard error exists"
+        if switches.sum() == 1
+        else "one unit stays in the periods of a switch: no standard error exists"
+        if len(np.unique(rows.unit[compared])) == 1
+        else ""
+    )
+    cells = cells.assign(se_note=note)
     influence = None
     if errors == "cluster":
         factor = np.sqrt(n_units / (n_units - 1) * (n_rows - 1) / free)
@@ -206,11 +218,10 @@ def first_differences(
             if errors == "iid"
             else n_rows / free * np.sum(scores**2)
         )
-        alone = switches.sum() == 1
-        cells = cells.assign(
-            se=pd.array([pd.NA if alone else float(np.sqrt(squares))], dtype="Float64"),
-            se_note="one unit switches: no standard error exists" if alone else "",
-        )
+        error = np.sqrt([squares])
+        if not note and is_rounding(error, scale_of(sample.values)).all():
+            note = FLAT
+        cells = cells.assign(se=pd.array([pd.NA if note else float(error[0])], dtype="Float64"), se_note=note)
     return Effects(
         estimator="first_differences",
         outcome=outcome,
@@ -223,6 +234,7 @@ def first_differences(
         exposure=None,
         shares_estimated=False,
         unit_weights=None,
+        scale=scale_of(sample.values),
         n_rows=n_rows,
         dropped=(
             *sample.dropped,

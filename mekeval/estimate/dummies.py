@@ -15,8 +15,9 @@ import pandas as pd
 from ..design import Design, Path
 from ..errors import DesignError
 from ..panel import Floats
-from .effects import Effects
+from .effects import Effects, lone_sides
 from .fixed_effects import Fit, Integers, Mask, Sample, least_squares
+from .inputs import is_whole, scale_of
 
 _LONG_AGO = np.iinfo(np.int64).min
 
@@ -35,15 +36,8 @@ def base_periods(sample: Sample, design: Design, reference: int | None) -> dict[
     Raises
     ------
     DesignError
-        `reference` does not lie before entry; a path has no data so early.
+        A path has no data so early.
     """
-    if reference is not None and reference >= 0:
-        raise DesignError(
-            "The reference must lie before entry.",
-            where="reference",
-            found=repr(reference),
-            expected="-1, the year before entry, or earlier",
-        )
     bases = {}
     for index in sorted({int(group) for group in sample.kind_group if group >= 0}):
         path = design.paths[index]
@@ -63,6 +57,18 @@ def base_periods(sample: Sample, design: Design, reference: int | None) -> dict[
     return bases
 
 
+def check_reference(reference: object) -> int:
+    """The event time of the base, or a `DesignError` where it is no whole number below zero."""
+    if isinstance(reference, (int, float, np.number)) and is_whole(reference) and reference < 0:
+        return int(reference)
+    raise DesignError(
+        "The reference must lie before entry, a whole number of years.",
+        where="reference",
+        found=repr(reference),
+        expected="-1, the year before entry, or earlier",
+    )
+
+
 def treatment_effect(sample: Sample, design: Design) -> tuple[Effects, Fit]:
     """Fit one dummy for all cells in the programme."""
     column = np.full(sample.kind_there.shape, -1, dtype=np.int64)
@@ -73,7 +79,12 @@ def treatment_effect(sample: Sample, design: Design) -> tuple[Effects, Fit]:
     if not on.any():
         raise _nobody(sample)
     base = "unit and period effects"
-    return _pooled(sample, column, on.any(axis=1), [None], ["on"], estimator="twfe", base=base)
+    effects, fit = _pooled(sample, column, on.any(axis=1), [None], ["on"], estimator="twfe", base=base)
+    # One comparison unit has no variance of its own only where nobody else switches at another time.
+    histories = np.unique(column[sample.kind_group >= 0], axis=0)
+    n_comparison = effects.cells["n_comparison"].to_numpy() if len(histories) == 1 else np.zeros(1, dtype=int)
+    notes = lone_sides(effects.cells["n_treated"].to_numpy(), n_comparison)
+    return replace(effects, cells=effects.cells.assign(se_note=notes)), fit
 
 
 def event_time_effects(sample: Sample, design: Design, reference: int) -> tuple[Effects, Fit]:
@@ -252,6 +263,7 @@ def _effects(
         exposure=None,
         shares_estimated=False,
         unit_weights=None,
+        scale=scale_of(sample.values),
         n_rows=sample.n_rows,
         dropped=sample.dropped,
     )

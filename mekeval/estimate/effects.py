@@ -11,9 +11,18 @@ import pandas as pd
 from ..errors import DesignError
 from ..panel import Floats
 from ..tables import Table, table_latex
-from .shown import estimates_table, keys_written, shortened
+from .shown import checked_digits, estimates_table, keys_written, shortened
+
+Notes = npt.NDArray[np.object_]
 
 _MANY = 20  # treated units from which on influence functions hold
+_ROUNDING = 1e-12  # a standard error below this share of the outcome's largest value is rounding
+
+#: Why an effect has no standard error.
+ONE_TREATED = "one treated unit: no standard error exists"
+ONE_COMPARISON = "one comparison unit: no standard error exists"
+ONE_IN_CORNER = "one area on a side in one of the two years: no standard error exists"
+FLAT = "the outcome does not vary beyond what the effects explain"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +37,9 @@ class Effects:
         One row for each of the n_effects estimates: `path` (name), `group` (index of the path), `cohort` (first
         treated period), `period`, `event_time` (years since the cohort), `phase` ("pre", "partial", "on",
         "after"), `base` (periods of the base, text), `att` (in the outcome's unit), `n_treated` and
-        `n_comparison` (units). Where `influence` is None and the error is of another kind (`first_differences`),
-        `se` and `se_note` as well.
+        `n_comparison` (units). Where an estimator has a rule of its own for effects without an error, `se_note` says
+        which they are (empty for the others); without that column they are those with one unit on a side. Where
+        `influence` is None and the error is of another kind (`first_differences`), `se` as well.
     units : tuple of str
         The n_units units that entered.
     group : array of int, shape (n_units,)
@@ -48,6 +58,8 @@ class Effects:
     unit_weights : array, shape (n_units,), or None
         Sampling weights, zero or more, by which aggregations count the sizes of paths; None where each unit counts
         as one.
+    scale : float
+        Largest absolute value of the outcome, in its unit: what rounding is judged by.
     n_rows : int
         Unit-period cells used.
     dropped : tuple of (str, str, int)
@@ -65,6 +77,7 @@ class Effects:
     exposure: Floats | None
     shares_estimated: bool
     unit_weights: Floats | None
+    scale: float
     n_rows: int
     dropped: tuple[tuple[str, str, int], ...]
 
@@ -76,12 +89,14 @@ class Effects:
     def tidy(self) -> pd.DataFrame:
         """The estimates with standard errors from the influence functions, shape (n_effects, columns).
 
-        A path of one unit has no treated-side variance in its influence function, so its standard error is
-        missing and `se_note` says so; such an effect is tested by permutation (`mekeval.infer`).
+        A side of one unit, treated or comparison, has no variance in the influence function, so the standard error
+        is missing and `se_note` says so; such an effect is tested by permutation (`mekeval.infer`). Missing too is
+        one that is rounding and no more.
         """
         table = self.cells.drop(columns="group").copy()
         if "se" not in table:
-            table["se"], table["se_note"] = errors_with_reasons(self.influence, table["n_treated"].to_numpy())
+            errors, notes = errors_with_reasons(self.influence, reasons_of(self), self.scale)
+            table = table.drop(columns="se_note", errors="ignore").assign(se=errors, se_note=notes)
         return table
 
     def to_latex(self, *, caption: str = "", label: str = "", decimals: int | None = None) -> str:
@@ -105,7 +120,9 @@ class Effects:
         path = self.cells["path"].to_numpy()
         starts = np.flatnonzero(path[1:] != path[:-1]) + 1
         return table_latex(
-            self._table(caption=caption, decimals=decimals), label=label, rules_before=starts.tolist()
+            self._table(caption=caption, decimals=checked_digits(decimals)),
+            label=label,
+            rules_before=starts.tolist(),
         )
 
     def _repr_html_(self) -> str:
@@ -157,17 +174,47 @@ def _counts(column: pd.Series) -> list[str]:
     return [f"{int(count):,}" for count in column]
 
 
+def lone_sides(n_treated: npt.NDArray[np.int64], n_comparison: npt.NDArray[np.int64]) -> Notes:
+    """Why effects of so many units have no standard error, shape (n,); empty where they have one."""
+    return np.where(n_treated == 1, ONE_TREATED, np.where(n_comparison == 1, ONE_COMPARISON, "")).astype(
+        object
+    )
+
+
+def reasons_of(effects: Effects) -> Notes:
+    """Why each effect has no standard error for want of units, shape (n_effects,); empty where it has one."""
+    cells = effects.cells
+    if "se_note" in cells:
+        return np.asarray(cells["se_note"].to_numpy(dtype=object))
+    if effects.influence is None:
+        return np.full(len(cells), "", dtype=object)
+    return lone_sides(cells["n_treated"].to_numpy(), cells["n_comparison"].to_numpy())
+
+
 def errors_with_reasons(
-    influence: Floats | None, n_treated: npt.NDArray[np.int64]
-) -> tuple[pd.api.extensions.ExtensionArray, npt.NDArray[np.str_]]:
-    """Standard errors of shape (n,), missing where there is none, and why they are missing."""
+    influence: Floats | None, notes: Notes, scale: float
+) -> tuple[pd.api.extensions.ExtensionArray, Notes]:
+    """Standard errors of shape (n,), missing where there is none, and why they are missing.
+
+    Parameters
+    ----------
+    influence : array, shape (n_units, n), or None
+    notes : array of str, shape (n,)
+        Why there is none, where that is known.
+    scale : float
+        Of the outcome; an error far below it is rounding.
+    """
     if influence is None:
-        return pd.array([pd.NA] * len(n_treated), dtype="Float64"), np.full(
-            len(n_treated), "no influence function"
-        )
-    alone = n_treated == 1
-    errors = pd.array(np.where(alone, np.nan, standard_errors(influence)), dtype="Float64")
-    return errors, np.where(alone, "a path of one treated unit: no standard error exists", "")
+        missing = pd.array([pd.NA] * len(notes), dtype="Float64")
+        return missing, np.where(notes == "", "no influence function", notes).astype(object)
+    errors = standard_errors(influence)
+    notes = np.where((notes == "") & is_rounding(errors, scale), FLAT, notes).astype(object)
+    return pd.array(np.where(notes == "", errors, np.nan), dtype="Float64"), notes
+
+
+def is_rounding(errors: Floats, scale: float) -> npt.NDArray[np.bool_]:
+    """Whether standard errors are no more than rounding of an outcome of that scale, shape (n,)."""
+    return np.asarray(errors <= _ROUNDING * scale)
 
 
 def standard_errors(influence: Floats) -> Floats:

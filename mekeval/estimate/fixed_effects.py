@@ -19,6 +19,7 @@ from scipy import linalg, sparse
 from ..design import Design
 from ..errors import DataError, DesignError, closest
 from ..panel import Floats, Panel
+from .inputs import check_known, names_of, refuse_constant, why_lacking
 
 #: Whom treated units are compared with: those that no wave ever treats, or those that are not treated yet as well.
 Comparison = Literal["not_yet_treated", "never_treated"]
@@ -110,7 +111,7 @@ def take_sample(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     before_entry: bool = False,
     keep_always_treated: bool = False,
     last_cohort_compares: bool = False,
@@ -135,10 +136,10 @@ def take_sample(
     Raises
     ------
     DataError
-        The panel lacks an outcome, a covariate or a unit; a covariate is named twice or is the outcome; a value is
+        The panel lacks an outcome, a covariate or a unit; a covariate is the outcome; a value is
         infinite.
     DesignError
-        No treated unit, or no period but one, is left.
+        No treated unit, or no period but one, is left; a constant outcome; a covariate is named twice.
     """
     names = _checked_names(panel, outcome, covariates)
     units = np.array([*design.treated, *design.comparison], dtype=object)
@@ -180,7 +181,7 @@ def take_sample(
     dropped = [
         (str(units[row]), "always_treated", int(panel.periods[0]))
         if always[row]
-        else (str(units[row]), _reason(panel, [outcome, *names], int(rows[row])), int(panel.periods[0]))
+        else (str(units[row]), *_reason(panel, [outcome, *names], int(rows[row])))
         for row in np.flatnonzero(always | ~keep)
     ]
     keep &= ~always
@@ -206,6 +207,7 @@ def take_sample(
             there[keep][:, columns],
         )
         others = [array[keep][:, columns] for array in others]
+    refuse_constant(values[there], outcome)
     kind, kind_group, kind_there = kinds_of_units(group, there)
     shape = (*there.shape, len(names))
     stacked = np.stack(others, axis=2) if names else np.zeros(shape)
@@ -378,21 +380,16 @@ def _inverse(normal: Floats, raw: Floats, names: Sequence[str], outcome: str) ->
     return np.asarray((vectors / values) @ vectors.T / np.outer(size, size))
 
 
-def _checked_names(panel: Panel, outcome: str, covariates: Sequence[str]) -> list[str]:
-    if isinstance(covariates, str):
-        raise DataError("Covariates are a list of names.", where="covariates", found=repr(covariates))
-    for name in (outcome, *covariates):
-        if name not in panel.values:
-            raise DataError(
-                "The panel has no such outcome.", found=repr(name), expected=closest(name, panel.outcomes)
-            )
-    if len({outcome, *covariates}) <= len(covariates):
+def _checked_names(panel: Panel, outcome: str, covariates: Sequence[str] | None) -> list[str]:
+    names = names_of(covariates)
+    check_known(panel, (outcome, *names))
+    if outcome in names:
         raise DataError(
             "Covariates must be named, each once, and cannot be the outcome.",
             where="covariates",
-            found=repr(list(covariates)),
+            found=repr(list(names)),
         )
-    return list(covariates)
+    return list(names)
 
 
 def _earliest(values: Floats, allowed: Mask) -> Floats:
@@ -403,10 +400,13 @@ def _earliest(values: Floats, allowed: Mask) -> Floats:
     return np.repeat(one[:, None], values.shape[1], axis=1)
 
 
-def _reason(panel: Panel, names: Sequence[str], row: int) -> str:
-    """Why a unit has no cell: the first reason among outcome and covariates that is not "ok"."""
-    reasons = [str(reason) for name in names for reason in panel.reasons[name][row] if reason != "ok"]
-    return reasons[0] if reasons else "missing"
+def _reason(panel: Panel, names: Sequence[str], row: int) -> tuple[str, int]:
+    """Why a unit has no cell: the first value that is not there, outcome before covariates, and its period."""
+    for name in names:
+        for reason, period in zip(panel.reasons[name][row], panel.periods, strict=True):
+            if reason != "ok":
+                return why_lacking(name, str(reason), names[0]), period
+    return "missing", panel.periods[0]
 
 
 def kinds_of_units(group: Integers, there: Mask) -> tuple[Integers, Integers, Mask]:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..design import Design, Path
-from ..errors import DataError, DesignError, closest
+from ..errors import DataError, DesignError
 from ..panel import Block, Floats, Panel, balanced_block
 from .effects import Effects
+from .inputs import check_known, check_word, refuse_constant, scale_of
 
 BasePeriod = Literal["pre_mean", "varying", "universal"]
 BASE_PERIODS: tuple[BasePeriod, ...] = ("pre_mean", "varying", "universal")
@@ -53,7 +54,8 @@ def group_time_att(
     Raises
     ------
     DesignError
-        A path has no period before entry within reach; no unit of any path, or of the comparison, is complete.
+        A path has no period before entry within reach; no unit of any path, or of the comparison, is complete; a
+        constant outcome.
     DataError
         The panel has no such outcome or unit; a value is infinite.
 
@@ -66,7 +68,7 @@ def group_time_att(
     Standard error: From the influence functions: units independent, no small-sample factor, as in did; averages add
     the estimation of the paths' shares.
     Edge cases: A unit with a gap is left out and named in `dropped`; a path without a period before entry, and so a
-    unit always treated, is refused; a path of one unit has no standard error.
+    unit always treated, is refused, and so is a constant outcome; one unit on a side has no standard error.
     Not covered: Covariates, weights and not-yet-treated comparisons (`callaway_santanna`); clusters above the unit.
 
     References
@@ -84,13 +86,8 @@ def group_time_att(
     >>> float(effects.cells["att"].iloc[-1])  # (4 - 1) - ((3 - 2) + (2 - 0)) / 2
     1.5
     """
-    if base_period not in BASE_PERIODS:
-        raise DesignError(
-            "Unknown base period.",
-            where="base_period",
-            found=repr(base_period),
-            expected=closest(base_period, BASE_PERIODS),
-        )
+    check_word(base_period, "base_period", BASE_PERIODS)
+    check_known(panel, [outcome])
     entry = min(path.first for path in design.paths)
     block = balanced_block(
         panel,
@@ -120,6 +117,7 @@ def group_time_att(
             where=f"{outcome}, {block.units[row]} in {block.periods[column]}",
             found=str(block.values[row, column]),
         )
+    refuse_constant(block.values, outcome)
     on = _history(block, design, group)
     parts = [
         _path_cells(block, path, index, design, base_period)
@@ -152,6 +150,7 @@ def group_time_att(
         exposure=on @ weights,
         shares_estimated=True,
         unit_weights=None,
+        scale=scale_of(block.values),
         n_rows=block.values.size,
         dropped=block.dropped,
     )

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..design import Design
-from ..errors import DesignError, closest
+from ..errors import DesignError
 from ..panel import Floats, Panel
 from .effects import Effects
+from .inputs import check_word, scale_of
 from .untreated import (
     AFTER_LEAVING,
     AfterLeaving,
@@ -33,7 +34,7 @@ def imputation(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     pretrend_leads: int = 0,
     after_leaving: AfterLeaving = "impute",
     incomplete: Literal["drop", "keep"] = "drop",
@@ -97,7 +98,7 @@ def imputation(
     treated: conservative when effects differ between units. (The source's weighted mean is the same in `aggregate`,
     where units of a cell weigh alike.) Units independent, shares of paths as given, no small-sample factor.
     Edge cases: Units with gaps are left out or kept (`incomplete`); a unit always treated is refused, and so is a
-    design without a never-treated unit; a path of one unit has no standard error.
+    design without a never-treated unit; one treated unit, or one untreated in the period, has no standard error.
     Not covered: Weights, unit trends, the source's leave-one-out variance, comparison with later cohorts alone.
 
     References
@@ -132,7 +133,7 @@ def two_stage(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     after_leaving: AfterLeaving = "impute",
     incomplete: Literal["drop", "keep"] = "drop",
 ) -> Effects:
@@ -199,7 +200,7 @@ def _impute(
     panel: Panel,
     design: Design,
     outcome: str,
-    covariates: Sequence[str],
+    covariates: Sequence[str] | None,
     leads: int,
     after_leaving: AfterLeaving,
     incomplete: Literal["drop", "keep"],
@@ -207,13 +208,7 @@ def _impute(
     estimator: str,
     shares_estimated: bool,
 ) -> Effects:
-    if after_leaving not in AFTER_LEAVING:
-        raise DesignError(
-            "Units that leave are imputed or fitted.",
-            where="after_leaving",
-            found=repr(after_leaving),
-            expected=closest(after_leaving, AFTER_LEAVING),
-        )
+    check_word(after_leaving, "after_leaving", AFTER_LEAVING)
     sample = draw_sample(panel, design, outcome, covariates, incomplete)
     masks = untreated_periods(sample, design, after_leaving=after_leaving)
     present = [index for index in range(len(design.paths)) if np.any(sample.group == index)]
@@ -223,7 +218,7 @@ def _impute(
         for position, period in enumerate(sample.periods):
             phase = path.phase(period)
             targets[index, position] = phase == "on" or (phase == "after" and after_leaving == "impute")
-    parts = [_cells(sample, design, masks, targets, covariates)]
+    parts = [_cells(sample, design, masks, targets)]
     if leads:
         without, placebo = masks.copy(), np.zeros_like(masks)
         for index in present:
@@ -236,7 +231,7 @@ def _impute(
                 where=f"{outcome}, pretrend_leads",
                 found=f"{leads} leads",
             )
-        parts.append(_cells(sample, design, without, placebo, covariates))
+        parts.append(_cells(sample, design, without, placebo))
     cells = pd.concat([table for table, _ in parts], ignore_index=True)
     influence = np.hstack([psi for _, psi in parts])
     order = cells.sort_values(["group", "period"], kind="stable").index.to_numpy()
@@ -252,6 +247,7 @@ def _impute(
         exposure=None,
         shares_estimated=shares_estimated,
         unit_weights=None,
+        scale=scale_of(sample.values),
         n_rows=int(sample.there.sum()),
         dropped=sample.dropped,
     )
@@ -262,11 +258,10 @@ def _cells(
     design: Design,
     masks: npt.NDArray[np.bool_],
     targets: npt.NDArray[np.bool_],
-    covariates: Sequence[str],
 ) -> tuple[pd.DataFrame, Floats]:
     """The cells of (path, period) in `targets`, imputed from the fit on `masks`, and their influence functions."""
     fitted = masks[sample.group] & sample.there
-    fit = fit_untreated(sample, fitted, sample.covariates, covariates)
+    fit = fit_untreated(sample, fitted, sample.covariates, sample.names)
     # A unit whose untreated cells are all leads, or missing, has no effect of its own to impute from.
     usable = sample.there & np.any(fitted, axis=1, keepdims=True)
     seen = [

@@ -18,6 +18,7 @@ from ..errors import DataError, DesignError, closest
 from ..panel import Floats, Panel
 from .cells import panel_arrays
 from .fixed_effects import Comparison
+from .inputs import refuse_constant, why_lacking
 
 Missing = Literal["by_cell", "drop_units"]
 MISSING: tuple[Missing, ...] = ("by_cell", "drop_units")
@@ -169,6 +170,10 @@ def estimable(
 ) -> tuple[PairSample, list[tuple[str, str, int]]]:
     """Leave out who has no effect to estimate, and refuse what cannot be put right by leaving out."""
     outcome = sample.outcome
+    silent = np.asarray(~sample.there.any(axis=0))
+    if silent.any() and not silent.all():  # who has no value at all is not there to be compared with
+        dropped = [*dropped, *(lacking(sample, panel, at) for at in np.flatnonzero(silent).tolist())]
+        sample = sample.keep(~silent)
     if not np.any(sample.group == -1):
         last = sample.cohort.max(initial=-np.inf)
         early = np.array(sample.periods) < last - anticipation
@@ -209,13 +214,7 @@ def estimable(
     sample = sample.keep(~out)
     if not np.any(sample.group >= 0):
         raise DesignError("No treated unit is left.", where=outcome, found=listed(dropped))
-    seen = sample.values[sample.there]
-    if np.ptp(seen) == 0:
-        raise DesignError(
-            "The outcome is the same everywhere: there is no change to explain.",
-            where=outcome,
-            found=str(seen[0]),
-        )
+    refuse_constant(sample.values, outcome)
     return sample, dropped
 
 
@@ -228,7 +227,7 @@ def lacking(sample: PairSample, panel: Panel, at: int, position: int | None = No
         for name in sample.names:
             if np.isnan(panel.values[name][row, column]):
                 reason = str(panel.reasons[name][row, column])
-                return str(sample.units[at]), reason if name == sample.outcome else f"{name} {reason}", year
+                return str(sample.units[at]), why_lacking(name, reason, sample.outcome), year
     return str(sample.units[at]), "in no comparison", wanted[0]
 
 

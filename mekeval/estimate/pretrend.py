@@ -57,7 +57,7 @@ def imputation_pretrend_test(
     *,
     outcome: str,
     leads: int,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     incomplete: Literal["drop", "keep"] = "drop",
 ) -> PretrendTest:
     r"""Test for pre-trends on untreated observations alone, as Borusyak, Jaravel and Spiess propose.
@@ -133,7 +133,7 @@ def imputation_pretrend_test(
             found=f"{int(n_treated.min())} treated units",
             fix="Use a placebo in time, which permutes areas.",
         )
-    names = (*covariates, *(f"lead -{lead + 1}" for lead in range(leads)))
+    names = (*sample.names, *(f"lead -{lead + 1}" for lead in range(leads)))
     fit = fit_untreated(sample, fitted, np.concatenate([sample.covariates, dummies], axis=2), names)
     n_rows, n_units = int(fitted.sum()), len(sample.units)
     n_parameters = len(names) + int(fitted.any(axis=0).sum())

@@ -15,9 +15,10 @@ import pandas as pd
 from ..design import Design
 from ..errors import DesignError, closest
 from ..panel import Floats, Panel
-from .dummies import event_time_effects, path_effects, treated_kinds, treatment_effect
+from .dummies import check_reference, event_time_effects, path_effects, treated_kinds, treatment_effect
 from .effects import Effects, standard_errors
 from .fixed_effects import COMPARISONS, Comparison, Fit, take_sample
+from .inputs import check_word, names_of
 
 WithCovariates = Literal["twfe", "twfe_event_study", "sun_abraham"]
 WITH_COVARIATES: tuple[WithCovariates, ...] = ("twfe", "twfe_event_study", "sun_abraham")
@@ -52,7 +53,7 @@ class CovariateCoefficients:
         return self.table.to_html(index=False, border=0)
 
 
-def twfe(panel: Panel, design: Design, *, outcome: str, covariates: Sequence[str] = ()) -> Effects:
+def twfe(panel: Panel, design: Design, *, outcome: str, covariates: Sequence[str] | None = ()) -> Effects:
     r"""The coefficient of treatment beside unit and period effects (two-way fixed effects).
 
     .. math:: Y_{it} = \alpha_i + \lambda_t + \beta D_{it} + X_{it}'\delta + \varepsilon_{it}
@@ -101,7 +102,7 @@ def twfe(panel: Panel, design: Design, *, outcome: str, covariates: Sequence[str
     Standard error: Clustered by unit with fixest's factor G/(G-1) (N-1)/(N-K), unit effects not counted in K.
     Edge cases: Cells with gaps are used as they are; units always treated stay as a comparison; where nobody is never
     treated, cohorts compare with each other and `n_comparison` is 0; treatment that the effects explain is refused;
-    one treated unit has no standard error.
+    one treated unit has no standard error, nor has one comparison unit where all others enter together.
     Not covered: Weights, clusters other than the unit, trends by unit.
 
     References
@@ -122,7 +123,7 @@ def twfe(panel: Panel, design: Design, *, outcome: str, covariates: Sequence[str
 
 
 def twfe_event_study(
-    panel: Panel, design: Design, *, outcome: str, reference: int = -1, covariates: Sequence[str] = ()
+    panel: Panel, design: Design, *, outcome: str, reference: int = -1, covariates: Sequence[str] | None = ()
 ) -> Effects:
     r"""Coefficients of the years since entry beside unit and period effects, all cohorts pooled.
 
@@ -157,8 +158,8 @@ def twfe_event_study(
     Raises
     ------
     DataError, DesignError
-        As `take_sample` and `least_squares`; a path leaves; `reference` is not negative, or a path has no data so
-        early.
+        As `take_sample` and `least_squares`; a path leaves; `reference` is no negative whole number, or a path has no
+        data so early.
 
     Notes
     -----
@@ -168,7 +169,7 @@ def twfe_event_study(
     effects for all cohorts.
     Standard error: Clustered by unit with fixest's factor, as in `twfe`.
     Edge cases: Units always treated are left out and named; paths that leave are refused; where nobody is never
-    treated, event times and periods are collinear, which is refused and named; one treated unit has no standard error.
+    treated, event times and periods are collinear, which is refused and named; one unit on a side has no error.
     Not covered: Binned event times, a window of them, weights, clusters other than the unit.
 
     References
@@ -190,7 +191,7 @@ def twfe_event_study(
 
 
 def sun_abraham(
-    panel: Panel, design: Design, *, outcome: str, reference: int = -1, covariates: Sequence[str] = ()
+    panel: Panel, design: Design, *, outcome: str, reference: int = -1, covariates: Sequence[str] | None = ()
 ) -> Effects:
     r"""Effects of each path in each period from a regression saturated in both, against the never-treated.
 
@@ -229,7 +230,7 @@ def sun_abraham(
     Raises
     ------
     DataError, DesignError
-        As `take_sample` and `least_squares`; `reference` is not negative, or a path has no data so early.
+        As `take_sample` and `least_squares`; `reference` is no negative whole number, or a path has no data so early.
 
     Notes
     -----
@@ -238,7 +239,7 @@ def sun_abraham(
     spillover; covariates enter linearly and are not moved by treatment.
     Standard error: Clustered by unit with fixest's factor, as in `twfe`; shares of paths taken as given.
     Edge cases: Units always treated are left out and named; where nobody is never treated, the last cohort compares
-    and the periods from its entry on are left out; cells with gaps are used as they are; a path of one unit has no
+    and the periods from its entry on are left out; cells with gaps are used as they are; one unit on a side has no
     standard error.
     Not covered: Binned cohorts or periods, weights, clusters other than the unit, several reference years.
 
@@ -265,7 +266,7 @@ def extended_twfe(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     comparison: Comparison = "not_yet_treated",
 ) -> Effects:
     r"""Two-way fixed effects with an effect of its own for each path and period from entry on.
@@ -315,7 +316,7 @@ def extended_twfe(
     Standard error: Clustered by unit with fixest's factor, as in `twfe`; shares of paths and means of covariates taken
     as given. R's etwfe has cohort effects in place of unit effects and counts them, which changes the factor alone.
     Edge cases: Units always treated are left out and named; where nobody is never treated, the last cohort compares; a
-    path with fewer units than its slopes need is refused; a path of one unit has no standard error.
+    path with fewer units than its slopes need is refused; one unit on a side has no standard error.
     Not covered: Logit and Poisson forms of the source, covariates that change over time, weights, clusters other than
     the unit.
 
@@ -334,13 +335,7 @@ def extended_twfe(
     >>> effects.cells[["cohort", "period", "att"]].round(6).values.tolist()
     [[2.0, 2.0, 1.5], [2.0, 3.0, 2.25], [3.0, 3.0, 2.5]]
     """
-    if comparison not in COMPARISONS:
-        raise DesignError(
-            "Unknown comparison.",
-            where="comparison",
-            found=repr(comparison),
-            expected=closest(comparison, COMPARISONS),
-        )
+    check_word(comparison, "comparison", COMPARISONS)
     sample = take_sample(
         panel, design, outcome=outcome, covariates=covariates, before_entry=True, last_cohort_compares=True
     )
@@ -353,7 +348,7 @@ def covariate_coefficients(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str],
+    covariates: Sequence[str] | None,
     estimator: WithCovariates = "sun_abraham",
     reference: int = -1,
 ) -> CovariateCoefficients:
@@ -391,21 +386,22 @@ def covariate_coefficients(
             found=repr(estimator),
             expected=closest(estimator, WITH_COVARIATES),
         )
-    if not covariates:
+    names = names_of(covariates)
+    if not names:
         raise DesignError("No covariate is named.", where="covariates")
     if estimator == "twfe":
-        effects, fit = _twfe(panel, design, outcome, covariates)
+        effects, fit = _twfe(panel, design, outcome, names)
     elif estimator == "twfe_event_study":
-        effects, fit = _event_study(panel, design, outcome, reference, covariates)
+        effects, fit = _event_study(panel, design, outcome, reference, names)
     else:
-        effects, fit = _sun_abraham(panel, design, outcome, reference, covariates)
+        effects, fit = _sun_abraham(panel, design, outcome, reference, names)
     influence = fit.influence[:, len(effects.cells) :]
     return CovariateCoefficients(
         estimator=estimator,
         outcome=outcome,
         table=pd.DataFrame(
             {
-                "covariate": list(covariates),
+                "covariate": list(names),
                 "estimate": fit.coefficients[len(effects.cells) :],
                 "se": standard_errors(influence),
             }
@@ -416,14 +412,17 @@ def covariate_coefficients(
     )
 
 
-def _twfe(panel: Panel, design: Design, outcome: str, covariates: Sequence[str]) -> tuple[Effects, Fit]:
+def _twfe(
+    panel: Panel, design: Design, outcome: str, covariates: Sequence[str] | None
+) -> tuple[Effects, Fit]:
     sample = take_sample(panel, design, outcome=outcome, covariates=covariates, keep_always_treated=True)
     return treatment_effect(sample, design)
 
 
 def _event_study(
-    panel: Panel, design: Design, outcome: str, reference: int, covariates: Sequence[str]
+    panel: Panel, design: Design, outcome: str, reference: int, covariates: Sequence[str] | None
 ) -> tuple[Effects, Fit]:
+    reference = check_reference(reference)
     sample = take_sample(panel, design, outcome=outcome, covariates=covariates)
     leaving = [
         path.name
@@ -441,7 +440,8 @@ def _event_study(
 
 
 def _sun_abraham(
-    panel: Panel, design: Design, outcome: str, reference: int, covariates: Sequence[str]
+    panel: Panel, design: Design, outcome: str, reference: int, covariates: Sequence[str] | None
 ) -> tuple[Effects, Fit]:
+    reference = check_reference(reference)
     sample = take_sample(panel, design, outcome=outcome, covariates=covariates, last_cohort_compares=True)
     return path_effects(sample, design, reference=reference, estimator="sun_abraham", moderated=False)

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ..errors import DesignError
 from ..panel import Floats
 from ..tables import Column, Table
+from .inputs import is_whole
 
 #: A notebook shows no more rows than this.
 MOST_ROWS = 200
@@ -40,6 +42,24 @@ def digits_for(estimates: Floats, errors: Floats) -> int:
     size = np.abs(estimates[np.isfinite(estimates)])
     scale = float(np.median(known)) if len(known) else float(size.max(initial=0.0)) / 10
     return int(np.clip(1 - np.floor(np.log10(scale)), 0, _MOST_DIGITS)) if scale > 0 else 2
+
+
+def checked_digits(decimals: int | None) -> int | None:
+    """Digits that a caller asks for; None leaves them to `digits_for`.
+
+    Raises
+    ------
+    DesignError
+        No whole number from 0 to 15.
+    """
+    if decimals is None or (is_whole(decimals) and 0 <= decimals <= 15):
+        return None if decimals is None else int(decimals)
+    raise DesignError(
+        "Digits after the decimal sign are counted.",
+        where="decimals",
+        found=repr(decimals),
+        expected="a whole number from 0 to 15, or None",
+    )
 
 
 def written(value: float, digits: int) -> str:

@@ -20,7 +20,6 @@ from .clean_controls import (
     StackWeights,
     adjusted,
     check_window,
-    check_word,
     cluster_factor,
     cohorts,
     corrective,
@@ -31,6 +30,7 @@ from .clean_controls import (
 )
 from .effects import Effects
 from .fixed_effects import COMPARISONS, Comparison
+from .inputs import check_word
 from .untreated import draw_sample
 
 
@@ -40,7 +40,7 @@ def stacked(
     *,
     outcome: str,
     window: tuple[int, int],
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     weights: StackWeights = "corrective",
     comparison: Comparison = "not_yet_treated",
     by_path: bool = False,
@@ -118,7 +118,7 @@ def stacked(
     sides), no anticipation in the base, no spillover.
     Standard error: Clustered by unit over its copies, with fixest's factor on the stacked rows.
     Edge cases: Cohorts whose window leaves the data, or without clean controls, are trimmed and named in `dropped`,
-    units always treated among them; no cohort left is refused; units with gaps are left out; one treated unit has no
+    units always treated among them; no cohort left is refused; units with gaps are left out; one unit on a side has no
     standard error.
     Not covered: Balancing or matching on covariates within sub-experiments, sampling weights, clusters other than the
     unit, repeated entries.
@@ -145,6 +145,7 @@ def stacked(
     check_word(weights, "weights", STACK_WEIGHTS)
     check_word(comparison, "comparison", COMPARISONS)
     sample = draw_sample(panel, design, outcome, covariates, "drop")
+    names = sample.names
     first, last = entry_and_exit(sample, design)
     periods = np.array(sample.periods)
     kept: dict[int, tuple[Mask, Mask]] = {}
@@ -187,7 +188,7 @@ def stacked(
             if path.first in kept and np.any(sample.group == index)
             for event in used
         ]
-        return path_effects("stacked", sample, design, chosen, covariates, comparison, tuple(trimmed))
+        return path_effects("stacked", sample, design, chosen, names, comparison, tuple(trimmed))
     pooled = []
     for event in used:
         stacks = [
@@ -201,15 +202,15 @@ def stacked(
         ]
         where = f"{outcome}, event time {event}"
         pooled.append(
-            corrective(stacks, covariates, where)
+            corrective(stacks, names, where)
             if weights == "corrective"
-            else stack_effects(stacks, [1.0] * len(stacks), covariates, where)
+            else stack_effects(stacks, [1.0] * len(stacks), names, where)
         )
     n_rows = len(events) * sum(int(treated.sum() + clean.sum()) for treated, clean in kept.values())
     n_parameters = (
-        len(events) * (2 + len(covariates))
+        len(events) * (2 + len(names))
         if weights == "corrective"
-        else len(events) * (1 + len(kept) + len(covariates)) - 1 - len(covariates)
+        else len(events) * (1 + len(kept) + len(names)) - 1 - len(names)
     )
     inside_units = np.any([treated | clean for treated, clean in kept.values()], axis=0)
     factor = cluster_factor(outcome, int(inside_units.sum()), n_rows, n_parameters)
@@ -224,7 +225,7 @@ def local_projection(
     *,
     outcome: str,
     window: tuple[int, int],
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     reweight: bool = False,
     comparison: Comparison = "not_yet_treated",
     by_path: bool = False,
@@ -299,7 +300,7 @@ def local_projection(
     Standard error: Clustered by unit with reghdfe's factor, for each horizon by itself; regression adjustment has no
     factor.
     Edge cases: A path without a period before entry is refused; horizons without data or controls are left out; a unit
-    that has left takes no further part; units with gaps are left out and named; one treated unit has no standard
+    that has left takes no further part; units with gaps are left out and named; one unit on a side has no standard
     error.
     Not covered: Lags of the outcome's own changes as covariates, the mean of all years before entry as base, pooled
     horizons, one composition for all horizons, sampling weights, repeated entries.
@@ -324,6 +325,7 @@ def local_projection(
     low, high = check_window(window)
     check_word(comparison, "comparison", COMPARISONS)
     sample = draw_sample(panel, design, outcome, covariates, "drop")
+    names = sample.names
     first, last = entry_and_exit(sample, design)
     periods = np.array(sample.periods)
     for path in design.paths:
@@ -353,7 +355,7 @@ def local_projection(
                 if place is not None and place != base and clean.any() and np.any(sample.group == index):
                     chosen.append((index, base, place, clean))
         if chosen:
-            return path_effects("local_projection", sample, design, chosen, covariates, comparison, ())
+            return path_effects("local_projection", sample, design, chosen, names, comparison, ())
     years = sorted({*cohorts(first), *sample.periods[1:]})
     pooled, factors, used = [], [], []
     for horizon in [] if by_path else range(low, high + 1):
@@ -374,14 +376,12 @@ def local_projection(
         scheme = [(sum(size) / size[1]) if reweight else 1.0 for size in sizes]  # 1 / (1 - p), or 1
         n_rows = sum(map(sum, sizes))
         inside = int(np.any([stack.treated | stack.clean for stack in stacks], axis=0).sum())
-        factor = cluster_factor(outcome, inside, n_rows, 1 + len(stacks) + len(covariates))
-        adjusts = reweight and bool(covariates)
+        factor = cluster_factor(outcome, inside, n_rows, 1 + len(stacks) + len(names))
+        adjusts = reweight and bool(names)
         factors.append(1.0 if adjusts else factor)
         where = f"{outcome}, horizon {horizon}"
         pooled.append(
-            adjusted(stacks, covariates, where)
-            if adjusts
-            else stack_effects(stacks, scheme, covariates, where)
+            adjusted(stacks, names, where) if adjusts else stack_effects(stacks, scheme, names, where)
         )
         used.append(horizon)
     if not any(horizon >= 0 for horizon in used):

@@ -17,8 +17,9 @@ import pandas as pd
 from ..design import Design
 from ..errors import DesignError
 from ..panel import Floats, Panel
-from .clean_controls import check_word, inverse_of
-from .effects import Effects, errors_with_reasons
+from .clean_controls import inverse_of
+from .effects import ONE_TREATED, Effects, errors_with_reasons
+from .inputs import check_word, scale_of
 from .untreated import Sample, draw_sample
 
 Switch = Literal["first", "in", "out"]
@@ -85,7 +86,7 @@ def switchers(
     design: Design,
     *,
     outcome: str,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     switch: Switch = "first",
     after_leaving: Literal["apart", "pooled"] = "apart",
 ) -> Effects:
@@ -165,7 +166,7 @@ def switchers(
     covariates); no anticipation; no spillover.
     Standard error: From influence functions, units independent, each side of a cell centred with n / (n - 1).
     Edge cases: Units in from the start serve as comparison for each other until they leave; cells without units of the
-    same history are left out; units with gaps are left out and named; a path of one unit has no standard error.
+    same history are left out; units with gaps are left out and named; one treated unit has no standard error.
     Not covered: Treatments of more than two levels, effects per unit of treatment, sampling weights, unit trends, the
     cost-benefit average of the source.
 
@@ -206,7 +207,7 @@ def switchers(
                 continue
             change = sample.values[:, position] - sample.values[:, base]
             moved = sample.covariates[:, position] - sample.covariates[:, base]
-            slopes = _slopes(sample, status, status[members][0, : event.at], covariates, known)
+            slopes = _slopes(sample, status, status[members][0, : event.at], known)
             change = change - moved @ slopes.coefficients
             att = float(change[members].mean() - change[controls].mean())
             uneven = moved[members].mean(axis=0) - moved[controls].mean(axis=0)
@@ -218,6 +219,8 @@ def switchers(
                     "att": event.sign * att,
                     "n_treated": int(members.sum()),
                     "n_comparison": int(controls.sum()),
+                    # A control alone is centred on both sides' mean, so that it has a deviation to speak of.
+                    "se_note": ONE_TREATED if members.sum() == 1 else "",
                 }
             )
     if not any(row["phase"] != "pre" for row in rows):
@@ -241,6 +244,7 @@ def switchers(
         exposure=None,
         shares_estimated=False,
         unit_weights=None,
+        scale=scale_of(sample.values),
         n_rows=sample.values.size,
         dropped=sample.dropped,
     )
@@ -348,7 +352,8 @@ def switch_average(panel: Panel, design: Design, *, outcome: str) -> SwitchAvera
         )
     table = pd.DataFrame(rows).astype({"att": "Float64"})
     influence = influence * len(sample.units) / n_switches
-    errors, notes = errors_with_reasons(influence[:, None], np.array([int(carriers.sum())]))
+    known_reason = np.array([ONE_TREATED if carriers.sum() == 1 else ""], dtype=object)
+    errors, notes = errors_with_reasons(influence[:, None], known_reason, scale_of(sample.values))
     return SwitchAverage(
         outcome=outcome,
         att=total / n_switches,
@@ -389,9 +394,7 @@ def _events(sample: Sample, design: Design, status: Mask, switch: Switch) -> lis
     return events
 
 
-def _slopes(
-    sample: Sample, status: Mask, history: Mask, names: Sequence[str], known: dict[bytes, _Slopes]
-) -> _Slopes:
+def _slopes(sample: Sample, status: Mask, history: Mask, known: dict[bytes, _Slopes]) -> _Slopes:
     """Slopes among the units that share a history up to its last spell, while they stay in that spell's status.
 
     `known` holds those of the histories met so far: paths that switch from the same spell share them.
@@ -421,7 +424,7 @@ def _slopes(
             fix="Fewer covariates.",
         )
     inverse = inverse_of(
-        net[used][:, :k], raw[used][:, :k], names, where=where, net_of="the period effects of changes"
+        net[used][:, :k], raw[used][:, :k], sample.names, where=where, net_of="the period effects of changes"
     )
     coefficients = inverse @ (net[used][:, :k].T @ net[used][:, k])
     left = net[..., k] - net[..., :k] @ coefficients

@@ -15,6 +15,7 @@ import pandas as pd
 from ..design import Design
 from ..panel import Floats, Panel
 from .effects import Effects
+from .inputs import names_of, scale_of
 from .synthetic_weights import (
     METHODS,
     SOLVERS,
@@ -112,6 +113,7 @@ class SyntheticFit:
             exposure=None,
             shares_estimated=False,
             unit_weights=None,
+            scale=scale_of(block.values),
             n_rows=block.values.size,
             dropped=block.dropped,
         )
@@ -185,7 +187,7 @@ def synthetic_did(
     *,
     outcome: str,
     unit: str | None = None,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     pooled: bool = True,
     solver: Solver = "frank_wolfe",
 ) -> Effects:
@@ -287,7 +289,7 @@ def synthetic_control(
     *,
     outcome: str,
     unit: str | None = None,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     pooled: bool = True,
     demean: bool = False,
     solver: Solver = "exact",
@@ -363,7 +365,7 @@ def synthetic_fit(
     outcome: str,
     method: SyntheticMethod = "synthetic_did",
     unit: str | None = None,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     pooled: bool = True,
     solver: Solver | None = None,
 ) -> SyntheticFit:
@@ -395,7 +397,7 @@ def synthetic_fit(
         method=method,
         solver=used,
         outcome=outcome,
-        covariates=tuple(covariates),
+        covariates=names_of(covariates),
         coefficients=setting.coefficients,
         treated=tuple(tuple(block.units[row] for row in rows) for _, rows in setting.fits),
         comparison=tuple(block.units[row] for row in setting.comparison),

@@ -82,7 +82,7 @@ def synthetic_placebos(
     draws: int = 200,
     seed: int = 0,
     unit: str | None = None,
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     pooled: bool = True,
     solver: Solver = "exact",
 ) -> SyntheticPlacebos:

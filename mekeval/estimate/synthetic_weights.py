@@ -17,6 +17,7 @@ import pandas as pd
 from ..design import Design, Path
 from ..errors import DataError, DesignError, closest
 from ..panel import Block, Floats, Panel, balanced_block
+from .inputs import check_known, names_of, refuse_constant, why_lacking
 from .simplex import SimplexFit, frank_wolfe_weights, simplex_weights
 
 SyntheticMethod = Literal["synthetic_did", "synthetic_control", "demeaned_synthetic_control"]
@@ -92,7 +93,7 @@ def make_setting(
     *,
     outcome: str,
     unit: str | None,
-    covariates: Sequence[str],
+    covariates: Sequence[str] | None,
     pooled: bool,
 ) -> Setting:
     """The block without the part of the covariates, and the sets of treated units to be fitted."""
@@ -119,7 +120,7 @@ def make_setting(
     fits = members if pooled else [(index, rows[[at]]) for index, rows in members for at in range(len(rows))]
     first = np.array([path.first for path in design.paths])
     untreated = (group == -1)[:, None] | (np.array(block.periods) < first[group][:, None])
-    coefficients = _coefficients(block.values, others, untreated, covariates)
+    coefficients = _coefficients(block.values, others, untreated, names_of(covariates))
     centred = others - others.mean(axis=(1, 2), keepdims=True)
     return Setting(
         block=replace(block, values=block.values - np.tensordot(coefficients, centred, axes=1)),
@@ -246,22 +247,18 @@ def _noise(past: Floats) -> Floats:
 
 
 def _complete(
-    panel: Panel, outcome: str, covariates: Sequence[str], units: Sequence[str]
+    panel: Panel, outcome: str, covariates: Sequence[str] | None, units: Sequence[str]
 ) -> tuple[Block, Floats]:
     """The balanced block in which the covariates, shape (n_covariates, n_units, n_periods), have values too."""
-    names = list(covariates)
-    if isinstance(covariates, str) or len({*names, outcome}) <= len(names):
+    names = names_of(covariates)
+    check_known(panel, (outcome, *names))
+    if outcome in names:
         raise DataError(
             "Covariates must be a list of names other than the outcome, each once.",
             where="covariates",
-            found=repr(covariates),
+            found=repr(list(names)),
         )
     block = balanced_block(panel, outcome, units=units)
-    for name in names:
-        if name not in panel.values:
-            raise DataError(
-                "The panel has no such covariate.", found=repr(name), expected=closest(name, panel.outcomes)
-            )
     rows = pd.Index(panel.units, dtype=object).get_indexer(pd.Index(block.units, dtype=object))
     columns = np.searchsorted(panel.periods, block.periods)
     shape = (len(names), len(rows), len(columns))
@@ -271,11 +268,12 @@ def _complete(
     for row in np.flatnonzero(lacking.any(axis=(0, 2))):
         which, period = (int(at) for at in np.argwhere(lacking[:, row])[0])
         reason = str(panel.reasons[names[which]][rows[row], columns[period]])
-        dropped.append((block.units[row], f"{names[which]} {reason}", block.periods[period]))
+        dropped.append((block.units[row], why_lacking(names[which], reason, outcome), block.periods[period]))
     kept = ~lacking.any(axis=(0, 2))
     values, others = block.values[kept], others[:, kept]
     if not (np.isfinite(values).all() and np.isfinite(others).all()):
         raise DataError("A value is no finite number.", where=", ".join([outcome, *names]), found="infinity")
+    refuse_constant(values, outcome)
     return (
         replace(
             block,

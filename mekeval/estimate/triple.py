@@ -6,7 +6,7 @@ Out: `Effects`. Never: comparison cohorts pooled, which biases triple difference
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,8 +27,9 @@ from .cells import (
     panel_arrays,
 )
 from .doubly_robust import Method, TwoByTwo, prepare_two_by_two, two_by_two_att
-from .effects import Effects
+from .effects import Effects, lone_sides
 from .fixed_effects import Comparison
+from .inputs import refuse_constant, scale_of
 
 
 def triple_difference(
@@ -37,11 +38,11 @@ def triple_difference(
     *,
     outcome: str,
     ineligible_outcome: str | None = None,
-    eligible: Mapping[str, bool] | None = None,
+    eligible: Mapping[str, bool] | pd.Series | None = None,
     comparison: Comparison = "never_treated",
     anticipation: int = 0,
     base_period: Base = "varying",
-    covariates: Sequence[str] = (),
+    covariates: Sequence[str] | None = (),
     method: Method = "dr",
     weights: str | None = None,
 ) -> Effects:
@@ -90,8 +91,9 @@ def triple_difference(
         Of the eligible (or of all units, with `eligible`).
     ineligible_outcome : str, optional
         The same of those whom the programme does not reach, in the same unit.
-    eligible : mapping of str to bool, optional
-        For each unit of the design whether it is eligible. Others in it are not looked at.
+    eligible : mapping of str to bool, or pandas.Series, optional
+        For each unit of the design whether it is eligible; a series is read by its index. Others in it are not looked
+        at.
     comparison : {"never_treated", "not_yet_treated"}
     anticipation : int
         Calendar years before entry in which units may already react.
@@ -111,7 +113,8 @@ def triple_difference(
         -1 for all but the eligible units of paths, `n_treated` counts the eligible units of the path, `n_comparison`
         the units of the other sides; paths are weighted in `aggregate` by their eligible units (P(S = g | Q = 1), as
         the paper defines it). `influence` is None where a path with several eligible units has one ineligible unit,
-        since the variance of that side is unknown. `dropped` names units without a value, covariate or weight in
+        since the variance of that side is unknown; an effect whose comparison cohorts all have one unit on a side has
+        no standard error either. `dropped` names units without a value, covariate or weight in
         some period.
 
     Raises
@@ -160,7 +163,7 @@ def triple_difference(
     >>> float(effects.cells["att"][0])  # (5 - 1) - (1 - 0)
     3.0
     """
-    check_options(comparison, anticipation, base_period, covariates, method)
+    covariates = check_options(comparison, anticipation, base_period, covariates, method)
     if (ineligible_outcome is None) == (eligible is None):
         raise DesignError(
             "Who is not eligible must be said in one way.",
@@ -169,10 +172,14 @@ def triple_difference(
             expected="a second outcome of the same units, or for each unit whether it is eligible",
         )
     if ineligible_outcome is not None:
+        _refuse_unknown(panel, outcome, ineligible_outcome, covariates, weights)
+        difference = f"{outcome} minus {ineligible_outcome}"
+        while difference in panel.values:
+            difference += "'"
         effects = callaway_santanna(
-            _with_difference(panel, outcome, ineligible_outcome),
+            _with_difference(panel, outcome, ineligible_outcome, difference),
             design,
-            outcome=f"{outcome} minus {ineligible_outcome}",
+            outcome=difference,
             comparison=comparison,
             anticipation=anticipation,
             base_period=base_period,
@@ -181,8 +188,9 @@ def triple_difference(
             weights=weights,
             missing="drop_units",
         )
-        return replace(effects, estimator="triple_difference", outcome=outcome)
-    sample, dropped = _read(panel, design, outcome, list(covariates), weights, eligible or {})
+        both = np.concatenate([panel.values[outcome], panel.values[ineligible_outcome]])
+        return replace(effects, estimator="triple_difference", outcome=outcome, scale=scale_of(both))
+    sample, dropped = _read(panel, design, outcome, list(covariates), weights, _eligibility(eligible))
     _refuse_empty_sides(sample, design, comparison)
     found: list[tuple[Cell, dict[str, object], Floats, npt.NDArray[np.bool_]]] = []
     faults: dict[Fault, list[str]] = {}
@@ -196,10 +204,14 @@ def triple_difference(
             continue
         if estimate is None:
             continue
-        att, influence, members = estimate
+        att, influence, members, alone = estimate
         n_treated = int(np.count_nonzero((sample.group == cell.group) & sample.eligible))
         n_comparison = int(np.count_nonzero(members)) - n_treated
         row = cell_row(cell, design, sample.periods, att=att, n_treated=n_treated, n_comparison=n_comparison)
+        if alone:
+            row["se_note"] = "a comparison cohort has one unit on a side: no standard error exists"
+        else:
+            row["se_note"] = str(lone_sides(np.array(n_treated), np.array(n_comparison)))
         found.append((cell, row, influence, members))
     if faults:
         raise joined(faults, outcome)
@@ -224,7 +236,6 @@ def triple_difference(
     )
     cells = pd.DataFrame([row for _, row, *_ in found])
     if alone:
-        cells["se"] = pd.array([pd.NA] * len(cells), dtype="Float64")
         cells["se_note"] = "a path has one ineligible unit: the variance of that side is unknown"
     n = int(entered.sum())
     return Effects(
@@ -239,6 +250,7 @@ def triple_difference(
         exposure=None,
         shares_estimated=True,
         unit_weights=None if sample.weights is None else sample.weights[0, entered],
+        scale=scale_of(sample.values),
         n_rows=n * len(sample.periods),
         dropped=tuple(dropped),
     )
@@ -262,9 +274,35 @@ class _Sample:
     eligible: npt.NDArray[np.bool_]
 
 
-def _with_difference(panel: Panel, outcome: str, ineligible_outcome: str) -> Panel:
-    """The panel with the difference of two outcomes as one more."""
+def _eligibility(eligible: object) -> Mapping[Hashable, object]:
+    """Who is eligible by unit: of a mapping, or of a series by its index."""
+    if isinstance(eligible, Mapping):
+        return eligible
+    if isinstance(eligible, pd.Series) and eligible.index.is_unique:
+        return {str(unit): value for unit, value in eligible.items()}
+    twice = isinstance(eligible, pd.Series)
+    raise DesignError(
+        "The index of the series names a unit twice."
+        if twice
+        else "Who is eligible is a mapping, or a series, of units.",
+        where="eligible",
+        found=repr(eligible.index[eligible.index.duplicated()][0])
+        if isinstance(eligible, pd.Series)
+        else type(eligible).__name__,
+        expected="True or False for each unit, by its name",
+    )
+
+
+def _refuse_unknown(
+    panel: Panel, outcome: str, ineligible_outcome: str, covariates: Sequence[str], weights: str | None
+) -> None:
+    """Names are looked for in the panel as it came, before it has an outcome more."""
     panel_arrays(panel, (outcome, ineligible_outcome), None)
+    panel_arrays(panel, [*covariates, *([] if weights is None else [weights])], weights)
+
+
+def _with_difference(panel: Panel, outcome: str, ineligible_outcome: str, name: str) -> Panel:
+    """The panel with the difference of two outcomes as one more, under a name of its own."""
     if outcome == ineligible_outcome:
         raise DesignError(
             "The outcome of the ineligible is that of the eligible.",
@@ -272,7 +310,6 @@ def _with_difference(panel: Panel, outcome: str, ineligible_outcome: str) -> Pan
             found=repr(outcome),
             expected="the same thing among people whom the programme does not reach",
         )
-    name = f"{outcome} minus {ineligible_outcome}"
     reasons = panel.reasons[outcome]
     reasons = np.where(reasons == "ok", panel.reasons[ineligible_outcome], reasons)
     difference = panel.values[outcome] - panel.values[ineligible_outcome]
@@ -289,7 +326,7 @@ def _read(
     outcome: str,
     covariates: list[str],
     weights: str | None,
-    eligible: Mapping[str, bool],
+    eligible: Mapping[Hashable, object],
 ) -> tuple[_Sample, list[tuple[str, str, int]]]:
     """The complete units of a design with their eligibility, and who is left out."""
     silent = [
@@ -327,12 +364,7 @@ def _read(
     for row in np.flatnonzero(keep & (cohort <= block.periods[0])):
         dropped.append((block.units[row], "already_treated", block.periods[0]))
         keep[row] = False
-    if np.ptp(block.values) == 0:
-        raise DesignError(
-            "The outcome is the same everywhere: there is no change to explain.",
-            where=outcome,
-            found=str(block.values.flat[0]),
-        )
+    refuse_constant(block.values, outcome)
     units = [unit for unit, kept in zip(block.units, keep, strict=True) if kept]
     sample = _Sample(
         units=units,
@@ -385,8 +417,9 @@ def _estimate(
     covariates: Sequence[str],
     method: Method,
     fits: dict[tuple[int, int, float], list[TwoByTwo]],
-) -> tuple[float, Floats, npt.NDArray[np.bool_]] | None:
-    """ATT of a cell, its influence function divided by the number of units, and the units in it."""
+) -> tuple[float, Floats, npt.NDArray[np.bool_], bool] | None:
+    """ATT of a cell, its influence function divided by the number of units, the units in it, and whether a side of its
+    comparison is one unit."""
     on = sample.group == cell.group
     cohorts, sizes = _comparison_cohorts(sample, cell, comparison)
     if not cohorts:
@@ -420,7 +453,8 @@ def _estimate(
         parts.append((att, influence))
     weights = _least_variance(np.column_stack([psi for _, psi in parts]))
     att = float(weights @ [one for one, _ in parts])
-    return att, np.column_stack([psi for _, psi in parts]) @ weights, on | np.isin(sample.cohort, cohorts)
+    influence = np.column_stack([psi for _, psi in parts]) @ weights
+    return att, influence, on | np.isin(sample.cohort, cohorts), max(sizes) == 1
 
 
 def _comparison_cohorts(sample: _Sample, cell: Cell, comparison: Comparison) -> tuple[list[float], list[int]]:

@@ -19,6 +19,7 @@ from ..errors import DataError, DesignError, closest
 from ..panel import Floats, Panel, balanced_block
 from .fixed_effects import Sample as Sample  # its users find it here too
 from .fixed_effects import kinds_of_units
+from .inputs import check_known, check_word, is_whole, names_of, refuse_constant, why_lacking
 
 AfterLeaving = Literal["impute", "fit"]
 AFTER_LEAVING: tuple[AfterLeaving, ...] = ("impute", "fit")
@@ -61,7 +62,11 @@ class UntreatedFit:
 
 
 def draw_sample(
-    panel: Panel, design: Design, outcome: str, covariates: Sequence[str], incomplete: Literal["drop", "keep"]
+    panel: Panel,
+    design: Design,
+    outcome: str,
+    covariates: Sequence[str] | None,
+    incomplete: Literal["drop", "keep"],
 ) -> Sample:
     """The units of a design with their values; see `mekeval.estimate.imputation.imputation` for the parameters.
 
@@ -70,7 +75,8 @@ def draw_sample(
     DataError
         An outcome or a covariate is not in the panel, or a value is infinite.
     DesignError
-        `incomplete` is unknown, a covariate is the outcome or named twice, or one side of the comparison is empty.
+        `incomplete` is unknown, a covariate is the outcome or named twice, or one side of the comparison is empty; a
+        constant outcome.
     """
     names = _names(panel, outcome, covariates, incomplete)
     units = np.array([*design.treated, *design.comparison], dtype=object)
@@ -109,9 +115,7 @@ def draw_sample(
         gap = int(np.flatnonzero(~there[row])[0])
         which = int(np.flatnonzero(np.isnan(values[row, gap]))[0])
         reason = str(panel.reasons[names[which]][rows[row], panel.periods.index(int(periods[gap]))])
-        dropped.append(
-            (str(units[row]), reason if which == 0 else f"{reason}: {names[which]}", int(periods[gap]))
-        )
+        dropped.append((str(units[row]), why_lacking(names[which], reason, outcome), int(periods[gap])))
     if not usable.all():
         units, group, values, there = units[usable], group[usable], values[usable], there[usable]
     if not np.any(group == -1) or not np.any(group >= 0):
@@ -121,6 +125,7 @@ def draw_sample(
             found="; ".join(f"{unit}: {reason} in {period}" for unit, reason, period in dropped[:6])
             or f"{len(design.treated)} treated units, {len(design.comparison)} to compare with",
         )
+    refuse_constant(values[:, :, 0][there], outcome)
     values = np.where(there[:, :, None], values, 0.0)
     kind, kind_group, kind_there = kinds_of_units(group, there)
     return Sample(
@@ -227,7 +232,7 @@ def fit_untreated(
 
 def check_leads(number: int, name: str, *, least: int) -> int:
     """A number of leads, or a `DesignError` where it is no whole number from `least` on."""
-    if isinstance(number, bool) or int(number) != number or number < least:
+    if not is_whole(number) or number < least:
         raise DesignError(
             "Leads are counted in whole periods.",
             where=name,
@@ -251,33 +256,16 @@ def _collinear(sample: Sample, name: str, why: str) -> DesignError:
 
 
 def _names(
-    panel: Panel, outcome: str, covariates: Sequence[str], incomplete: Literal["drop", "keep"]
+    panel: Panel, outcome: str, covariates: Sequence[str] | None, incomplete: Literal["drop", "keep"]
 ) -> tuple[str, ...]:
-    if incomplete not in ("drop", "keep"):
+    check_word(incomplete, "incomplete", ("drop", "keep"))
+    others = names_of(covariates)
+    check_known(panel, (outcome, *others))
+    if outcome in others:
         raise DesignError(
-            "Incomplete units are dropped or kept.",
-            where="incomplete",
-            found=repr(incomplete),
-            expected=closest(incomplete, ("drop", "keep")),
+            "A covariate is the outcome, or is named twice.", where="covariates", found=repr(list(others))
         )
-    if isinstance(covariates, str):
-        raise DesignError(
-            "Covariates are a list of names.",
-            where="covariates",
-            found=repr(covariates),
-            fix=f"Write [{covariates!r}].",
-        )
-    names = (outcome, *covariates)
-    for name in names:
-        if name not in panel.values:
-            raise DataError(
-                "The panel has no such outcome.", found=repr(name), expected=closest(name, panel.outcomes)
-            )
-    if len(set(names)) < len(names):
-        raise DesignError(
-            "A covariate is the outcome, or is named twice.", where="covariates", found=repr(list(covariates))
-        )
-    return names
+    return (outcome, *others)
 
 
 def _usable(

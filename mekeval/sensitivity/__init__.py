@@ -128,7 +128,8 @@ def placebo_in_time(
     first = min(path.first for path in design.paths) if unit is None else design.path_of(unit).first
     try:
         effects = group_time_att(panel, _only(design, unit), outcome=outcome)
-        years = sorted({int(year) for year in effects.cells["period"] if year < first})
+        base = {int(year) for text in effects.cells["base"] for year in str(text).split(", ")}
+        years = sorted(year for year in base | set(effects.cells["period"].astype(int)) if year < first)
         if len(years) < 3:
             return not_run(name, "few_years", n=len(years))
         half = years[len(years) // 2]
