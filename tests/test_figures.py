@@ -203,7 +203,7 @@ def test_headline_of_a_finding_counts_the_cities_that_departed_as_much(
     residual = finding.placebo.cities["residual"].abs().to_numpy()
     larger = int(np.sum(residual[1:] >= residual[0]))
     picture = plot_finding(finding, evaluation=evaluation, texts=EN)
-    assert f"; {larger or 'none'} of 24 cities without a programme moved" in picture.headline
+    assert f"; {larger or 'none'} of 24 other cities moved" in picture.headline
     assert f"{finding.placebo.effect:+.1f}".replace("-", MINUS) in picture.headline
     assert len(picture.data.rows) == 25
 
@@ -402,3 +402,23 @@ def test_names_fit_their_tiles(name: str) -> None:
     lines = tile_name(name, 30.0).split("\n")
     assert len(lines) <= 2
     assert all(text_size(line, 8.0)[0] <= 30.0 for line in lines)
+
+
+@pytest.mark.parametrize("texts", [EN, FI], ids=["en", "fi"])
+def test_words_beside_the_lines_of_a_finding_cross_no_line(evaluation: Evaluation, texts: Texts) -> None:
+    for outcome in evaluation.study.spec.plan.outcomes:
+        for subject in (ALL, *evaluation.design.treated):
+            finding = evaluation.findings[outcome, subject]
+            figure = plot_finding(finding, evaluation=evaluation, texts=texts).figure
+            figure.canvas.draw()
+            axes = next(one for one in figure.axes if one.collections)
+            lines = [
+                axes.transData.transform(line.get_xydata())
+                for line in axes.lines
+                if len(line.get_xdata()) == 2 and line.get_linewidth() > 1
+            ]
+            assert len(lines) == 2
+            for text in axes.texts:
+                box = text.get_window_extent()
+                for (x, _), (_, top) in lines:
+                    assert top < box.y0 or not box.x0 < x < box.x1, (outcome, subject, text.get_text())

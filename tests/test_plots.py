@@ -365,7 +365,7 @@ def test_headline_of_the_forest_counts_the_intervals() -> None:
 def test_headline_of_the_rule_placebo_agrees_with_its_rank(placebo: RulePlacebo) -> None:
     picture = plot_rule_placebo(placebo, about=RATE)
     n = round(placebo.rank_p * 21) - 1  # the rank counts the target too
-    assert f"; {n or 'none'} of 20 cities without a programme moved" in picture.headline
+    assert f"; {n or 'none'} of 20 other cities moved" in picture.headline
     assert (
         f"Target, rate: {placebo.effect:+.2f} percentage points against".replace("-", MINUS)
         in picture.headline
@@ -391,9 +391,9 @@ def test_dots_of_the_rule_placebo_show_the_weights(placebo: RulePlacebo) -> None
 def test_a_target_beyond_all_cities_says_none(placebo: RulePlacebo) -> None:
     cities = placebo.cities.copy()
     cities.loc[0, "residual"] = 99.0
-    assert "; none of 20 cities" in plot_rule_placebo(replace(placebo, cities=cities)).headline
+    assert "; none of 20 other cities" in plot_rule_placebo(replace(placebo, cities=cities)).headline
     warned = replace(placebo, warnings=("few_cities", "gap_beyond_references"))
-    assert "There are few such cities" in plot_rule_placebo(warned).subtitle
+    assert "There are few of them" in plot_rule_placebo(warned).subtitle
     assert "as far behind" in plot_rule_placebo(warned).subtitle
 
 
@@ -424,6 +424,18 @@ def test_a_power_curve_that_is_none_is_refused(effect: list[float], power: list[
         plot_power(effect, power)
     with pytest.raises(DesignError, match="alpha"):
         plot_power([0, 1], [0.1, 0.2], alpha=0)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.996, "over 99%"), (1.0, "100%"), (0.994, "99%")])
+def test_a_share_of_draws_is_all_only_where_it_is_all(share: float, said: str) -> None:
+    table = share_table()
+    table.loc[table["rank"] == 1, "share_chosen"] = share
+    assert plot_selection_stability(table).data.rows[0][2] == said
+    table.loc[table["rank"] == table["rank"].max(), "share_chosen"] = 1 - share
+    assert (
+        plot_selection_stability(table).data.rows[-1][2]
+        == {"over 99%": "under 1%", "100%": "0%", "99%": "1%"}[said]
+    )
 
 
 def test_headline_of_the_stability_counts_and_names_the_margin() -> None:

@@ -350,6 +350,11 @@ def test_index_tells_failed_and_stale_apart() -> None:
     assert label.startswith(Texts("fi")("index.error_page"))
 
 
+def test_a_title_names_the_programme_once() -> None:
+    assert "<title>Ohjelma</title>" in an_index(title="Ohjelma", programme="Ohjelma")
+    assert "<title>Vaikuttiko ohjelma? – Ohjelma</title>" in an_index()
+
+
 def test_index_without_reports_says_so() -> None:
     assert Texts("fi")("index.empty") in Page(an_index()).text
 

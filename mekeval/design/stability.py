@@ -28,7 +28,8 @@ class SelectionStability:
     margin : float
         As in `Selection`.
     same_choice : float
-        Share of the draws in which exactly the same areas are chosen.
+        Share of the draws in which the rule chooses exactly the areas that it chooses from the figures as given; a
+        programme may have chosen others.
     draws : int
     error : str
         Where the errors of the data come from: "given", "sampling" (binomial, from the persons behind each value) or

@@ -19,6 +19,7 @@ from ..sensitivity import RulePlacebo
 from ..tables import Table
 from ..text import Texts
 from .axes import MARGIN, TOP, change_scale, inner_axes, room, text_size, value_axes
+from .elsewhere import Matching, matching, references
 from .picture import BAND, BLUE, GRID, INK, MUTED, VERMILION, WIDTH, Picture, headings, style
 from .words import About, Words, words_for
 
@@ -30,7 +31,7 @@ _MOST_MARKERS = 25
 def plot_rule_placebo(
     placebo: RulePlacebo, *, texts: Texts | None = None, about: About | None = None
 ) -> Picture:
-    """Draw the target city among the cities in which the same rule chose areas and nothing was done.
+    """Draw the target city among the cities in which the same rule chose areas, or areas of the same rank were taken.
 
     Each city's departure from what the other cities lead one to expect is put on the target's scale: its studentised
     residual times the target's standard error, from the weighted mean m of the references. So a dot that lies further
@@ -42,7 +43,7 @@ def plot_rule_placebo(
     texts : Texts, optional
         English by default.
     about : About, optional
-        Name and unit of the outcome, names of the cities, source of the data.
+        Name and unit of the outcome, names of the cities or what they are groups of, source of the data.
 
     Returns
     -------
@@ -68,7 +69,13 @@ def rule_placebo_picture(placebo: RulePlacebo, words: Words) -> Picture:
     far = np.abs(residuals) >= abs(float(target["residual"])) - 1e-12
     scaled = placebo.bias + residuals * placebo.se
     own = float(target["estimate"])
+    groups_of, texts = words.about.groups_of, words.texts
+    way = matching(placebo)
     parts: dict[str, object] = {
+        "likes": words.say(f"rule_placebo.likes.{way}"),
+        "of": references("of", groups_of, texts, n=str(len(elsewhere))),
+        "one": references("one", groups_of, texts),
+        "how": words.say(f"rule_placebo.how.{way}"),
         "effect": words.change(placebo.effect, form="difference"),
         "low": words.change(placebo.low),
         "high": words.change(placebo.high),
@@ -76,9 +83,8 @@ def rule_placebo_picture(placebo: RulePlacebo, words: Words) -> Picture:
         "bias": words.change(placebo.bias, form="difference"),
         "estimate": words.change(own, form="difference"),
         "n": int(far.sum()),
-        "m": len(elsewhere),
-        "p": words.texts.number(placebo.quotable_p, 3 if placebo.quotable_p < 0.1 else 2),
-        "rank_p": words.texts.number(placebo.rank_p, 3 if placebo.rank_p < 0.1 else 2),
+        "p": words.p_value(placebo.quotable_p, floor=placebo.p_value < placebo.quotable_p),
+        "rank_p": words.p_value(placebo.rank_p),
         "detectable": words.size(placebo.minimum_detectable_effect),
     }
     headline = words.say(f"rule_placebo.{'some' if far.any() else 'none'}", **parts)
@@ -97,14 +103,14 @@ def rule_placebo_picture(placebo: RulePlacebo, words: Words) -> Picture:
         if f"figure.rule_placebo.warning.{warning}" in words.texts:
             subtitle += " " + words.say(f"rule_placebo.warning.{warning}", **parts)
     return words.picture(
-        _rule_placebo(words, own, placebo.bias, scaled, weights, far),
+        _rule_placebo(words, own, placebo.bias, scaled, weights, far, way),
         headline=headline,
         subtitle=subtitle,
         alt=words.say("rule_placebo.alt", headline=headline, **parts),
         data=Table(
-            caption=words.say("rule_placebo.caption"),
+            caption=words.say("rule_placebo.caption", **parts),
             columns=headings(
-                words.say("rule_placebo.city"),
+                references("column", groups_of, texts),
                 words.say("column.change"),
                 words.say("rule_placebo.departure"),
                 words.say("rule_placebo.weight"),
@@ -122,6 +128,7 @@ def _rule_placebo(
     estimates: Floats,
     weights: Floats,
     far: npt.NDArray[np.bool_],
+    way: Matching,
 ) -> Figure:
     bottom = 0.52
     with style():
@@ -131,7 +138,8 @@ def _rule_placebo(
         width, height = axes.bbox.width, axes.bbox.height
         axes.set_ylim(0, height)
         axes.set_yticks([])
-        change_scale(axes, words, words.say("rule_placebo.axis", unit=words.axis))
+        axis = "rule_placebo.axis_window" if words.about.groups_of else "rule_placebo.axis"
+        change_scale(axes, words, words.say(axis, unit=words.axis))
         start, end = axes.get_xlim()
         x = (estimates - start) / (end - start) * width
         floor = height - 78  # room for two texts of two lines above the dots
@@ -141,8 +149,14 @@ def _rule_placebo(
         y *= min(1.0, (floor / 2 - radius.max()) / max(float(np.abs(y).max()), 1e-9))
         middle = floor / 2
         axes.plot([0, 0], [0, floor + 4], color=GRID, linewidth=1.0, zorder=0)
-        axes.plot([bias, bias], [0, height - 40], color=INK, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1)
-        axes.plot([own, own], [0, height - 6], color=INK, linewidth=1.8, zorder=1)
+        own_text = f"{words.name}\n{words.change(own, form='difference')}"
+        mean_text = words.say(f"rule_placebo.mean.{way}", bias=words.change(bias))
+        # The lower words must not cross the other line, which goes on to the upper ones.
+        mean_low = _clear(axes, bias, own, mean_text) or not _clear(axes, own, bias, own_text)
+        tops = {True: height - 38, False: height}
+        dashes = (0, (4, 2))
+        axes.plot([bias] * 2, [0, tops[mean_low] - 2], color=INK, linewidth=1.2, linestyle=dashes, zorder=1)
+        axes.plot([own] * 2, [0, tops[not mean_low] - 4], color=INK, linewidth=1.8, zorder=1)
         for chosen, colour, edge in ((~far, BAND, MUTED), (far, VERMILION, INK)):
             axes.scatter(
                 estimates[chosen],
@@ -154,11 +168,19 @@ def _rule_placebo(
                 zorder=2,
             )
         axes.plot(own, middle, marker="D", markersize=8, color=INK, markeredgecolor="white", zorder=4)
-        own_text = f"{words.name}\n{words.change(own, form='difference')}"
-        mean_text = words.say("rule_placebo.mean", bias=words.change(bias))
-        _beside(axes, own, height, own_text, off=bias)
-        _beside(axes, bias, height - 38, mean_text, off=own)
+        _beside(axes, own, tops[not mean_low], own_text, off=bias)
+        _beside(axes, bias, tops[mean_low], mean_text, off=own)
     return figure
+
+
+def _clear(axes: Axes, x: float, off: float, text: str) -> bool:
+    """Whether words have room on a side of a vertical line without crossing another."""
+    start, end = axes.get_xlim()
+    at, other = ((one - start) / (end - start) * axes.bbox.width for one in (x, off))
+    width = text_size(text)[0] + 8
+    right = axes.bbox.width - at >= width and not at < other < at + width
+    left = at >= width and not at - width < other < at
+    return right or left
 
 
 def _beside(axes: Axes, x: float, y: float, text: str, *, off: float) -> None:

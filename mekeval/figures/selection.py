@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,15 @@ from .axes import MARGIN, TOP, change_scale, inner_axes, text_size
 from .picture import BLUE, INK, MUTED, WIDTH, Picture, headings, style
 from .words import About, Words, words_for
 
+#: What differs between the draws.
+Varied = Literal["data", "weights", "both"]
 _ROW = 0.2  # inches
 _MOST_AFTER = 8
 _SURE = 0.9
 
 
 def plot_selection_stability(
-    table: pd.DataFrame, *, texts: Texts | None = None, about: About | None = None
+    table: pd.DataFrame, *, varied: Varied = "both", texts: Texts | None = None, about: About | None = None
 ) -> Picture:
     """Draw how often each area would be chosen if the data or the weights of the rule were a little different.
 
@@ -31,6 +34,8 @@ def plot_selection_stability(
     table : pandas.DataFrame
         One row for each eligible area: `area`, `rank` (1 is the worst off), `chosen` (bool) and `share_chosen` (share
         of the draws in which it is chosen, between 0 and 1).
+    varied : {"data", "weights", "both"}
+        What differs between the draws: by `SelectionStability`, its `error` and its `weight_spread` say.
     texts : Texts, optional
         English by default.
     about : About, optional
@@ -59,24 +64,28 @@ def plot_selection_stability(
         "k": k,
         "sure": words.percent(_SURE),
         "last": names[k - 1],
-        "last_share": words.percent(share[k - 1]),
+        "last_share": words.most(share[k - 1]),
         "next": names[k],
-        "next_share": words.percent(share[k]),
+        "next_share": words.most(share[k]),
+        "varied": words.say(f"stability.varied.{varied}"),
     }
     shown = min(len(names), k + _MOST_AFTER)
     subtitle = words.say("stability.subtitle", **parts)
     if shown < len(names):
-        most = words.percent(share[shown:].max())
+        highest = float(share[shown:].max())
+        most = words.most(highest)
+        if most == words.percent(highest) and highest > 0:
+            most = words.say("stability.at_most", share=most)
         subtitle += " " + words.say("stability.rest", n=len(names) - shown, most=most)
     headline = words.say("stability.headline", **parts)
-    said = "; ".join(f"{name} {words.percent(one)}" for name, one in zip(names[:shown], share, strict=False))
+    said = "; ".join(f"{name} {words.most(one)}" for name, one in zip(names[:shown], share, strict=False))
     return words.picture(
         _stability(words, names[:shown], share[:shown], k),
         headline=headline,
         subtitle=subtitle,
         alt=words.say("stability.alt", headline=headline, parts=said),
         data=Table(
-            caption=words.say("stability.caption"),
+            caption=words.say("stability.caption", **parts),
             columns=headings(
                 words.say("column.area"),
                 words.say("stability.rank"),
@@ -84,7 +93,7 @@ def plot_selection_stability(
                 words.say("stability.chosen"),
             ),
             rows=tuple(
-                (name, str(rank), words.percent(one), words.say("tiles.yes" if at < k else "tiles.no"))
+                (name, str(rank), words.most(one), words.say("tiles.yes" if at < k else "tiles.no"))
                 for at, (name, rank, one) in enumerate(zip(names, ordered["rank"], share, strict=True))
             ),
         ),
@@ -117,7 +126,7 @@ def _refuse(table: pd.DataFrame) -> None:
 
 def _stability(words: Words, names: Sequence[str], share: Floats, k: int) -> Figure:
     """A bar for each area by rank; a line between the last chosen and the first that was not."""
-    said = [words.percent(one) for one in share]
+    said = [words.most(one) for one in share]
     left = (max(text_size(name)[0] for name in names) + 8) / 72
     right = (max(text_size(text)[0] for text in said) + 8) / 72
     tall = _ROW * len(names) + 0.2  # the margin has a row of its own

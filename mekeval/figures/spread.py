@@ -223,7 +223,7 @@ def forest_picture(
 ) -> Picture:
     """Estimates with intervals under a headline; columns as in `plot_forest`, names as shown.
 
-    `form` picks the texts: of changes against the comparison areas, or "_general".
+    `form` picks the texts: of changes against the comparison areas, "_rule" beside those elsewhere too, or "_general".
     """
     remarks = list(table["remark"]) if "remark" in table.columns else [""] * len(table)
     rows, parts = [], []

@@ -6,6 +6,7 @@ In: an evaluation, an outcome and a subject. Out: `Picture`. Never: a number tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +31,11 @@ from .axes import (
     to_points,
     year_axes,
 )
+from .elsewhere import city_names, neighbours, subject_name
 from .lines import Line, group_time_picture, levels_figure, spells_written, with_gaps, year_rows
 from .picture import BAND, INK, Picture, headings, style
 from .rule import rule_placebo_picture
-from .selection import plot_selection_stability
+from .selection import Varied, plot_selection_stability
 from .spread import forest_picture, placebo_picture
 from .words import About, Words, lower_first
 
@@ -47,6 +49,7 @@ def study_words(evaluation: Evaluation, outcome: str, subject: str, texts: Texts
         outcome=indicator.label.text(texts.language),
         unit=indicator.unit,
         subject=" ".join(names.get(subject, subject).split()),
+        groups_of=neighbours(study, texts),
         names=names,
         source=study.spec.study.attribution.text(texts.language),
         synthetic=study.spec.study.synthetic,
@@ -66,7 +69,9 @@ def plot_choice(evaluation: Evaluation, *, texts: Texts) -> Picture:
     if evaluation.choice is None:
         raise DesignError("The study has no rule that can be applied again.", where=evaluation.study.name)
     about = study_words(evaluation, evaluation.study.spec.plan.outcomes[0], ALL, texts).about
-    return plot_selection_stability(evaluation.choice.table, texts=texts, about=about)
+    choice = evaluation.choice
+    varied: Varied = "data" if choice.weight_spread == 0 else "weights" if choice.error == "none" else "both"
+    return plot_selection_stability(choice.table, varied=varied, texts=texts, about=about)
 
 
 def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Texts) -> Picture:
@@ -297,19 +302,21 @@ def plot_finding(finding: Finding, *, evaluation: Evaluation, texts: Texts) -> P
     DesignError
         Nothing was tested, or by neither.
     """
+    words = study_words(evaluation, finding.outcome, finding.subject, texts)
     if finding.placebo is not None:
-        return rule_placebo_picture(
-            finding.placebo, study_words(evaluation, finding.outcome, finding.subject, texts)
+        about = replace(
+            words.about,
+            subject=subject_name(evaluation, finding, texts),
+            names={**words.about.names, **city_names(evaluation.study, texts.language)},
         )
+        return rule_placebo_picture(finding.placebo, replace(words, about=about))
     if finding.inference is None:
         raise DesignError(
             "There are no alternatives to draw.",
             where=f"{finding.outcome}, {finding.subject}",
             found="nothing was tested",
         )
-    return placebo_picture(
-        finding.inference, study_words(evaluation, finding.outcome, finding.subject, texts)
-    )
+    return placebo_picture(finding.inference, words)
 
 
 def plot_verdicts(
@@ -349,7 +356,7 @@ def plot_verdicts(
     table = pd.DataFrame(
         [
             (
-                words.area(finding.subject),
+                subject_name(evaluation, finding, texts),
                 *_interval(finding),
                 finding.subject == ALL,
                 _verdict(words, finding),
@@ -363,7 +370,8 @@ def plot_verdicts(
             "No area can be assessed.", where=outcome, found=f"{len(findings)} findings without an estimate"
         )
     level = 100 * (1 - evaluation.study.spec.plan.alpha)
-    return forest_picture(words, table, level=level, headline=_forest_headline(words, findings))
+    form = "_rule" if any(finding.placebo is not None for finding in findings) else ""
+    return forest_picture(words, table, level=level, headline=_forest_headline(words, findings), form=form)
 
 
 def _interval(finding: Finding) -> tuple[float, float, float]:

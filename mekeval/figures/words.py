@@ -39,6 +39,9 @@ class About:
         Whether the data are made up; the picture then says so.
     decimals : int or None
         Digits after the decimal sign; by default what suits the unit, of a plain number two digits of its error.
+    groups_of : str
+        What the references of a rule placebo are groups of, such as "36 neighbouring postal areas", where they are no
+        cities.
     """
 
     outcome: str = ""
@@ -48,6 +51,7 @@ class About:
     source: str = ""
     synthetic: bool = False
     decimals: int | None = None
+    groups_of: str = ""
 
 
 def words_for(
@@ -157,6 +161,18 @@ class Words:
     def percent(self, share: float) -> str:
         """A share as a whole number of per cent."""
         return self.texts("unit.percent.level", number=self.texts.number(100 * share))
+
+    def most(self, share: float) -> str:
+        """A share as a whole number of per cent, but never all or nothing where some draws say otherwise."""
+        if 0 < share < 0.005 or 0.995 <= share < 1:
+            case, bound = ("under", 0.01) if share < 0.5 else ("over", 0.99)
+            return self.say(f"share.{case}", bound=self.percent(bound))
+        return self.percent(share)
+
+    def p_value(self, value: float, *, floor: bool = False) -> str:
+        """A p-value for a sentence; "at most" where it stands at the least that the method can tell apart."""
+        number = self.texts.number(value, 3 if value < 0.1 else 2)
+        return self.texts("number.at_most", number=number) if floor else number
 
     def is_zero(self, value: float) -> bool:
         """Whether a difference is written as zero."""

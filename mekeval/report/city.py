@@ -24,6 +24,7 @@ from .parts import (
     programme_points,
     programme_section,
     rule_table,
+    ruled,
     section,
     trust_section,
     verdict_line,
@@ -113,9 +114,36 @@ def _choice(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
     """How clear the choice of the areas was, where there is a rule that can be applied again."""
     if evaluation.choice is None:
         return []
-    intro = texts("report.choice.intro", same=texts.number(100 * evaluation.choice.same_choice, 1))
+    same = texts.number(100 * evaluation.choice.same_choice, 1)
+    intro = texts("report.choice.intro", same=texts("unit.percent.level", number=same))
     picture = drawn(plot_choice, evaluation, texts=texts)
-    return [heading(texts("report.choice.heading"), 3), paragraph(intro), *picture]
+    own = [paragraph(text) for text in _own_choice(evaluation, texts)]
+    return [heading(texts("report.choice.heading"), 3), paragraph(intro), *own, *picture]
+
+
+def _own_choice(evaluation: Evaluation, texts: Texts) -> list[str]:
+    """In what the rule's own choice differs from the areas that the latest wave chose by the rule, if it does."""
+    study, table = evaluation.study, evaluation.choice.table if evaluation.choice is not None else None
+    begun = [
+        codes
+        for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        if wave.first <= evaluation.year
+    ]
+    if table is None or not begun:
+        return []
+    by_rule = [code for code in begun[-1] if evaluation.design.selected_by.get(code) == "rule"]
+    would = [str(code) for code in table.loc[table["chosen"], "area"]]
+    if set(would) == set(by_rule):
+        return []
+
+    def named(codes: list[str]) -> str:
+        return texts.join([study.areas.name(code, texts.language) for code in codes])
+
+    lacking = [code for code in by_rule if code not in would]
+    years = evaluation.elsewhere.rule.criteria.values() if evaluation.elsewhere is not None else ()
+    looked_at = ranges({int(str(year)) for year in years})
+    said = texts("report.choice.differs", years=looked_at, would=named(would))
+    return [f"{said} {texts('report.choice.lacking', areas=named(lacking))}" if lacking else said]
 
 
 def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Section:
@@ -145,7 +173,8 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
             (study.areas.name(code, texts.language), evaluation.findings[outcome, code])
             for code in evaluation.design.treated
         ]
-        caption = texts("report.effect.districts_caption", outcome=label)
+        case = "_rule" if ruled(finding for _, finding in rows) else ""
+        caption = texts(f"report.effect.districts_caption{case}", outcome=label)
         parts.append(effect_table(evaluation, rows, texts, caption, texts("report.effect.area")))
     return section(*parts)
 

@@ -6,7 +6,10 @@ import numpy as np
 
 from ..evaluation import Evaluation
 from ..figures import plot_effects, plot_finding, plot_trend
+from ..figures.elsewhere import neighbours, references
+from ..figures.words import lower_first
 from ..findings import Finding
+from ..inference import Inference
 from ..study import IndicatorSpec
 from ..tables import Column, Table
 from ..text import Texts, ranges
@@ -34,7 +37,7 @@ from .parts import (
     years_text,
 )
 from .provenance import method_section, quality_section
-from .sentences import amount, p_value
+from .sentences import amount, p_of
 
 
 def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report:
@@ -66,7 +69,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
         ),
         trust=trust_section(evaluation, findings, texts),
         quality=quality_section(evaluation, texts),
-        method=method_section(evaluation, findings, texts),
+        method=method_section(evaluation, findings, texts, after=_left(evaluation, code)),
         findings=findings_payload(evaluation, findings, title, description),
     )
 
@@ -105,23 +108,30 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
     )
 
 
+def _left(evaluation: Evaluation, code: str) -> list[Inference]:
+    """The tests of the years since the district left."""
+    return [result for (_, subject), result in evaluation.after.items() if subject == code]
+
+
 def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
     """The change since the district left, where it has."""
-    rows = []
+    rows, ways = [], {}
     for outcome in evaluation.study.spec.plan.outcomes:
         result = evaluation.after.get((outcome, code))
         if result is None:
             continue
         indicator = evaluation.study.indicator(outcome)
+        label = indicator.label.text(texts.language)
+        ways[label] = result.method == "rule_placebo"
         cells = evaluation.effects[outcome].cells
         own = cells.loc[(cells["path"] == evaluation.design.path_of(code).name) & (cells["phase"] == "after")]
         rows.append(
             (
-                indicator.label.text(texts.language),
+                label,
                 ranges([int(year) for year in own["period"]]),
                 amount(texts, result.estimate, indicator.unit, form="short", sign=True),
                 interval_text(result, indicator.unit, texts),
-                p_value(texts, result.p_value),
+                p_of(texts, result),
             )
         )
     if not rows:
@@ -134,7 +144,15 @@ def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]
         Column(label=texts("report.effect.interval", level=level), numeric=True),
         Column(label=texts("report.effect.p"), numeric=True),
     )
-    return [Table(caption=texts("report.effect.after_caption"), columns=columns, rows=tuple(rows))]
+    caption, note = texts("report.effect.after_caption"), texts("report.effect.after_note")
+    if any(ways.values()):
+        where = references("all", neighbours(evaluation.study, texts), texts)
+        caption = texts("report.effect.after_caption_rule")
+        note = texts("report.effect.after_note_rule", where=where)
+        without = [lower_first(label) for label, ruled in ways.items() if not ruled]
+        if without:
+            note += " " + texts("report.effect.after_note_both", outcomes="; ".join(without))
+    return [Table(caption=caption, columns=columns, rows=tuple(rows), note=note)]
 
 
 def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Section:

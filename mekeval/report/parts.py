@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import ParamSpec, Protocol
 
 import numpy as np
+import pandas as pd
 
 from ..design import Path
 from ..errors import MekevalError
 from ..evaluation import ALL, Evaluation
 from ..figures import Picture
+from ..figures.elsewhere import matching, matching_of, neighbours, references, subject_name
+from ..figures.words import lower_first
 from ..findings import Finding
 from ..inference import Inference
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .sentences import amount, p_of, p_value, reason, sentence
+from .sentences import amount, at_floor, decimals_of, p_of, p_value, reason, sentence
 
 #: The media type under which a report hands its findings to the run that executes its notebook.
 FINDINGS_TYPE = "application/vnd.mekeval.findings+json"
@@ -166,7 +169,8 @@ def effect_table(
 
     Results for the programme as a whole show the p-value that allows for the number of outcomes, too.
     """
-    corrected = _corrected(evaluation, [finding for _, finding in findings])
+    tested = [finding for _, finding in findings]
+    corrected = _corrected(evaluation, tested, texts)
     rows = []
     for label, finding in findings:
         result, unit = finding.inference, evaluation.study.indicator(finding.outcome).unit
@@ -184,7 +188,7 @@ def effect_table(
                 amount(texts, result.estimate, unit, form="short", sign=True),
                 interval_text(result, unit, texts),
                 p_of(texts, result),
-                *((p_value(texts, corrected[finding.outcome]),) if corrected else ()),
+                *((corrected[finding.outcome],) if corrected else ()),
                 detectable,
                 verdict_word(finding, texts),
             )
@@ -199,53 +203,88 @@ def effect_table(
         Column(label=texts("report.effect.detectable"), numeric=True),
         Column(label=texts("report.effect.verdict")),
     )
-    note = texts("report.effect.note_rule" if ruled(one for _, one in findings) else "report.effect.note")
-    return Table(caption=caption, columns=columns, rows=tuple(rows), note=note)
+    return Table(
+        caption=caption, columns=columns, rows=tuple(rows), note=_effect_note(evaluation, tested, texts)
+    )
+
+
+def _effect_note(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> str:
+    """What the columns of a table of effects are, and which areas the programme as a whole means."""
+    way = matching_of(findings)
+    if way is None:
+        return texts("report.effect.note")
+    where = references("all", neighbours(evaluation.study, texts), texts)
+    note = texts("report.effect.note_rule", likes=texts(f"elsewhere.likes.{way}"), where=where)
+    whole = [finding for finding in findings if finding.subject == ALL and finding.placebo is not None]
+    for finding in whole[:1]:
+        judged = finding.placebo.matched["area"] if finding.placebo is not None else ()
+        areas = texts.join([evaluation.study.areas.name(code, texts.language) for code in judged])
+        name = lower_first(subject_name(evaluation, finding, texts))
+        note += " " + texts("report.effect.note_whole", name=name, areas=areas)
+    return note
 
 
 def rule_table(
     evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, first: str
 ) -> list[str | Shown]:
     """The change here, what the same rule did elsewhere, and what remains; nothing without the rule placebo."""
-    rows = []
+    rows, uneven = [], False
     for label, finding in findings:
         placebo, result = finding.placebo, finding.inference
         if placebo is None or result is None:
             continue
         unit = evaluation.study.indicator(finding.outcome).unit
-        effect, bias, plain = (
-            amount(texts, value, unit, form="short", sign=True)
-            for value in (placebo.effect, placebo.bias, placebo.effect + placebo.bias)
-        )
+        numbers = (placebo.effect + placebo.bias, placebo.bias, placebo.effect)
+        plain, bias, effect = (amount(texts, one, unit, form="short", sign=True) for one in numbers)
+        shown = [round(one, decimals_of(unit)) for one in numbers]
+        uneven |= abs(shown[0] - shown[1] - shown[2]) > 10 ** -decimals_of(unit) / 2
         facts = next(check.facts for check in finding.checks if check.name == "rule_placebo")
         years = " \N{RIGHTWARDS ARROW} ".join(ranges(some) for some in finding.compared or ())
         rows.append((label, years, plain, bias, effect, str(facts["n_cities"]), str(facts["n_as_large"])))
-    if not rows:
+    way = matching_of(finding for _, finding in findings)
+    if way is None:
         return []
-    columns = (
-        Column(label=first),
-        Column(label=texts("report.effect.rule_years")),
-        *(
-            Column(label=texts(f"report.effect.rule_{name}"), numeric=True)
-            for name in ("plain", "bias", "effect", "cities", "rank")
-        ),
-    )
+    case = "" if way == "rule" else f"_{way}"
+    groups_of, said = neighbours(evaluation.study, texts), texts(f"report.effect.rule_bias{case}")
+    numeric = [texts("report.effect.rule_plain"), said, texts("report.effect.rule_effect")]
+    numeric += [references("columns", groups_of, texts), texts("report.effect.rule_rank")]
+    likes, where = texts(f"elsewhere.likes.{way}"), references("all", groups_of, texts)
+    note = texts("report.effect.rule_note", bias=said, likes=likes, where=where)
     return [
         Table(
-            caption=texts("report.effect.rule_caption"),
-            columns=columns,
+            caption=texts(f"report.effect.rule_caption{case}"),
+            columns=(
+                Column(label=first),
+                Column(label=texts("report.effect.rule_years")),
+                *(Column(label=label, numeric=True) for label in numeric),
+            ),
             rows=tuple(rows),
-            note=texts("report.effect.rule_note"),
+            note=f"{note} {texts('report.effect.rounded')}" if uneven else note,
         )
     ]
 
 
-def _corrected(evaluation: Evaluation, findings: Sequence[Finding]) -> dict[str, float]:
-    """The adjusted p-value of each outcome, where the findings are of the programme as a whole."""
-    if evaluation.adjusted is None or any(finding.subject != ALL for finding in findings):
+def _corrected(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> dict[str, str]:
+    """The adjusted p-value of each outcome, where the findings are of the programme as a whole.
+
+    Where one of the p-values stands at the least that its method can tell apart, so does what is made of it.
+    """
+    if not has_adjusted(evaluation, findings):
         return {}
-    table = evaluation.adjusted.table
-    return dict(zip(table["label"], table["p_adjusted"].astype(float), strict=True))
+    table = evaluation.adjusted.table if evaluation.adjusted is not None else pd.DataFrame()
+    results = {finding.outcome: finding.inference for finding in findings}
+    floored = np.array([at_floor(results.get(str(label))) for label in table["label"]], dtype=bool)
+    said = {}
+    for label, family, value in table[["label", "family", "p_adjusted"]].itertuples(index=False):
+        same = table.loc[floored & (table["family"] == family), "p_adjusted"].astype(float)
+        least = float(value) if np.isclose(same, float(value), rtol=1e-9).any() else 0.0
+        said[str(label)] = p_value(texts, float(value), least=least)
+    return said
+
+
+def has_adjusted(evaluation: Evaluation, findings: Sequence[Finding]) -> bool:
+    """Whether a table of these findings has adjusted p-values: that of the programme as a whole does."""
+    return evaluation.adjusted is not None and all(finding.subject == ALL for finding in findings)
 
 
 def interval_text(result: Inference, unit: str, texts: Texts) -> str:
@@ -261,8 +300,12 @@ def effect_intro(evaluation: Evaluation, texts: Texts) -> str:
     years = evaluation.study.spec.plan.partial_years
     key = "none" if years == 0 else "one" if years == 1 else "several"
     partial = texts(f"report.effect.partial.{key}", n=years)
-    key = "intro_rule" if ruled(evaluation.findings.values()) else "intro"
-    return paragraph(texts(f"report.effect.{key}", partial=partial).strip())
+    way = matching_of(evaluation.findings.values())
+    if way is None:
+        return paragraph(texts("report.effect.intro", partial=partial).strip())
+    where = references("all", neighbours(evaluation.study, texts), texts)
+    baseline = texts(f"report.effect.baseline.{way}", where=where)
+    return paragraph(" ".join(texts("report.effect.intro_rule", partial=partial, baseline=baseline).split()))
 
 
 def ruled(findings: Iterable[Finding]) -> bool:
@@ -272,7 +315,8 @@ def ruled(findings: Iterable[Finding]) -> bool:
 
 def effect_caption(findings: Iterable[Finding], texts: Texts) -> str:
     """What a table of effects holds."""
-    return texts("report.effect.caption_rule" if ruled(findings) else "report.effect.caption")
+    way = matching_of(findings)
+    return texts("report.effect.caption" if way is None else f"report.effect.caption_{way}")
 
 
 def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
@@ -301,7 +345,7 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
         label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
         for check in finding.checks:
             answer = {True: "passed", False: "failed", None: "open"}[check.passed]
-            found = reason(evaluation, finding.outcome, check.name, check.reason, check.facts, texts)
+            found = reason(evaluation, finding, check.name, check.reason, check.facts, texts)
             rows.append((label, texts(f"check.{check.name}"), texts(f"check.{answer}"), found))
     parts: list[str | Shown] = [heading(texts("check.heading"))]
     asked = {
@@ -391,7 +435,10 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
             "n_cities": len(finding.placebo.cities) - 1,
             "pre": list(finding.compared[0]),
             "post": list(finding.compared[1]),
+            "matched_by": matching(finding.placebo),
             "warnings": list(finding.placebo.warnings),
+            "left_out": _counted(finding.placebo.left_out["reason"]),
+            "dropped": _counted(finding.placebo.dropped["reason"], finding.placebo.dropped["n"]),
         }
     return {
         "study": study.name,
@@ -418,6 +465,12 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
         ],
         **numbers,
     }
+
+
+def _counted(reasons: pd.Series[str], counts: pd.Series[int] | None = None) -> dict[str, int]:
+    """How many of each reason, by its key."""
+    ones = pd.Series(1, index=reasons.index) if counts is None else counts
+    return {str(key): int(total) for key, total in ones.groupby(reasons).sum().sort_index().items()}
 
 
 def _rounded(value: object) -> object:

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..evaluation import ALL, Evaluation
+from ..evaluation.elsewhere import rule_before
+from ..figures.elsewhere import city_names, matching_of, neighbours, references
+from ..figures.words import lower_first
 from ..findings import Finding
+from ..inference import Inference
 from ..shipped import version
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .parts import Section, Shown, heading, paragraph, section
+from .parts import Section, Shown, has_adjusted, heading, paragraph, section
 
 
 def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
@@ -61,23 +65,20 @@ def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
     return section(*parts)
 
 
-def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
-    """How it was estimated and what it was made from."""
+def method_section(
+    evaluation: Evaluation, findings: Sequence[Finding], texts: Texts, *, after: Sequence[Inference] = ()
+) -> Section:
+    """How it was estimated and what it was made from; `after` are the tests of the years since leaving."""
     study = evaluation.study
-    plan, seed = study.spec.plan, study.spec.study.seed
+    seed = study.spec.study.seed
     tested = [finding for finding in findings if finding.inference is not None]
-    primary = texts.join([study.indicator(name).label.text(texts.language) for name in plan.primary])
+    exact = [finding for finding in tested if finding.placebo is None]
+    left = [result for result in after if result.method != "rule_placebo"]
     lines = [
         texts("report.method.estimator"),
-        *_reference_cities(evaluation, findings, texts),
-        texts("report.method.inference_exact", seed=seed),
-        texts(
-            "report.method.alpha",
-            alpha=texts.short(plan.alpha),
-            primary=primary,
-            n=len(tested),
-            expected=texts.number(plan.alpha * len(tested), 1),
-        ),
+        *_references(evaluation, findings, after, texts),
+        *([texts("report.method.inference_exact", seed=seed)] if exact or left or evaluation.plain else []),
+        " ".join(_tests(evaluation, findings, len(tested) + len(after), texts)),
     ]
     provenance = [
         texts("report.method.source", source=study.spec.study.attribution.text(texts.language).rstrip(".")),
@@ -100,23 +101,49 @@ def method_section(evaluation: Evaluation, findings: Sequence[Finding], texts: T
     return section(*parts, *map(paragraph, provenance), "</section>")
 
 
-def _reference_cities(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str]:
-    """How the rule was applied elsewhere, and which cities are no reference; nothing where it was not."""
+def _tests(evaluation: Evaluation, findings: Sequence[Finding], n: int, texts: Texts) -> list[str]:
+    """The level, how many differences are tested at it, and what is done about their number."""
+    study, plan = evaluation.study, evaluation.study.spec.plan
+    primary = [lower_first(study.indicator(name).label.text(texts.language)) for name in plan.primary]
+    lines = [texts("report.method.alpha", alpha=texts.short(plan.alpha), primary="; ".join(primary))]
+    if n == 0:
+        lines.append(texts("report.method.tests_none"))
+    elif n == 1:
+        lines.append(texts("report.method.tests_one", expected=texts.short(100 * plan.alpha)))
+    else:
+        lines.append(texts("report.method.tests", n=n, expected=texts.number(plan.alpha * n, 1)))
+    if has_adjusted(evaluation, [finding for finding in findings if finding.subject == ALL] or findings):
+        lines.append(texts("report.method.adjusted"))
+    return lines
+
+
+def _references(
+    evaluation: Evaluation, findings: Sequence[Finding], after: Sequence[Inference], texts: Texts
+) -> list[str]:
+    """How the rule was applied elsewhere, and what is no reference; nothing where it was not applied."""
     study, elsewhere = evaluation.study, evaluation.elsewhere
-    numbers = [
-        finding.inference.n_comparison for finding in findings if finding.placebo and finding.inference
-    ]
-    if elsewhere is None or not numbers:
+    compared = [finding for finding in findings if finding.placebo is not None]
+    numbers = [len(finding.placebo.cities) - 1 for finding in compared if finding.placebo is not None]
+    left = [result.n_comparison for result in after if result.method == "rule_placebo"]
+    if elsewhere is None or not [*numbers, *left]:
         return []
+    numbers += left
     criteria = [
-        f"{study.indicator(name).label.text(texts.language)} ({year})"
-        for name, year in elsewhere.rule.criteria.items()
+        f"{lower_first(study.indicator(name).label.text(texts.language))} ({year})"
+        for name, year in rule_before(elsewhere, evaluation.design.paths[0].first).criteria.items()
     ]
     least, most = texts.number(min(numbers)), texts.number(max(numbers))
     n = least if least == most else f"{least}\N{EN DASH}{most}"
-    lines = [texts("report.method.rule", n=n, criteria=texts.join(criteria))]
+    groups_of = neighbours(study, texts)
+    where = references("in", groups_of, texts, n=n)
+    lines = [texts("report.method.rule", where=where, criteria="; ".join(criteria))]
+    if groups_of:
+        lines.append(texts("report.method.window", neighbours=groups_of))
+    if left or matching_of(compared) != "rule":
+        lines.append(texts("report.method.rank"))
+    named = city_names(study, texts.language)
     left_out = [
-        f"{exclusion.city} ({exclusion.reason.text(texts.language)})"
+        f"{named.get(exclusion.city, exclusion.city)} ({exclusion.reason.text(texts.language)})"
         for exclusion in (study.spec.reference.exclude if study.spec.reference else ())
     ]
     if left_out:
@@ -139,6 +166,14 @@ def _left_out(evaluation: Evaluation, indicator: str, texts: Texts) -> str:
 NOT_ESTIMATED = "\N{EN DASH}"
 
 
+def _bases(evaluation: Evaluation, finding: Finding) -> list[str]:
+    """The base years of a finding within the city, once for each that its paths have."""
+    cells = evaluation.effects[finding.outcome].cells
+    if finding.subject != ALL:
+        cells = cells.loc[cells["path"] == evaluation.design.path_of(finding.subject).name]
+    return [ranges([int(year) for year in str(base).split(", ")]) for base in dict.fromkeys(cells["base"])]
+
+
 def _made_from(evaluation: Evaluation, tested: Sequence[Finding], texts: Texts) -> Table:
     """Base years, comparison and treated sets of each result."""
     rows = []
@@ -146,31 +181,28 @@ def _made_from(evaluation: Evaluation, tested: Sequence[Finding], texts: Texts) 
         result = finding.inference
         if result is None:
             continue
-        cells = evaluation.effects[finding.outcome].cells
-        if finding.subject != ALL:
-            cells = cells.loc[cells["path"] == evaluation.design.path_of(finding.subject).name]
-        bases = [
-            ranges([int(year) for year in str(base).split(", ")]) for base in dict.fromkeys(cells["base"])
-        ]
-        key = "cities" if finding.placebo is not None else "exact" if result.exact else "drawn"
+        if finding.placebo is not None and finding.compared is not None:
+            own = finding.placebo.cities.iloc[0]
+            bases = [ranges(finding.compared[0])]
+            n_comparison = int(own["n_areas"] - own["n_chosen"])
+            beside = references(
+                "short", neighbours(evaluation.study, texts), texts, n=texts.number(result.n_sets)
+            )
+        else:
+            bases, n_comparison = _bases(evaluation, finding), result.n_comparison
+            key = "exact" if result.exact else "drawn"
+            beside = texts(f"report.method.{key}", n=texts.number(result.n_sets))
         label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
         if finding.subject != ALL and len({one.subject for one in tested}) > 1:
             label = f"{label}, {evaluation.study.areas.name(finding.subject, texts.language)}"
-        rows.append(
-            (
-                label,
-                "; ".join(bases),
-                texts.number((finding.plain or result).n_comparison),
-                texts(f"report.method.{key}", n=texts.number(result.n_sets)),
-            )
-        )
+        rows.append((label, "; ".join(bases), texts.number(n_comparison), beside))
     return Table(
         caption=texts("report.method.caption"),
         columns=(
             Column(label=texts("report.effect.outcome")),
             Column(label=texts("report.method.base")),
             Column(label=texts("report.method.comparison"), numeric=True),
-            Column(label=texts("report.method.sets"), numeric=True),
+            Column(label=texts("report.method.sets")),
         ),
         rows=tuple(rows),
     )

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..evaluation import ALL, Evaluation
+from ..figures.elsewhere import matching, neighbours, references
 from ..findings import Finding
 from ..inference import Inference
+from ..sensitivity import Check
 from ..text import NO_BREAK, Texts
 
 _DECIMALS = {"percent": 1, "eur": 0, "persons": 0, "index": 1}
@@ -41,16 +43,26 @@ def p_of(texts: Texts, result: Inference) -> str:
     return p_value(texts, result.p_value, least=result.smallest_p if result.method == "rule_placebo" else 0.0)
 
 
+def at_floor(result: Inference | None) -> bool:
+    """Whether a p-value is no more than the least that the comparison with areas elsewhere can tell apart."""
+    return result is not None and result.method == "rule_placebo" and result.p_value <= result.smallest_p
+
+
+def decimals_of(unit: str) -> int:
+    """Digits after the decimal sign of an amount."""
+    return _DECIMALS[unit]
+
+
 def reason(
     evaluation: Evaluation,
-    outcome: str,
+    finding: Finding,
     because: str,
     key: str,
     facts: Mapping[str, float | str],
     texts: Texts,
 ) -> str:
-    """Why, in words."""
-    unit = evaluation.study.indicator(outcome).unit
+    """Why, in words; `because`, `key` and `facts` are those of the finding or of one of its checks."""
+    unit = evaluation.study.indicator(finding.outcome).unit
     parts: dict[str, object] = dict(facts)
     if "estimate" in parts:
         parts["estimate"] = amount(texts, float(str(parts["estimate"])), unit, sign=True)
@@ -61,12 +73,58 @@ def reason(
             parts[name] = amount(texts, float(str(parts[name])), unit, sign=True)
     for name in ("p_value", "smallest_p", "rank_p"):
         if name in parts:
-            parts[name] = p_value(texts, float(str(parts[name])))
+            parts[name] = _p_in_words(finding, name, float(str(parts[name])), texts)
     if "unit" in parts:
         parts["unit"] = evaluation.study.areas.name(str(parts["unit"]), texts.language)
     if "status" in parts:
         parts["status"] = texts(f"status.{parts['status']}")
-    return texts(f"reason.{because}.{key}", **parts)
+    if finding.placebo is not None:
+        parts |= elsewhere_parts(evaluation, finding, texts) | _rank(finding)
+    return texts(f"reason.{because}.{_case(evaluation, finding, because, key, facts)}", **parts)
+
+
+def elsewhere_parts(evaluation: Evaluation, finding: Finding, texts: Texts) -> dict[str, str]:
+    """What the areas elsewhere are called with which a finding was compared, in the forms that texts need."""
+    if finding.placebo is None:
+        return {}
+    groups_of, n = neighbours(evaluation.study, texts), texts.number(len(finding.placebo.cities) - 1)
+    forms = {"where": "in", "of": "of", "against": "against", "count": "count", "rest": "rest"}
+    said = {part: references(form, groups_of, texts, n=n) for part, form in forms.items()}
+    return {**said, "likes": texts(f"elsewhere.likes.{matching(finding.placebo)}")}
+
+
+def _p_in_words(finding: Finding, name: str, value: float, texts: Texts) -> str:
+    """A p-value in a sentence; beside areas elsewhere never below what that comparison can tell apart."""
+    result = finding.inference
+    if (
+        name == "p_value"
+        and finding.placebo is not None
+        and result is not None
+        and value <= result.smallest_p
+    ):
+        return texts("number.at_most", number=texts.number(result.smallest_p, 3))
+    return p_value(texts, value)
+
+
+def _case(
+    evaluation: Evaluation, finding: Finding, because: str, key: str, facts: Mapping[str, float | str]
+) -> str:
+    """The key of a reason, by how the areas elsewhere were found and whether any moved as much."""
+    if finding.placebo is None or key != "compared":
+        return key
+    if because == "rule_placebo":
+        return key if facts["n_as_large"] else "compared_none"
+    way, single = matching(finding.placebo), finding.subject != ALL
+    if way == "rank" and single and added_by_discretion(evaluation, finding):
+        return "compared_discretion"
+    return {"rule": key, "rank": "compared_rank" if single else "compared_ranks", "mixed": "compared_mixed"}[
+        way
+    ]
+
+
+def added_by_discretion(evaluation: Evaluation, finding: Finding) -> bool:
+    """Whether a finding is of an area that was added to the programme by discretion."""
+    return evaluation.design.selected_by.get(finding.subject) == "discretion"
 
 
 def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
@@ -77,10 +135,13 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     result = finding.inference
     if finding.verdict == "not_identifiable" or result is None or result.low is None or result.high is None:
         return texts("sentence.not_identifiable", outcome=label, reason=why)
-    ruled = finding.placebo is not None
+    baseline = ""
+    if finding.placebo is not None:
+        where = elsewhere_parts(evaluation, finding, texts)["where"]
+        baseline = texts(f"sentence.baseline.{matching(finding.placebo)}", where=where)
     text = texts(
-        f"sentence.{finding.verdict}_rule" if ruled else f"sentence.{finding.verdict}",
-        n=result.n_comparison,
+        f"sentence.{finding.verdict}_rule" if baseline else f"sentence.{finding.verdict}",
+        baseline=baseline,
         outcome=label,
         estimate=amount(texts, result.estimate, indicator.unit, sign=True),
         low=amount(texts, result.low, indicator.unit, form="short", sign=True),
@@ -89,26 +150,59 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         proviso=texts("sentence.proviso.rule" if _by_rule(finding) else "sentence.proviso.plain"),
         reason=why,
     )
-    if finding.verdict == "no_detectable_effect" and result.minimum_detectable_effect is not None:
-        size = amount(texts, result.minimum_detectable_effect, indicator.unit)
-        return text + texts("sentence.detectable", amount=size)
+    text += _discretion(evaluation, finding, texts)
+    if finding.verdict == "no_detectable_effect":
+        if result.minimum_detectable_effect is not None:
+            size = amount(texts, result.minimum_detectable_effect, indicator.unit)
+            text += texts("sentence.detectable", amount=size)
+        return text + _reservation(evaluation, finding, texts)
     return text + _people(evaluation, finding, result.estimate, texts)
+
+
+def _discretion(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """That an area was added by discretion, and the rank by which it was compared with areas elsewhere."""
+    rank = _rank(finding)
+    if not rank or not added_by_discretion(evaluation, finding):
+        return ""
+    return texts("sentence.discretion", **rank)
+
+
+def _rank(finding: Finding) -> dict[str, object]:
+    """The rank of a single area under the rule, and among how many."""
+    if finding.placebo is None or finding.subject == ALL or matching(finding.placebo) != "rank":
+        return {}
+    row = finding.placebo.matched.iloc[0]
+    return {"rank": int(row["rank"]), "n": int(row["n_eligible"])}
+
+
+def _reservation(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """What the comparison with areas elsewhere leaves open, where no effect could be shown."""
+    return "".join(
+        texts(
+            "sentence.reservation",
+            reason=reason(evaluation, finding, one.name, one.reason, one.facts, texts),
+        )
+        for one in finding.checks
+        if one.name == "rule_placebo" and one.passed is not True
+    )
 
 
 def _why(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """What decided; of a fragile result also how the areas were chosen, where that is open too."""
     if f"reason.{finding.because}.{finding.reason}" not in texts:
         return ""
-    decided = reason(evaluation, finding.outcome, finding.because, finding.reason, finding.facts, texts)
-    if finding.verdict != "fragile" or finding.because == "selection":
+    decided = reason(evaluation, finding, finding.because, finding.reason, finding.facts, texts)
+    if finding.verdict != "fragile":
         return decided
-    also = [check for check in finding.checks if check.name == "selection" and check.passed is not True]
-    return "; ".join(
-        [
-            *(reason(evaluation, finding.outcome, one.name, one.reason, one.facts, texts) for one in also),
-            decided,
-        ]
-    )
+
+    def open_too(check: Check) -> bool:
+        """Whether a check says something that did not decide: how the areas were chosen, or compared."""
+        asked = check.name in ("selection", "rule_placebo") and check.passed is not True
+        return asked and check.name != finding.because
+
+    also = [check for check in finding.checks if open_too(check)]
+    said = [reason(evaluation, finding, one.name, one.reason, one.facts, texts) for one in also]
+    return "; ".join([*said, decided])
 
 
 def _by_rule(finding: Finding) -> bool:
@@ -116,12 +210,21 @@ def _by_rule(finding: Finding) -> bool:
 
 
 def _people(evaluation: Evaluation, finding: Finding, estimate: float, texts: Texts) -> str:
-    """The size of a difference in a rate as people of the district, by the latest base."""
+    """The size of a difference in a rate as people of the district, by the mean base of the years compared."""
     if evaluation.study.indicator(finding.outcome).unit != "percent" or finding.subject == ALL:
         return ""
-    bases = evaluation.panel.bases[finding.outcome][evaluation.panel.units.index(finding.subject)]
+    panel = evaluation.panel
+    if finding.compared is not None:
+        years = list(finding.compared[1])
+    else:
+        cells = evaluation.effects[finding.outcome].cells
+        mine = (cells["path"] == evaluation.design.path_of(finding.subject).name) & (cells["phase"] == "on")
+        years = [int(year) for year in cells.loc[mine, "period"]]
+    columns = [panel.periods.index(year) for year in years]
+    bases = panel.bases[finding.outcome][panel.units.index(finding.subject), columns]
     known = bases[~np.isnan(bases)]
     if len(known) == 0:
         return ""
-    people = abs(estimate) / 100 * known[-1]
-    return texts("sentence.people", people=texts.number(round(people, -1)), base=texts.number(known[-1]))
+    base = float(known.mean())
+    people = abs(estimate) / 100 * base
+    return texts("sentence.people", people=texts.number(round(people, -1)), base=texts.number(base))
