@@ -193,7 +193,7 @@ def placebo_cities(
     values = criteria.to_numpy(dtype=float) * signs
     weights = np.array([rule.weights.get(name, 1.0) for name in rule.criteria])
     units = np.array(panel.units, dtype=object)
-    reach = min(min(pre), max(pre) - _GROWTH_YEARS)
+    reach = min(*pre, max(pre) - _GROWTH_YEARS)
     moved = _growth(panel, population, [year for year in panel.periods if reach <= year <= max(pre)])
     since = _growth(panel, population, [year for year in panel.periods if max(pre) <= year <= max(post)])
     is_treated: Mask = np.asarray(np.isin(units, list(treated)))
