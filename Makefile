@@ -18,8 +18,8 @@ test: $(VENV)/.installed-test  ## style, types, layers and tests
 lab: $(VENV)/.installed-lab  ## JupyterLab on the notebooks
 	cd notebooks && ../$(BIN)/jupyter lab
 
-bench: $(VENV)/.installed-test  ## benchmarks, into docs/benchmarks.md
-	$(BIN)/python benchmarks/write_table.py
+bench: .venv-bench/.installed  ## benchmarks, into docs/benchmarks.md; RAW=DIR for those on real data
+	.venv-bench/bin/python benchmarks/write_table.py $(if $(RAW),--raw $(RAW))
 
 bench-env: .venv-bench/.installed  ## the packages that benchmarks are held against, apart from ours
 
