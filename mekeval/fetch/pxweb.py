@@ -300,7 +300,7 @@ def _download(
 ) -> list[Part]:
     """Every part into the cache; returns the parts in the order of the file."""
     whole: Part = tuple(codes for _, codes in chosen)
-    todo, done = split(whole, limit), []
+    waiting, done = split(whole, limit), []
     newest = None if table.updated else _DAY
     with tqdm(
         total=math.prod(map(len, whole)),
@@ -310,16 +310,16 @@ def _download(
         disable=None if progress else True,
         leave=False,
     ) as bar:
-        while todo:
-            part = todo.pop(0)
+        while waiting:
+            part = waiting.pop(0)
             question = _question(chosen, part, spec.format)
             name = digest(question.decode("utf-8"))
             if kept(here, name, newest=newest) is None:
                 answer = ask(line, spec.url, body=question, also=_TOO_MANY)
                 if answer.status in _TOO_MANY:
-                    todo = _smaller(part, answer, spec, file) + todo
-                    limit = math.prod(map(len, todo[0]))
-                    todo = [piece for each in todo for piece in split(each, limit)]
+                    waiting = _smaller(part, answer, spec, file) + waiting
+                    limit = math.prod(map(len, waiting[0]))
+                    waiting = [piece for each in waiting for piece in split(each, limit)]
                     continue
                 check_answer(answer, spec, chosen, part, file)
                 keep(here, name, answer.body, charset=answer.charset)
