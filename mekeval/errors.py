@@ -12,6 +12,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where in a table a fault is: the name of the file, the row (from 1) and the column, as far as they are known."""
+
+    file: str
+    row: int | None = None
+    column: str = ""
+
+    def __str__(self) -> str:
+        row = "" if self.row is None else f", row {self.row}"
+        return f"{self.file}{row}" + (f", column {self.column!r}" if self.column else "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fault:
     """One thing that is wrong.
 
@@ -20,9 +33,11 @@ class Fault:
     what : str
         The fault in one sentence.
     where : str
-        File, row, key or parameter; empty when there is no place to name.
+        File, row, key or parameter; empty when there is no place to name. A `place` writes it by itself.
     found, expected, fix : str
         What stands there, what should, and what to do; empty when it would add nothing.
+    place : Place or None
+        The place in a table of data, for lists of faults; None elsewhere.
     """
 
     what: str
@@ -30,6 +45,11 @@ class Fault:
     found: str = ""
     expected: str = ""
     fix: str = ""
+    place: Place | None = None
+
+    def __post_init__(self) -> None:
+        if self.place is not None and not self.where:
+            object.__setattr__(self, "where", str(self.place))
 
     def __str__(self) -> str:
         details = [

@@ -148,8 +148,8 @@ def _found(study: Study) -> tuple[Areas, dict[str, str]]:
     if spec is None:
         raise StudyError("The study has no reference cities.", where="study.toml")
     at = [source.file for source in study.spec.source].index(spec.areas_from)
-    labels = {item.name: item.labels for item in study.spec.item}
-    raw = read_source(study.paths[at], study.spec.source[at], labels)
+    source = study.spec.source[at]
+    raw = read_source(study.paths[at], source, study.spec.labels(source))
     pattern = re.compile(spec.label)
     rows, cities = [], {}
     for label in raw.cells["area_label"].unique():

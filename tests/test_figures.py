@@ -406,7 +406,7 @@ def test_names_fit_their_tiles(name: str) -> None:
 
 @pytest.mark.parametrize("texts", [EN, FI], ids=["en", "fi"])
 def test_words_beside_the_lines_of_a_finding_cross_no_line(evaluation: Evaluation, texts: Texts) -> None:
-    for outcome in evaluation.study.spec.plan.outcomes:
+    for outcome in evaluation.study.plan.outcomes:
         for subject in (ALL, *evaluation.design.treated):
             finding = evaluation.findings[outcome, subject]
             figure = plot_finding(finding, evaluation=evaluation, texts=texts).figure

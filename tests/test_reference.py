@@ -243,7 +243,7 @@ def test_the_effect_is_the_plain_change_less_what_the_rule_does_elsewhere(evalua
 def test_p_values_of_the_whole_are_adjusted_by_holm(evaluation: Evaluation) -> None:
     assert evaluation.adjusted is not None
     table = evaluation.adjusted.table.set_index("label")
-    for family in (evaluation.study.spec.plan.primary, evaluation.study.spec.plan.secondary):
+    for family in (evaluation.study.plan.primary, evaluation.study.plan.secondary):
         first, second = sorted(family, key=lambda outcome: table.loc[outcome, "p_value"])
         low, high = table.loc[first, "p_value"], table.loc[second, "p_value"]
         assert table.loc[first, "p_adjusted"] == pytest.approx(min(2 * low, 1))

@@ -271,15 +271,15 @@ def design_from_cohorts(units: Sequence[str], cohort: Sequence[object], *, last_
 
 def study_design(study: Study, *, as_of: int | None = None) -> Design:
     """The design of a study's programme as of a year; see `make_design`."""
-    plan = study.spec.plan
+    plan = study.plan
     selected: dict[str, SelectedBy] = {}
-    if study.spec.programme.rule:
+    if study.programme.rule:
         selected = {unit: "discretion" if unit in study.discretionary else "rule" for unit in study.treated}
     return make_design(
         study.areas.units,
         [
             (wave.first, wave.last, codes)
-            for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+            for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
         ],
         as_of=as_of,
         pre_years=plan.pre_years,

@@ -137,7 +137,7 @@ def evaluate(
     effects: dict[str, Effects] = {}
     findings: dict[tuple[str, str], Finding] = {}
     plain: list[PlainReading] = []
-    for outcome in study.spec.plan.outcomes:
+    for outcome in study.plan.outcomes:
         try:
             effects[outcome] = group_time_att(panel, design, outcome=outcome)
         except MekevalError as error:
@@ -180,7 +180,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
         All faults at once, with the outcome, the area, what was found and the years that were expected.
     """
     table = indicators.table
-    planned = table.loc[(table["status"] == "ok") & table["indicator"].isin(study.spec.plan.outcomes), "year"]
+    planned = table.loc[(table["status"] == "ok") & table["indicator"].isin(study.plan.outcomes), "year"]
     years = sorted({int(known) for known in planned})
     if year not in years:
         raise DataError(
@@ -192,7 +192,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
         )
     good = table.loc[(table["status"] == "ok") & (table["year"] <= year)]
     faults = []
-    rule = study.spec.programme.rule
+    rule = study.programme.rule
     for name, base in (rule.criteria if rule else {}).items():
         own = table.loc[(table["status"] == "ok") & (table["indicator"] == name), "year"]
         if base not in set(own):
@@ -207,7 +207,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
             )
     for path in study_design(study, as_of=year).paths:
         for unit in path.units:
-            for outcome in study.spec.plan.outcomes:
+            for outcome in study.plan.outcomes:
                 own = good.loc[(good["area"] == unit) & (good["indicator"] == outcome), "year"]
                 if len(own) and own.min() >= path.first:
                     faults.append(
@@ -215,7 +215,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
                             what="A treated area has no data before treatment.",
                             where=f"{outcome}, {study.areas.name(unit, 'fi')} ({unit})",
                             found=f"first value in {own.min()}, treated from {path.first}",
-                            expected=f"a value in {path.first - study.spec.plan.pre_years} to {path.first - 1}",
+                            expected=f"a value in {path.first - study.plan.pre_years} to {path.first - 1}",
                             fix="Add a source for those years, or take the outcome out of the plan.",
                         )
                     )
@@ -246,7 +246,7 @@ def _finding(
     elsewhere: Elsewhere | None,
     year: int,
 ) -> Finding:
-    alpha, seed = study.spec.plan.alpha, study.spec.study.seed
+    alpha, seed = study.plan.alpha, study.spec.study.seed
     for unit, reason, period in effects.dropped:
         if unit == subject:
             return _not_tested(study, outcome, subject, ("data", "gap"), status=reason, year=period)
@@ -296,7 +296,7 @@ def _by_rule(
             treated=treated,
             label=subject,
             year=year,
-            alpha=study.spec.plan.alpha,
+            alpha=study.plan.alpha,
         )
     except MekevalError as error:
         return conclude(
@@ -325,7 +325,7 @@ def _in_every_wave(study: Study, design: Design, year: int) -> tuple[str, ...]:
     """The areas that were in the programme in every wave so far; those of the first wave where there are none."""
     begun = [
         set(codes)
-        for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
         if wave.first <= year
     ]
     always = set.intersection(*begun)
@@ -334,7 +334,7 @@ def _in_every_wave(study: Study, design: Design, year: int) -> tuple[str, ...]:
 
 def _adjusted(study: Study, findings: Mapping[tuple[str, str], Finding]) -> Adjusted | None:
     """Holm's p-values of the programme as a whole."""
-    plan = study.spec.plan
+    plan = study.plan
     tested = {
         outcome: finding.inference
         for outcome in plan.outcomes
@@ -356,7 +356,7 @@ def _after(
 ) -> dict[tuple[str, str], Inference]:
     """The change of each district since it left, where it has; judged by the rule placebo where that leads."""
     found = {}
-    alpha = study.spec.plan.alpha
+    alpha = study.plan.alpha
     for outcome, some in effects.items():
         for subject in subjects:
             if subject not in some.units:
@@ -418,7 +418,7 @@ def _plain_readings(
     study: Study, panel: Panel, design: Design, outcome: str, year: int
 ) -> list[PlainReading]:
     """The first wave's areas, and those that stayed in every wave, each against all the rest."""
-    waves = study.spec.programme.wave
+    waves = study.programme.wave
     first_wave = study.wave_areas[0]
     always = _in_every_wave(study, design, year)
     stayed = tuple(code for code in first_wave if code in always)
@@ -428,7 +428,7 @@ def _plain_readings(
             plain = plain_design(design, study.areas.units, areas, first=waves[0].first, last=year)
             effects = group_time_att(panel, plain, outcome=outcome)
             tested = contrast(effects, aggregate(effects, by="simple").weights[0], label=", ".join(areas))
-            result = infer(tested, alpha=study.spec.plan.alpha, seed=study.spec.study.seed)
+            result = infer(tested, alpha=study.plan.alpha, seed=study.spec.study.seed)
         except DesignError:
             continue  # the findings of the same outcome say why it cannot be estimated
         used = effects.cells

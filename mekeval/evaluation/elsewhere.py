@@ -101,7 +101,7 @@ def look_elsewhere(
     study: Study, indicators: Indicators, references: ReferenceAreas | None, *, year: int
 ) -> Elsewhere | None:
     """Join the study's own areas and those of its reference cities; None where it has no reference cities."""
-    rule, spec = study.spec.programme.rule, study.spec.reference
+    rule, spec = study.programme.rule, study.spec.reference
     if references is None or rule is None or spec is None:
         return None
     own = study.areas.units

@@ -295,7 +295,7 @@ def _download(
     sha256 = hashlib.sha256(content).hexdigest()
     old = target.read_bytes() if target.is_file() else None
     if old != content:  # else a reader has taken it before
-        read_source(result.path, source, {item.name: item.labels for item in spec.item})
+        read_source(result.path, source, spec.labels(source))
     lock = _read_lock(folder)
     entry: dict[str, object] = {
         "cells": result.cells,

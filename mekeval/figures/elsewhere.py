@@ -67,7 +67,7 @@ def subject_name(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     if not judged or judged == set(evaluation.design.treated):
         return texts("figure.all")
     study = evaluation.study
-    waves = zip(study.spec.programme.wave, study.wave_areas, strict=True)
+    waves = zip(study.programme.wave, study.wave_areas, strict=True)
     begun = [set(codes) for wave, codes in waves if wave.first <= evaluation.year]
     every = all(judged <= codes for codes in begun)
     return texts("elsewhere.every_wave" if every else "elsewhere.first_wave", n=len(judged))

@@ -68,7 +68,7 @@ def plot_choice(evaluation: Evaluation, *, texts: Texts) -> Picture:
     """
     if evaluation.choice is None:
         raise DesignError("The study has no rule that can be applied again.", where=evaluation.study.name)
-    about = study_words(evaluation, evaluation.study.spec.plan.outcomes[0], ALL, texts).about
+    about = study_words(evaluation, evaluation.study.plan.outcomes[0], ALL, texts).about
     choice = evaluation.choice
     varied: Varied = "data" if choice.weight_spread == 0 else "weights" if choice.error == "none" else "both"
     return plot_selection_stability(choice.table, varied=varied, texts=texts, about=about)
@@ -345,7 +345,7 @@ def plot_verdicts(
     DesignError
         No subject can be assessed.
     """
-    outcome = evaluation.study.spec.plan.primary[0] if outcome is None else outcome
+    outcome = evaluation.study.plan.primary[0] if outcome is None else outcome
     _estimated(evaluation, outcome)
     words = study_words(evaluation, outcome, ALL, texts)
     findings = [
@@ -369,7 +369,7 @@ def plot_verdicts(
         raise DesignError(
             "No area can be assessed.", where=outcome, found=f"{len(findings)} findings without an estimate"
         )
-    level = 100 * (1 - evaluation.study.spec.plan.alpha)
+    level = 100 * (1 - evaluation.study.plan.alpha)
     form = "_rule" if any(finding.placebo is not None for finding in findings) else ""
     return forest_picture(words, table, level=level, headline=_forest_headline(words, findings), form=form)
 

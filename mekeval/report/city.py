@@ -38,13 +38,13 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
     """Write the city's report from an evaluation of all districts."""
     study = evaluation.study
     city = study.spec.areas.city.text(texts.language)
-    programme = study.spec.programme.title.text(texts.language)
-    findings = [evaluation.findings[name, ALL] for name in study.spec.plan.outcomes]
+    programme = study.programme.title.text(texts.language)
+    findings = [evaluation.findings[name, ALL] for name in study.plan.outcomes]
     title = texts("report.city.title", city=city, year=evaluation.year)
     description = texts("report.city.description", city=city, year=evaluation.year, programme=programme)
     every = [
         evaluation.findings[name, subject]
-        for name in study.spec.plan.outcomes
+        for name in study.plan.outcomes
         for subject in (ALL, *evaluation.design.treated)
     ]
     return Report(
@@ -65,14 +65,12 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
 def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
     points = [
-        _levels(evaluation, name, city, texts)
-        for name in study.spec.plan.primary
-        if name in evaluation.effects
+        _levels(evaluation, name, city, texts) for name in study.plan.primary if name in evaluation.effects
     ]
     points += [
         verdict_point(evaluation, finding, texts)
         for finding in findings
-        if finding.outcome in study.spec.plan.primary
+        if finding.outcome in study.plan.primary
     ]
     points += programme_points(evaluation, texts)
     return section(
@@ -104,7 +102,7 @@ def _levels(evaluation: Evaluation, outcome: str, city: str, texts: Texts) -> st
 
 def _situation(evaluation: Evaluation, texts: Texts) -> Section:
     parts: list[str | Shown] = [heading(texts("report.situation.heading"))]
-    for outcome in evaluation.study.spec.plan.primary:
+    for outcome in evaluation.study.plan.primary:
         parts += drawn(plot_trend, evaluation, outcome=outcome, subject=ALL, texts=texts)
         parts += drawn(plot_tiles, evaluation, outcome=outcome, texts=texts)
     return section(*parts)
@@ -126,7 +124,7 @@ def _own_choice(evaluation: Evaluation, texts: Texts) -> list[str]:
     study, table = evaluation.study, evaluation.choice.table if evaluation.choice is not None else None
     begun = [
         codes
-        for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
         if wave.first <= evaluation.year
     ]
     if table is None or not begun:
@@ -159,15 +157,15 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         ),
         *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
     ]
-    for outcome in study.spec.plan.primary:
+    for outcome in study.plan.primary:
         parts += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
         finding = evaluation.findings[outcome, ALL]
         parts += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
     parts.append(heading(texts("report.effect.districts"), 3))
-    for outcome in study.spec.plan.primary:
+    for outcome in study.plan.primary:
         order = (ALL, *evaluation.design.treated)
         parts += drawn(plot_verdicts, evaluation, outcome=outcome, subject_order=order, texts=texts)
-    for outcome in study.spec.plan.outcomes:
+    for outcome in study.plan.outcomes:
         label = study.indicator(outcome).label.text(texts.language)
         rows = [
             (study.areas.name(code, texts.language), evaluation.findings[outcome, code])

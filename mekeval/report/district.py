@@ -44,8 +44,8 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
     """Write the report of a treated district from its evaluation."""
     study = evaluation.study
     area = study.areas.name(code, texts.language)
-    programme = study.spec.programme.title.text(texts.language)
-    findings = [evaluation.findings[name, code] for name in study.spec.plan.outcomes]
+    programme = study.programme.title.text(texts.language)
+    findings = [evaluation.findings[name, code] for name in study.plan.outcomes]
     title = texts("report.district.title", area=area, year=evaluation.year)
     description = texts("report.district.description", area=area, year=evaluation.year, programme=programme)
     labelled = [(study.indicator(f.outcome).label.text(texts.language), f) for f in findings]
@@ -77,7 +77,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
 def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
     points = []
-    for name in study.spec.plan.primary:
+    for name in study.plan.primary:
         standing = _standing(evaluation, study.indicator(name), code)
         if standing is not None:
             year, level, city, _, _ = standing
@@ -93,7 +93,7 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
                     city_level=amount(texts, city, indicator.unit, form="level"),
                 )
             )
-    primary = [finding for finding in findings if finding.outcome in study.spec.plan.primary]
+    primary = [finding for finding in findings if finding.outcome in study.plan.primary]
     points += [verdict_point(evaluation, finding, texts) for finding in primary]
     points.append(
         texts("report.point.programme", area=area, years=years_text(evaluation.design.path_of(code), texts))
@@ -116,7 +116,7 @@ def _left(evaluation: Evaluation, code: str) -> list[Inference]:
 def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
     """The change since the district left, where it has."""
     rows, ways = [], {}
-    for outcome in evaluation.study.spec.plan.outcomes:
+    for outcome in evaluation.study.plan.outcomes:
         result = evaluation.after.get((outcome, code))
         if result is None:
             continue
@@ -136,7 +136,7 @@ def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]
         )
     if not rows:
         return []
-    level = texts.short(100 * (1 - evaluation.study.spec.plan.alpha))
+    level = texts.short(100 * (1 - evaluation.study.plan.alpha))
     columns = (
         Column(label=texts("report.effect.outcome")),
         Column(label=texts("report.effect.after_years"), numeric=True),
@@ -191,7 +191,7 @@ def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Se
         note=texts("report.situation.note"),
     )
     trends: list[str | Shown] = []
-    for outcome in study.spec.plan.primary:
+    for outcome in study.plan.primary:
         trends += drawn(plot_trend, evaluation, outcome=outcome, subject=code, texts=texts)
     return section(heading(texts("report.situation.heading")), table, *trends)
 
@@ -230,7 +230,7 @@ def _change(evaluation: Evaluation, indicator: IndicatorSpec, code: str, level: 
 
 def _pictures(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
     pictures: list[str | Shown] = []
-    for outcome in evaluation.study.spec.plan.primary:
+    for outcome in evaluation.study.plan.primary:
         pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=code, texts=texts)
         finding = evaluation.findings[outcome, code]
         pictures += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)

@@ -193,7 +193,7 @@ def effect_table(
                 verdict_word(finding, texts),
             )
         )
-    level = texts.short(100 * (1 - evaluation.study.spec.plan.alpha))
+    level = texts.short(100 * (1 - evaluation.study.plan.alpha))
     columns = (
         Column(label=first),
         Column(label=texts("report.effect.estimate"), numeric=True),
@@ -297,7 +297,7 @@ def interval_text(result: Inference, unit: str, texts: Texts) -> str:
 
 def effect_intro(evaluation: Evaluation, texts: Texts) -> str:
     """What the estimate is."""
-    years = evaluation.study.spec.plan.partial_years
+    years = evaluation.study.plan.partial_years
     key = "none" if years == 0 else "one" if years == 1 else "several"
     partial = texts(f"report.effect.partial.{key}", n=years)
     way = matching_of(evaluation.findings.values())
@@ -324,7 +324,7 @@ def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
     study, year = evaluation.study, evaluation.year
     waves = [
         (wave, codes)
-        for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True)
+        for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
         if wave.first <= year
     ]
     running = [(wave, codes) for wave, codes in waves if wave.last >= year]
@@ -368,7 +368,7 @@ def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
     """The waves up to the year of the report."""
     study = evaluation.study
     rows = []
-    for wave, codes in zip(study.spec.programme.wave, study.wave_areas, strict=True):
+    for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True):
         if wave.first <= evaluation.year:
             money = texts("report.programme.unknown")
             if wave.eur_per_year is not None:

@@ -103,7 +103,7 @@ def method_section(
 
 def _tests(evaluation: Evaluation, findings: Sequence[Finding], n: int, texts: Texts) -> list[str]:
     """The level, how many differences are tested at it, and what is done about their number."""
-    study, plan = evaluation.study, evaluation.study.spec.plan
+    study, plan = evaluation.study, evaluation.study.plan
     primary = [lower_first(study.indicator(name).label.text(texts.language)) for name in plan.primary]
     lines = [texts("report.method.alpha", alpha=texts.short(plan.alpha), primary="; ".join(primary))]
     if n == 0:

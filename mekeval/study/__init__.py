@@ -100,6 +100,32 @@ class Study:
         return self.spec.study.name
 
     @property
+    def programme(self) -> Programme:
+        """The programme that is evaluated.
+
+        Raises
+        ------
+        StudyError
+            The study has none: its data can be cleaned and not evaluated.
+        """
+        if self.spec.programme is None:
+            raise _no_table("programme", self.folder)
+        return self.spec.programme
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the evaluation.
+
+        Raises
+        ------
+        StudyError
+            The study has none: its data can be cleaned and not evaluated.
+        """
+        if self.spec.plan is None:
+            raise _no_table("plan", self.folder)
+        return self.spec.plan
+
+    @property
     def treated(self) -> tuple[str, ...]:
         """Codes of all areas that any wave treats, in order of entry."""
         return tuple(dict.fromkeys(code for wave in self.wave_areas for code in wave))
@@ -117,6 +143,14 @@ class Study:
                 return indicator
         names = [indicator.name for indicator in self.spec.indicator]
         raise StudyError("The study has no such indicator.", found=repr(name), expected=closest(name, names))
+
+
+def _no_table(name: str, folder: Path) -> StudyError:
+    return StudyError(
+        f"The study has no [{name}]: its data can be cleaned, not evaluated.",
+        where=str(folder / "study.toml"),
+        expected=f"a table [{name}]",
+    )
 
 
 def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
@@ -265,7 +299,7 @@ def _treated_areas(
 ) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """Codes of the areas of each wave, and of those added by discretion; every one named once and treated."""
     waves = []
-    for wave in spec.programme.wave:
+    for wave in spec.waves:
         place = f"{where}, programme.wave {wave.name!r}, areas"
         codes = _codes(areas, wave.areas, place, faults)
         faults += [
@@ -274,7 +308,7 @@ def _treated_areas(
             if codes.count(code) > 1
         ]
         waves.append(codes)
-    rule = spec.programme.rule
+    rule = spec.rule
     if rule and rule.choose > len(areas.units):
         faults.append(
             Fault(

@@ -16,13 +16,13 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
     for kind, names in (
         ("item", items),
         ("indicator", indicators),
-        ("wave", [wave.name for wave in spec.programme.wave]),
-        ("outcome of the plan", list(spec.plan.outcomes)),
+        ("wave", [wave.name for wave in spec.waves]),
+        ("outcome of the plan", list(spec.outcomes)),
         ("language", [str(language) for language in spec.study.languages]),
     ):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield Fault(what=f"The {kind} {name!r} is named twice.", where=where)
-    for wave in spec.programme.wave:
+    for wave in spec.waves:
         if wave.last < wave.first:
             yield Fault(
                 what="A wave ends before it begins.",
@@ -49,7 +49,7 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
         place = f"{where}, source[{number}] {source.file!r}"
         yield from _unknown(source.items, items, "item", place)
         yield from _source_faults(source, place)
-    rule = spec.programme.rule
+    rule = spec.rule
     if rule:
         yield from _unknown(rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria")
         if rule.population:
@@ -62,9 +62,9 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 expected="population = the name of the indicator whose base counts the residents",
             )
     yield from _reference_faults(spec, where)
-    yield from _unknown(spec.plan.outcomes, indicators, "indicator", f"{where}, plan")
+    yield from _unknown(spec.outcomes, indicators, "indicator", f"{where}, plan")
     for indicator in spec.indicator:
-        if indicator.higher_is == "neutral" and indicator.name in spec.plan.outcomes:
+        if indicator.higher_is == "neutral" and indicator.name in spec.outcomes:
             yield Fault(
                 what="An outcome of the plan has no direction.",
                 where=f"{where}, indicator {indicator.name!r}",
@@ -108,7 +108,7 @@ def _source_faults(source: SourceSpec, where: str) -> Iterator[Fault]:
 
 def _reference_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
     """What `[reference]` and the scopes of the sources must have in common."""
-    reference, rule = spec.reference, spec.programme.rule
+    reference, rule = spec.reference, spec.rule
     supplied = [source.file for source in spec.source if source.scope != "city"]
     if reference is None:
         if supplied:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .errors import Fault, StudyError, closest
+from ..errors import Fault, StudyError, closest
 
 COLUMNS = ("code", "level", "parent", "name_fi", "name_sv", "name_en", "population", "tile_row", "tile_col")
 #: No area has more people than this, and no tile map more rows.

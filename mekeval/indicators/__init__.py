@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from .areas import Areas
-from .errors import DataError, Fault, MekevalError, closest
-from .sources import RawTable, read_source
-from .study import IndicatorSpec, Study, terms
+from ..areas import Areas
+from ..errors import DataError, Fault, MekevalError, closest
+from ..sources import RawTable, read_source
+from ..study import IndicatorSpec, Study, terms
 
 #: Why a value is not there. The first four come from the producer; "empty_area" is a zero of an area without
 #: people; "confidential" is our own disclosure threshold; "implausible" lies outside the study's plausible range.
@@ -80,7 +80,6 @@ def clean_indicators(study: Study) -> Indicators:
     >>> sorted(set(indicators.table["indicator"]))[:2]
     ['basic_education_25_44', 'foreign_language_0_6']
     """
-    labels = {item.name: item.labels for item in study.spec.item}
     log: list[dict[str, object]] = []
     faults: list[Fault] = []
     parts = []
@@ -88,7 +87,7 @@ def clean_indicators(study: Study) -> Indicators:
         if source.scope == "reference":
             continue  # `reference_areas` reads it
         try:
-            raw = read_source(path, source, labels)
+            raw = read_source(path, source, study.spec.labels(source))
             parts.append(_placed(raw, study.areas, log, drop_others=source.other_areas == "drop"))
         except MekevalError as error:
             faults += error.faults
