@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: report test lab bench bench-env peers methods clean
+.PHONY: report test lab bench bench-env peers pages methods clean
 
 report: $(VENV)/.installed  ## the reports of the embedded study
 	$(BIN)/mekeval run data/vantaa-mek --year 2025
@@ -48,6 +48,10 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-lab: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[lab]"
 	touch $@ $(VENV)/.installed
+
+pages: $(VENV)/.installed-test  ## docs/catalogue.md and docs/study.md from the catalogue and the schema
+	$(BIN)/python docs/write_catalogue.py
+	$(BIN)/python docs/write_study.py
 
 methods: $(VENV)/.installed-test  ## docs/methods.md from docstrings and tests
 	$(BIN)/python docs/write_methods.py

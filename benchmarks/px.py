@@ -18,7 +18,8 @@ from rows import Row, arguments, peak_megabytes, row, seconds, show
 
 from mekeval.errors import MekevalError
 from mekeval.sources import read_source
-from mekeval.sources.cells import STATUSES, read_bytes
+from mekeval.sources.cells import STATUSES
+from mekeval.sources.files import read_bytes
 from mekeval.sources.px import read_cube
 from mekeval.study import SourceSpec
 

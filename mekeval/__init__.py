@@ -11,7 +11,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .areas import Areas, read_areas
+    from .areas import (
+        Areas,
+        Boundaries,
+        Dilution,
+        Districts,
+        areas_from_rows,
+        change_weights,
+        crosswalk,
+        found_areas,
+        hierarchy_rows,
+        join_areas,
+        neighbours,
+        overlaps,
+        read_areas,
+        read_boundaries,
+        read_changes,
+        read_districts,
+        read_hierarchy,
+        read_neighbours,
+        read_weights,
+        weight_totals,
+    )
+    from .clean import Cleaned, clean_study
     from .design import (
         Design,
         Rule,
@@ -67,6 +89,7 @@ if TYPE_CHECKING:
         plot_finding,
         plot_forest,
         plot_group_time,
+        plot_honest,
         plot_placebo,
         plot_power,
         plot_rule_placebo,
@@ -77,7 +100,17 @@ if TYPE_CHECKING:
         plot_verdicts,
     )
     from .findings import Finding, conclude
-    from .indicators import Indicators, clean_indicators
+    from .indicators import (
+        Indicators,
+        clean_indicators,
+        compare_releases,
+        coverage,
+        failures_table,
+        interpolate,
+        level_breaks,
+        outliers,
+        unit_breaks,
+    )
     from .inference import (
         Adjusted,
         Bands,
@@ -97,17 +130,19 @@ if TYPE_CHECKING:
     from .panel import Panel, balanced_block, build_panel
     from .reference import ReferenceAreas, reference_areas
     from .register import Condition, RegisterMeasure, aggregate_register
-    from .report import city_report, district_report
+    from .report import QualityReport, city_report, district_report, quality_report
     from .run import run_study
     from .sensitivity import (
         Check,
         City,
+        HonestBounds,
         PlaceboCities,
         RegressionToMean,
         RulePlacebo,
         RulePlaceboInTime,
         compare_with_cities,
         contiguous_windows,
+        honest_bounds,
         leave_one_out,
         placebo_cities,
         placebo_in_time,
@@ -117,7 +152,7 @@ if TYPE_CHECKING:
     )
     from .shipped import example_study
     from .sources import READERS, read_source
-    from .study import Study, read_study
+    from .study import CATALOGUES, Catalogue, Study, catalogue_table, criteria, read_catalogue, read_study
     from .text import Texts
 
 __version__ = "0.1.0"
@@ -125,7 +160,29 @@ __version__ = "0.1.0"
 _HOMES = {
     "areas": (
         "Areas",
+        "Boundaries",
+        "Dilution",
+        "Districts",
+        "areas_from_rows",
+        "change_weights",
+        "crosswalk",
+        "found_areas",
+        "hierarchy_rows",
+        "join_areas",
+        "neighbours",
+        "overlaps",
         "read_areas",
+        "read_boundaries",
+        "read_changes",
+        "read_districts",
+        "read_hierarchy",
+        "read_neighbours",
+        "read_weights",
+        "weight_totals",
+    ),
+    "clean": (
+        "Cleaned",
+        "clean_study",
     ),
     "design": (
         "Design",
@@ -194,6 +251,7 @@ _HOMES = {
         "plot_finding",
         "plot_forest",
         "plot_group_time",
+        "plot_honest",
         "plot_placebo",
         "plot_power",
         "plot_rule_placebo",
@@ -210,6 +268,13 @@ _HOMES = {
     "indicators": (
         "Indicators",
         "clean_indicators",
+        "compare_releases",
+        "coverage",
+        "failures_table",
+        "interpolate",
+        "level_breaks",
+        "outliers",
+        "unit_breaks",
     ),
     "inference": (
         "Adjusted",
@@ -242,19 +307,23 @@ _HOMES = {
         "aggregate_register",
     ),
     "report": (
+        "QualityReport",
         "city_report",
         "district_report",
+        "quality_report",
     ),
     "run": ("run_study",),
     "sensitivity": (
         "Check",
         "City",
+        "HonestBounds",
         "PlaceboCities",
         "RegressionToMean",
         "RulePlacebo",
         "RulePlaceboInTime",
         "compare_with_cities",
         "contiguous_windows",
+        "honest_bounds",
         "leave_one_out",
         "placebo_cities",
         "placebo_in_time",
@@ -268,7 +337,12 @@ _HOMES = {
         "read_source",
     ),
     "study": (
+        "CATALOGUES",
+        "Catalogue",
         "Study",
+        "catalogue_table",
+        "criteria",
+        "read_catalogue",
         "read_study",
     ),
     "text": ("Texts",),

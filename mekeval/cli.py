@@ -1,4 +1,4 @@
-"""The command line: `mekeval run`, `mekeval fetch` and `mekeval new`.
+"""The command line: `mekeval run`, `mekeval clean`, `mekeval fetch` and `mekeval new`.
 
 In: words. Out: files, one line for each thing done, and an exit code: 0 all well, 1 some of them failed, 2 refused.
 Never: a traceback for a user's mistake.
@@ -18,7 +18,7 @@ from typing import ParamSpec
 import click
 
 from . import __version__
-from .errors import MekevalError, RunError
+from .errors import Fault, MekevalError, RunError
 
 P = ParamSpec("P")
 
@@ -56,6 +56,7 @@ def _plainly(command: Callable[P, None]) -> Callable[P, None]:
     "--language", "languages", multiple=True, help="fi or en; may be repeated. Default: the study's own."
 )
 @click.option("--raw", type=click.Path(path_type=Path), help="Folder of raw data that lie outside the study.")
+@click.option("--as-of", help="Only what was published by this day (2024-06-30) or year (2024).")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -76,6 +77,7 @@ def run(
     districts: tuple[str, ...],
     languages: tuple[str, ...],
     raw: Path | None,
+    as_of: str | None,
     out: Path,
     jobs: int | None,
     notebooks: Path | None,
@@ -93,6 +95,7 @@ def run(
         districts=districts or None,
         languages=languages or None,
         raw=raw,
+        as_of=as_of,
         out=out,
         jobs=jobs,
         notebooks=notebooks,
@@ -105,6 +108,76 @@ def run(
     click.echo(str(result.index))
     if result.failed:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of raw data that lie outside the study.")
+@click.option("--as-of", help="Only what was published by this day (2024-06-30) or year (2024).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("clean"),
+    show_default=True,
+    help="Folder for the cleaned data.",
+)
+@click.option(
+    "--language", "languages", multiple=True, help="fi or en; may be repeated. Default: the study's own."
+)
+@click.option("--no-report", is_flag=True, help="The tables only, no report on their quality.")
+def clean(
+    study: Path,
+    raw: Path | None,
+    as_of: str | None,
+    out: Path,
+    languages: tuple[str, ...],
+    *,
+    no_report: bool,
+) -> None:
+    """Read and clean the raw files of STUDY: tidy tables, a log, and a report on their quality."""
+    from .clean import clean_study
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        result = clean_study(
+            study, raw=raw, as_of=as_of, out=out, languages=languages or None, report=not no_report
+        )
+    except MekevalError as error:
+        click.echo(_grouped(error), err=True)
+        sys.exit(2)
+    for line in result.files:
+        click.echo(line)
+    if result.warnings:
+        said = ", ".join(f"{rule} {count:,}" for rule, count in result.warnings.items())
+        click.echo(f"{sum(result.warnings.values()):,} warnings: {said}")
+    elif result.changed:
+        click.echo("No warnings.")
+    click.echo(result.summary)
+    for path in result.reports or (result.folder,):
+        click.echo(str(path))
+
+
+def _grouped(error: MekevalError, *, kinds: int = 12, each: int = 5) -> str:
+    """Every kind of fault with its first places, and where all of them stand."""
+    faults: dict[str, list[Fault]] = {}
+    for fault in error.faults:
+        faults.setdefault(fault.what, []).append(fault)
+    if len(error.faults) == 1:
+        lines = [f"Nothing was published. {error}"]
+    else:
+        lines = [f"Nothing was published. {len(error.faults):,} faults:"]
+        for what, some in list(faults.items())[:kinds]:
+            lines.append(f"{what} ({len(some):,})" if len(some) > 1 else what)
+            for fault in some[:each]:
+                facts = (("", fault.where), ("found ", fault.found), ("expected ", fault.expected))
+                lines.append("  " + "; ".join(f"{name}{value}" for name, value in facts if value))
+            if len(some) > each:
+                lines.append(f"  and {len(some) - each:,} more")
+            fixes = list(dict.fromkeys(fault.fix for fault in some if fault.fix))
+            lines += [f"  to do: {fix}" for fix in fixes[:2]]
+        if len(faults) > kinds:
+            lines.append(f"and {len(faults) - kinds:,} more kinds of faults")
+    return "\n".join([*lines, *getattr(error, "__notes__", ())])
 
 
 @main.command()

@@ -80,6 +80,7 @@ def build_panel(
     outcome: str | Sequence[str] = "indicator",
     units: Sequence[str] | None = None,
     last_period: int | None = None,
+    interpolated: bool = False,
 ) -> Panel:
     """Arrange a table as units by periods.
 
@@ -96,6 +97,8 @@ def build_panel(
         Units to keep, in this order; all by default, in the order of the table.
     last_period : int, optional
         Nothing after it enters: what an evaluation of that year could know.
+    interpolated : bool
+        Whether values of status "interpolated" (see `interpolate`) enter; by default they are gaps like others.
 
     Returns
     -------
@@ -164,8 +167,9 @@ def build_panel(
             bases[name] = _fill(shape, cell, _numbers(part["denominator"], "denominator"))
         reason = np.full(shape, "not_published", dtype="U32")
         reason[cell] = part["status"].astype(str) if "status" in part else "ok"
-        reason[np.isnan(values[name]) & (reason == "ok")] = "missing"
-        values[name][reason != "ok"] = np.nan
+        entering = ["ok", "interpolated"] if interpolated else ["ok"]
+        reason[np.isnan(values[name]) & np.isin(reason, entering)] = "missing"
+        values[name][~np.isin(reason, entering)] = np.nan
         reasons[name] = reason
     return Panel(units=kept, periods=periods, values=values, bases=bases, reasons=reasons)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .areas import Areas, areas_from_rows, fold
+from .dates import AsOf, as_date
 from .errors import StudyError
 from .indicators import Indicators, clean_indicators
 from .sources import read_source
@@ -36,12 +37,14 @@ class ReferenceAreas:
     excluded: tuple[tuple[str, int], ...]
 
 
-def reference_areas(study: Study) -> ReferenceAreas | None:
+def reference_areas(study: Study, *, as_of: AsOf = None) -> ReferenceAreas | None:
     """Read the indicators of a study's reference cities.
 
     Parameters
     ----------
     study : Study
+    as_of : date, int or str, optional
+        As in `clean_indicators`.
 
     Returns
     -------
@@ -115,7 +118,9 @@ def reference_areas(study: Study) -> ReferenceAreas | None:
         ),
         paths=tuple(path for _, path in chosen),
     )
-    return ReferenceAreas(indicators=clean_indicators(view), city_of=cities, excluded=tuple(excluded))
+    return ReferenceAreas(
+        indicators=clean_indicators(view, as_of=as_date(as_of)), city_of=cities, excluded=tuple(excluded)
+    )
 
 
 def _listed(study: Study, areas: Areas) -> tuple[Areas, dict[str, str]]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +27,14 @@ import stamina
 from click.testing import CliRunner
 from pxweb_server import Replay, Table, made_up, recorded, serving
 
-from mekeval import MekevalError, RunError, StudyError
+import mekeval
+from mekeval import DataError, MekevalError, RunError, StudyError
 from mekeval.cli import main
 from mekeval.fetch import LOCK, Fetched, fetch_study
+from mekeval.fetch.answers import Dimension, check_answer
+from mekeval.fetch.pxweb import _plain as plain
 from mekeval.fetch.pxweb import split
+from mekeval.fetch.web import Answer
 from mekeval.sources import read_source
 from mekeval.study import read_spec
 
@@ -947,3 +958,360 @@ def test_sotkanet_s_wrong_choices_are_told(
     result = fetch(sotkanet_study(tmp_path / "s", sotkanet.address, select))
     assert result.state == "failed"
     assert all(word in result.message for word in words), result.message
+
+
+# What a stranger may send
+
+
+@contextmanager
+def answering(say: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
+    """A server that says whatever it likes, byte by byte, to any question; gives the address of a table."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), line:
+                say(line, line.recv(65536))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/PXWeb/api/v1/en/x/t.px"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(10)
+
+
+def endless(head: bytes) -> Callable[[socket.socket, bytes], None]:
+    def say(line: socket.socket, _: bytes) -> None:
+        line.sendall(head + b"\r\n\r\n")
+        while True:
+            line.sendall(b"[" * 10_000)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[broken/\r\nContent-Length: 0", "cannot be read"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: https://me:SECRET@x.fi/in?token=SECRET\r\nContent-Length: 0",
+            "//x.fi/in",
+        ),
+        ("HTTP/1.1 429 Busy\r\nRetry-After: ²\r\nContent-Length: 0".encode("latin-1"), "too busy"),
+        (b"HTTP/1.1 429 Busy\r\nRetry-After: " + b"9" * 400 + b"\r\nContent-Length: 0", "Try again later"),
+        (
+            b"HTTP/1.1 429 Busy\r\nRetry-After: Fri, 31 Dec 9999 23:59:59 -2359\r\nContent-Length: 0",
+            "Try again later",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0", "is not JSON"),
+        (b"no HTTP at all", "cannot be reached"),
+    ],
+)
+def test_odd_heads_are_told_and_no_secret_in_them(tmp_path: Path, head: bytes, words: str) -> None:
+    stamina.set_testing(True, attempts=2)
+    with answering(lambda line, _: line.sendall(head + b"\r\n\r\n")) as url:
+        result = fetch(study(tmp_path / "s", url))
+    assert words in result.message
+    assert "SECRET" not in result.message
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK", b"HTTP/1.1 302 Found\r\nLocation: /x", b"HTTP/1.1 500 Oh"]
+)
+def test_an_answer_without_an_end_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr("mekeval.fetch.web._LARGEST", 2**20)
+    with answering(endless(head + b"\r\nConnection: close")) as url:
+        result = fetch(study(tmp_path / "s", url))
+    assert "too large" in result.message
+
+
+def test_a_trickle_meets_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def say(line: socket.socket, _: bytes) -> None:
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n")
+        while True:
+            line.sendall(b" ")
+            time.sleep(0.02)
+
+    monkeypatch.setattr("mekeval.fetch.web._DEADLINE", 0.2)
+    stamina.set_testing(True, attempts=2)
+    with answering(say) as url:
+        result = fetch(study(tmp_path / "s", url), timeout=30)
+    assert "no whole answer" in result.message
+
+
+def test_half_a_character_is_no_name(tmp_path: Path) -> None:
+    body = b'{"title": "\\ud800", "variables": []}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with answering(lambda line, _: line.sendall(head + body)) as url:
+        result = fetch(study(tmp_path / "s", url))
+    assert "is not JSON" in result.message
+    result.message.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://me:SECRET@127.0.0.1:9", "me:SECRET@127.0.0.1:9", "foo://me:SECRET@x:1", "http://me:SECRET@"],
+)
+def test_the_password_of_a_proxy_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    result = fetch(study(tmp_path / "s", "http://nowhere.invalid/api/v1/en/x.px"))
+    assert result.state in ("failed", "unreachable")
+    assert "SECRET" not in result.message
+
+
+def test_a_csv_answer_of_unknown_length_must_end_its_last_row(tmp_path: Path, server: Replay) -> None:
+    """The last number of a cut answer would else be another number; a cut JSON answer is no JSON."""
+    part = (
+        (*server.table.dimensions[0][2],),
+        (*server.table.dimensions[1][2],),
+        (*server.table.dimensions[2][2],),
+    )
+    whole = re.sub(rb'"(\d[\d.]*)"', rb"\1", server.table.csv([list(codes) for codes in part]))
+    chosen = [
+        (
+            Dimension(code=code, text=text, labels=labels, may_be_left_out=False, is_time=code == "Vuosi"),
+            tuple(labels),
+        )
+        for code, text, labels in server.table.dimensions
+    ]
+    spec = read_spec(study(tmp_path / "s", server.url, form="csv"))[2].source[0].fetch
+    assert spec is not None
+    for body, sized, good in ((whole, False, True), (whole[:-5], False, False), (whole[:-2], True, True)):
+        answer = Answer(status=200, kind="text/csv", charset="iso-8859-1", body=body, etag="", sized=sized)
+        if good:
+            check_answer(answer, spec, chosen, part, "x")
+        else:
+            with pytest.raises(DataError, match="cut off"):
+                check_answer(answer, spec, chosen, part, "x")
+
+
+def test_a_change_that_no_time_of_update_tells_is_seen(tmp_path: Path, server: Replay) -> None:
+    server.max_cells, server.lists_updates = 9, False
+    server.changed = made_up(update=server.table.updated)
+    for key, value in server.changed.cells.items():
+        server.changed.cells[key] = value.replace("1", "9")
+    server.faults = ["", "change"]
+    folder = study(tmp_path / "s", server.url, form="csv")
+    assert fetch(folder).state == "new"
+    rows = list(csv.reader(io.StringIO(raw_bytes(folder).decode("utf-8"))))
+    assert rows == list(csv.reader(io.StringIO(expected(server.changed).decode("utf-8"))))[2:]
+
+
+def test_an_address_may_end_in_a_slash(tmp_path: Path, server: Replay) -> None:
+    folder = study(tmp_path / "s", server.url + "/")
+    assert fetch(folder).state == "new"
+    assert (
+        json.loads((folder / LOCK).read_text())["sources"]["raw/paavo.csv"]["updated"] == server.table.updated
+    )
+
+
+def test_names_of_tables_are_compared_in_one_spelling() -> None:
+    assert (
+        plain("v%C3%A4est%C3%B6.px")
+        == plain("Väestö.PX")
+        == plain("va\N{COMBINING DIAERESIS}esto\N{COMBINING DIAERESIS}.px")
+    )
+
+
+# What a hand may have done to the folder
+
+
+def test_links_in_the_cache_lead_nowhere(tmp_path: Path, server: Replay) -> None:
+    folder = study(tmp_path / "s", server.url)
+    fetch(folder)
+    mine = tmp_path / "mine"
+    (mine / "sub").mkdir(parents=True)
+    for name in ("note", "sub/note"):
+        (mine / name).write_text("mine", encoding="utf-8")
+    (joined,) = (folder / ".cache").rglob("joined")
+    (joined.parent / "done").unlink()
+    joined.unlink()
+    joined.symlink_to(mine / "note")
+    assert fetch(folder).state == "unchanged"
+    (place,) = (path for path in (folder / ".cache" / "fetch").iterdir() if path.is_dir())
+    shutil.rmtree(place)
+    place.symlink_to(mine)
+    assert fetch(folder).state == "unchanged"
+    assert {name: (mine / name).read_text() for name in tree(mine)} == {"note": "mine", "sub/note": "mine"}
+
+
+def test_offline_writes_nothing_and_waits_for_nobody(tmp_path: Path, server: Replay) -> None:
+    from filelock import FileLock
+
+    folder = study(tmp_path / "s", server.url)
+    fetch(folder, offline=True)
+    assert tree(folder) == {"study.toml"}
+    fetch(folder)
+    with FileLock(folder / ".cache" / "fetch" / "lock"):
+        assert fetch(folder, offline=True).state == "cached"
+
+
+def test_a_cache_edited_by_hand_is_fetched_again(tmp_path: Path, server: Replay) -> None:
+    folder = study(tmp_path / "s", server.url)
+    fetch(folder)
+    (folder / ".mekeval-part-x").mkdir()
+    (done,) = (folder / ".cache").rglob("done")
+    done.write_text(json.dumps(json.loads(done.read_text()) | {"cells": "many"}))
+    for part in done.parent.iterdir():
+        if part.name not in ("done", "joined"):
+            part.write_bytes(b'{"retrieved": "2026-01-01T00:00:00+00:00"}\nx')
+    before = len(server.posts)
+    assert fetch(folder).state == "unchanged"
+    assert len(server.posts) == before + 1
+
+
+def test_a_full_disk_leaves_the_old_file(
+    tmp_path: Path, server: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study(tmp_path / "s", server.url)
+    fetch(folder)
+    old = raw_bytes(folder)
+    server.table = made_up(update="2025-01-23T08:00:00")
+    server.table.cells["01203", "hr_mtu", "2022"] = "7"
+    real, room = os.fsync, [0]
+
+    def full(handle: int) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    for writes in range(0, 12, 2):  # a file and its folder
+        room[0] = writes
+        monkeypatch.setattr(os, "fsync", full)
+        with contextlib.suppress(RunError):
+            fetch(folder)
+        monkeypatch.setattr(os, "fsync", real)
+        assert raw_bytes(folder) in (old, expected(server.table))
+        assert not [name for name in tree(folder) if ".mekeval-part-" in name]
+    fetch(folder)
+    assert raw_bytes(folder) == expected(server.table)
+
+
+def test_a_fetched_file_takes_no_name_that_the_study_uses(tmp_path: Path, server: Replay) -> None:
+    folder = study(tmp_path / "s", server.url, file="raw/shares.csv")
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    (folder / "study.toml").write_text(
+        text.replace('file = "areas.csv"', 'file = "areas.csv"\ncrosswalk = "raw/shares.csv"')
+    )
+    with pytest.raises(StudyError):
+        fetch(folder)
+    assert tree(folder) == {"study.toml"}
+
+
+def test_a_reader_of_another_form_is_refused_before_the_download(tmp_path: Path, server: Replay) -> None:
+    folder = study(tmp_path / "s", server.url)
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    (folder / "study.toml").write_text(
+        text.replace('reader = "pxweb-csv"', 'reader = "json-stat"'), encoding="utf-8"
+    )
+    with pytest.raises(StudyError, match="one form of file"):
+        fetch(folder)
+    assert server.asked == []
+
+
+def test_the_day_of_a_release_is_proposed(tmp_path: Path, server: Replay) -> None:
+    assert "published = 2024-01-25, sha256" in fetch(study(tmp_path / "s", server.url)).message
+
+
+def test_sotkanet_without_a_row_is_no_file_of_gaps(tmp_path: Path, sotkanet: Replay) -> None:
+    sotkanet.sotkanet["rows"] = [row for row in sotkanet.sotkanet["rows"] if row["year"] != 2022]
+    result = fetch(sotkanet_study(tmp_path / "s", sotkanet.address))
+    assert result.state == "failed"
+    assert "no rows for indicator 1 in 2022" in result.message
+
+
+# From the server to indicators
+
+
+def test_a_fetched_table_becomes_indicators(tmp_path: Path, raw: Path) -> None:
+    """The recorded 12f7, fetched and cleaned with the shipped definitions, against the recorded rows by hand."""
+    recorded_folder = raw / "statfi-paavo" / "pxweb-12f7-helsinki-2020-2023"
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with serving(Replay(table=recorded(recorded_folder), max_cells=30_000, etags=True)) as replay:
+        text = PAAVO.replace("ADDRESS", replay.url)
+        (folder / "study.toml").write_text(text, encoding="utf-8")
+        result = fetch(folder)
+        assert result.state == "new", result.message
+        (folder / "study.toml").write_text(
+            text.replace('sha256 = ""', f'sha256 = "{result.sha256}"'), encoding="utf-8"
+        )
+    table = mekeval.clean_indicators(mekeval.read_study(folder)).table
+    kinds = {
+        f"Inhabitants belonging to the {kind} income category (HR)": kind
+        for kind in ("lowest", "middle", "highest")
+    }
+    for year in range(2020, 2024):
+        by_area: dict[str, dict[str, str]] = {}
+        lines = (recorded_folder / f"009_12f7_{year}_all.csv").read_bytes().decode("iso-8859-1")
+        for row in csv.reader(io.StringIO(lines, newline="")):
+            if len(row) == 3 and row[1] in kinds:
+                by_area.setdefault(row[0][:5], {})[kinds[row[1]]] = row[2]
+        rates = table.loc[(table["year"] == year) & (table["status"] == "ok")].set_index("area")["value"]
+        by_hand = {
+            area: 100 * int(parts["lowest"]) / sum(map(int, parts.values()))
+            for area, parts in by_area.items()
+            if all(part.isdigit() for part in parts.values()) and sum(map(int, parts.values())) > 0
+        }
+        assert len(by_area) == 84
+        assert len(by_hand) > 70
+        assert rates.to_dict() == pytest.approx(by_hand, rel=1e-12)
+
+
+PAAVO = """
+[study]
+name = "paavo"
+seed = 1
+minimum_base = 30
+title.fi = "Paavo"
+attribution.fi = "Tilastokeskus, Paavo"
+[areas]
+unit = "postal"
+city.fi = "Helsinki"
+[[areas.found]]
+level = "postal"
+label = '(?P<code>\\d{5})\\s+(?P<name>.*?)\\s*\\((?P<parent>[^()]*)\\)?\\s*'
+[catalogue]
+use = ["paavo"]
+indicators = ["low_income_rate"]
+[[source]]
+file = "raw/paavo_12f7.csv"
+reader = "pxweb-csv"
+vintage = 2025
+level = "postal"
+sha256 = ""
+items = ["population", "low_income_adults", "middle_income_adults", "high_income_adults"]
+[source.fetch]
+service = "pxweb"
+url = "ADDRESS"
+area = "Postinumeroalue"
+[source.fetch.select]
+Postinumeroalue = ["*"]
+Tiedot = ["*"]
+Vuosi = ["*"]
+"""
+
+
+def test_the_documented_source_fits_the_schema(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "fetching.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    head = PAAVO.partition("[catalogue]")[0]
+    (tmp_path / "study.toml").write_text(head + example, encoding="utf-8")
+    source = read_spec(tmp_path)[2].source[0].fetch
+    assert source is not None
+    assert source.url.endswith("/uusin/paavo_pxt_12f7.px")
+    with pytest.raises(StudyError, match="Download it with: mekeval fetch") as caught:
+        mekeval.read_study(tmp_path)
+    assert len(caught.value.faults) == 1

@@ -144,6 +144,7 @@ def test_the_wheel_holds_notebooks_study_texts_and_template(tmp_path: Path) -> N
         "mekeval/share/data/vantaa-mek/study.toml",
         "mekeval/share/data/vantaa-mek/raw/pienituloiset.csv",
         "mekeval/text/fi.toml",
+        "mekeval/study/catalogue/paavo.toml",
         "mekeval/render/template/style.css",
         "mekeval/py.typed",
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,7 +12,15 @@ import pandas as pd
 import pytest
 
 from mekeval.errors import DataError, MekevalError
-from mekeval.indicators import LOG_COLUMNS, STATUSES, Indicators, clean_indicators
+from mekeval.indicators import (
+    LOG_COLUMNS,
+    STATUSES,
+    Indicators,
+    clean_indicators,
+    coverage,
+    failures_table,
+    interpolate,
+)
 from mekeval.panel import build_panel
 from mekeval.study import Study, read_study
 
@@ -81,17 +90,28 @@ USUAL = """092 Kaupunki,1050,130,20000
 def make(tmp_path: Path) -> Make:
     """A small study from the texts of its raw files, each published in the year that is its name."""
 
-    def build(files: Mapping[int, str], *, other_areas: str = "refuse", definition: str = STUDY) -> Study:
+    def build(
+        files: Mapping[int, str],
+        *,
+        other_areas: str = "refuse",
+        definition: str = STUDY,
+        levels: Mapping[int, str] | None = None,
+        items: str = '"people", "poor", "income_eur"',
+    ) -> Study:
         sources = ""
         for vintage, text in files.items():
             (tmp_path / f"{vintage}.csv").write_text(text, "utf-8")
+            level = (levels or {}).get(vintage, "postal" if "areas.found" in definition else "")
             sources += (
-                f'[[source]]\nfile = "{vintage}.csv"\nreader = "pxweb-csv"\nvintage = {vintage}\n'
-                f'items = ["people", "poor", "income_eur"]\nother_areas = "{other_areas}"\n'
+                (f'[[source]]\nlevel = "{level}"\n' if level else "[[source]]\n")
+                + f'file = "{vintage}.csv"\nreader = "pxweb-csv"\nvintage = {vintage}\n'
+                f'items = [{items}]\nother_areas = "{other_areas}"\n'
                 f'sha256 = "{hashlib.sha256(text.encode()).hexdigest()}"\n'
             )
         (tmp_path / "areas.csv").write_text(AREAS, "utf-8")
-        (tmp_path / "study.toml").write_text(definition.replace("[plan]", sources + "[plan]"), "utf-8")
+        (tmp_path / "study.toml").write_text(
+            re.sub(r"\[plan\]|# sources", lambda mark: sources + mark[0], definition), "utf-8"
+        )
         return read_study(tmp_path)
 
     return build
@@ -232,6 +252,11 @@ def test_an_income_of_zero_is_never_a_value(make: Make) -> None:
     assert _row(indicators, "09212")["status"] == "ok"
 
 
+def test_a_zero_income_of_few_people_is_confidential_and_not_empty(make: Make) -> None:
+    indicators = clean_indicators(make({2020: HEADER + USUAL.replace("300,20,21000", "17,3,0")}))
+    assert _row(indicators, "09212", "income")["status"] == "confidential"
+
+
 def test_a_plain_value_of_zero_is_a_value_where_it_is_no_money(make: Make) -> None:
     definition = STUDY.replace('unit = "eur"', 'unit = "index"')
     indicators = clean_indicators(
@@ -334,15 +359,42 @@ def test_an_area_that_stands_twice_is_named_with_its_rows(make: Make) -> None:
     fault = error.faults[0]
     assert fault.what == "An area stands twice for one year."
     assert "2020.csv, rows 4, 6, column 'People, 2018'" in fault.where
-    assert "09212" in fault.found
-    assert "2018" in fault.found
+    assert fault.found == "area 09212, item 'people', year 2018: 300 and 301"
+    assert fault.place is not None
+    assert (fault.place.file, fault.place.row, fault.place.column) == ("2020.csv", 6, "People, 2018")
 
 
 def test_two_columns_of_one_item_are_told_by_their_names(make: Make) -> None:
     definition = STUDY.replace('labels = ["Poor"]', 'labels = ["Poor", "Pooor"]')
-    text = HEADER.replace("Income, 2018", 'Income, 2018","Pooor, 2018') + "09211 Hakunila,500,100,18000,100\n"
-    error = _refused(make({2020: text}, definition=definition))
+    text = HEADER.replace("Income, 2018", 'Income, 2018","Pooor, 2018') + "09211 Hakunila,500,100,18000,{}\n"
+    error = _refused(make({2020: text.format(101)}, definition=definition))
     assert "column 'Poor, 2018' and 'Pooor, 2018'" in error.faults[0].where
+    assert error.faults[0].found.endswith("100 and 101")
+    same = clean_indicators(make({2020: text.format(100)}, definition=definition))
+    assert _row(same, "09211")["value"] == 20.0
+    (line,) = _logged(same, "duplicate_row")
+    assert (line["column"], line["found"], line["count"]) == (
+        "Pooor, 2018",
+        "the same as column 'Poor, 2018'",
+        1,
+    )
+
+
+def test_a_row_that_stands_twice_alike_is_kept_once_and_logged(make: Make) -> None:
+    twice = clean_indicators(make({2020: HEADER + USUAL + "09212 Mikkola (Kaupunki),300,20,21000\n"}))
+    once = clean_indicators(make({2020: HEADER + USUAL}))
+    pd.testing.assert_frame_equal(twice.table, once.table)
+    (line,) = _logged(twice, "duplicate_row")
+    assert (line["file"], line["row"], line["area"], line["count"]) == ("2020.csv", 6, "09212", 3)
+    assert line["found"] == "the same as row 4"
+
+
+def test_what_a_contradiction_says_of_few_people_stays_hidden(make: Make) -> None:
+    small = USUAL.replace("300,20,21000", "28,17,12345")
+    error = _refused(make({2020: HEADER + small + "09212 Mikkola,28,19,12345\n"}))
+    assert [fault.found for fault in error.faults] == [
+        "area 09212, item 'poor', year 2018: not shown: too few people"
+    ]
 
 
 def test_an_area_that_the_study_does_not_list_is_named_with_its_row(make: Make) -> None:
@@ -374,7 +426,10 @@ def test_faults_of_several_files_come_in_one_message(make: Make) -> None:
         2022: "<html>",
     }
     error = _refused(make(files))
-    assert [fault.where.split(",")[0] for fault in error.faults] == ["2020.csv", "2021.csv", "2022.csv"]
+    files_of = [fault.where.split(",")[0] for fault in error.faults]
+    assert list(dict.fromkeys(files_of)) == ["2020.csv", "2021.csv", "2022.csv"]
+    # "500" stands in a count and inside 25000: every bad cell is told, not the first of a file
+    assert files_of.count("2020.csv") == (HEADER + USUAL).count("500")
 
 
 def test_areas_that_never_appear_and_years_without_them_are_logged(make: Make) -> None:
@@ -401,3 +456,178 @@ def test_a_label_of_two_areas_is_refused(make: Make) -> None:
     error = _refused(read_study(study.folder))
     assert error.faults[0].where == "2020.csv"
     assert "0921, 09211" in error.faults[0].expected
+
+
+# --- formulas, found areas, failures, gaps
+
+SHARE = STUDY.replace(
+    'numerator = "poor"\ndenominator = "people"', 'formula = "(people - poor) / people"'
+).replace("plausible = [0, 100]\n", "")
+
+
+def test_a_formula_with_a_minus_sign_by_hand(make: Make) -> None:
+    row = _row(clean_indicators(make({2020: HEADER + USUAL}, definition=SHARE)), "09212")
+    assert (row["numerator"], row["value"]) == (280.0, 100 * 280 / 300)
+
+
+def test_a_part_below_zero_is_implausible_and_told_with_its_numbers(make: Make) -> None:
+    indicators = clean_indicators(make({2020: HEADER + USUAL.replace("300,20", "300,301")}, definition=SHARE))
+    assert _row(indicators, "09212")["status"] == "implausible"
+    (line,) = _logged(indicators, "implausible")
+    assert line["found"] == "-1 of 300, expected a numerator of at least 0"
+    failures = failures_table(indicators)
+    assert failures.loc[0, ["file", "row", "column", "value", "rule", "expected"]].tolist() == [
+        "2020.csv", 4, "People, 2018", "-1 of 300", "implausible", "a numerator of at least 0"
+    ]  # fmt: skip
+
+
+def test_an_area_of_few_people_whose_parts_are_zero_is_not_called_empty(make: Make) -> None:
+    definition = STUDY.replace("[plan]", INHABITED + "[plan]").replace(
+        "[[item]]", '[[item]]\nname = "residents"\nlabels = ["Residents"]\n[[item]]', 1
+    )
+    text = HEADER.replace("Income, 2018", 'Income, 2018","Residents, 2018')
+    rows = "09211 Hakunila,500,100,18000,510\n09212 Mikkola,0,0,0,7\n09213 Korso,0,0,0,0\n"
+    held = '"people", "poor", "income_eur", "residents"'
+    indicators = clean_indicators(make({2020: text + rows}, definition=definition, items=held))
+    assert _row(indicators, "09212")["status"] == "suppressed"  # seven people, and zeros in their place
+    assert _row(indicators, "09213")["status"] == "empty_area"
+    many = text + rows.replace("0,0,0,7", "0,0,0,70")
+    indicators = clean_indicators(make({2020: many}, definition=definition, items=held))
+    assert _row(indicators, "09212")["status"] == "not_applicable"  # seventy people, none of whom is counted
+
+
+def test_a_rate_comes_from_one_release(make: Make) -> None:
+    # Newest parts of Mikkola: 300 people of 2021 and 30 poor of 2020; only 2020 has both.
+    files = {
+        2020: HEADER + USUAL.replace("300,20", "200,30"),
+        2021: HEADER + USUAL.replace("300,20", "300,.."),
+    }
+    row = _row(clean_indicators(make(files)), "09212")
+    assert row[["value", "numerator", "denominator", "vintage"]].tolist() == [15.0, 30.0, 200.0, 2020]
+
+
+def test_a_rate_whose_parts_no_release_has_together_is_missing_and_counted(make: Make) -> None:
+    files = {
+        2020: HEADER + USUAL.replace("300,20", "..,30"),
+        2021: HEADER + USUAL.replace("300,20", "300,.."),
+    }
+    indicators = clean_indicators(make(files))
+    assert _row(indicators, "09212")["status"] == "missing"
+    assert pd.isna(_row(indicators, "09212")["value"])
+    (line,) = _logged(indicators, "split_releases")
+    assert (line["subject"], line["year"], line["count"]) == ("poor_rate", 2018, 1)
+
+
+INHABITED = """
+[[indicator]]
+name = "poor_residents"
+numerator = "poor"
+denominator = "residents"
+higher_is = "worse"
+unit = "percent"
+label.fi = "p"
+"""
+
+
+def test_the_faults_of_an_error_are_a_table_with_places(make: Make) -> None:
+    with pytest.raises(DataError) as caught:
+        clean_indicators(make({2020: HEADER + USUAL + "09219 Mikola,1,1,1\n09220 Nobody,1,1,1\n"}))
+    table = failures_table(caught.value)
+    assert table["row"].tolist() == [6, 7]
+    assert table["file"].tolist() == ["2020.csv"] * 2
+    assert table["value"].tolist() == ["'09219 Mikola'", "'09220 Nobody'"]
+    assert (table["fix"] != "").all()
+
+
+def test_coverage_speaks_of_every_area_indicator_and_year(make: Make) -> None:
+    later = HEADER.replace("2018", "2019") + "09211 Hakunila,500,90,18000\n09212 Mikkola,..,3,..\n"
+    grid = coverage(clean_indicators(make({2020: HEADER + USUAL, 2021: later})))
+    assert len(grid) == 4 * 2 * 2  # the city and three districts, two indicators, two years
+    at = grid.set_index(["area", "indicator", "year"])["status"]
+    assert at[("09212", "poor_rate", 2019)] == "suppressed"
+    assert at[("09213", "poor_rate", 2019)] == "not_published"
+    assert at[("09213", "income", 2018)] == "ok"
+
+
+def test_a_gap_is_filled_on_the_line_between_its_neighbours_and_nowhere_else(make: Make) -> None:
+    years = {2018: "300,20", 2019: "300,..", 2021: "300,50", 2022: "300,.."}
+    files = {
+        year + 2: HEADER.replace("2018", str(year)) + USUAL.replace("300,20", cells)
+        for year, cells in years.items()
+    }
+    indicators = clean_indicators(make(files))
+    with pytest.raises(DataError, match="outcome of the plan"):
+        interpolate(indicators, "poor_rate")
+    before = indicators.table.copy()
+    filled = interpolate(indicators, "poor_rate", allow_outcome=True)
+    pd.testing.assert_frame_equal(indicators.table, before)
+    new = filled.table[filled.table["status"] == "interpolated"]
+    assert new[["area", "year"]].to_numpy().tolist() == [["09212", 2019]]
+    # a third of the way from 100 * 20 / 300 to 100 * 50 / 300
+    assert new["value"].tolist() == pytest.approx([100 * 30 / 300])
+    assert new[["numerator", "denominator"]].isna().all(axis=None)
+    (line,) = _logged(filled, "interpolated")
+    assert (line["area"], line["year"], line["subject"]) == ("09212", 2019, "poor_rate")
+    assert _row(filled, "09212", year=2022)["status"] == "suppressed"
+    with pytest.raises(DataError, match="beyond the first or last"):
+        interpolate(indicators, "poor_rate", years=[2017], allow_outcome=True)
+    at = ("09212",), [2018, 2019, 2021, 2022].index(2019)
+    plain = build_panel(filled.table, units=at[0])
+    asked = build_panel(filled.table, units=at[0], interpolated=True)
+    assert pd.isna(plain.values["poor_rate"][0, at[1]])
+    assert plain.reasons["poor_rate"][0, at[1]] == "interpolated"
+    assert asked.values["poor_rate"][0, at[1]] == pytest.approx(10.0)
+
+
+def test_a_year_without_any_row_can_be_filled_when_it_is_asked_for(make: Make) -> None:
+    later = HEADER.replace("2018", "2020") + USUAL.replace("300,20", "300,40")
+    filled = interpolate(
+        clean_indicators(make({2020: HEADER + USUAL, 2022: later})),
+        "poor_rate",
+        years=[2019],
+        areas=["09212"],
+        allow_outcome=True,
+    )
+    assert _row(filled, "09212", year=2019)["value"] == pytest.approx(100 * 30 / 300)
+    assert (filled.table["year"] == 2019).sum() == 1
+
+
+def test_areas_are_found_in_the_labels_of_their_level(make: Make) -> None:
+    rows = "01200 Hakunila  (Vantaa),500,100,18000\n01280 Länsimäki (Vantaa ),300,20,21000\nKOKO MAA,9,9,9\n"
+    study = make({2020: HEADER + rows}, other_areas="drop", definition=_found_study())
+    indicators = clean_indicators(study)
+    assert indicators.areas.units == ("01200", "01280")
+    assert indicators.areas.name("01280", "fi") == "Länsimäki"
+    assert _row(indicators, "01280")["value"] == 100 * 20 / 300
+    assert indicators.files[["areas", "rows", "cells", "years", "items"]].to_dict("records") == [
+        {"areas": 2, "rows": 2, "cells": 6, "years": "2018", "items": 3}
+    ]
+
+
+def test_a_code_of_two_levels_is_refused_and_a_prefix_parts_them(make: Make) -> None:
+    files = {
+        2020: HEADER + "09220 Sammatti  (Lohja),500,100,18000\n",
+        2021: HEADER + "09220 Askisto,300,20,21000\n",
+    }
+    district = "[[areas.found]]\nlevel = \"district\"\nlabel = '(?P<code>\\d{5}) (?P<name>.*)'\n"
+    for prefix in ("", 'prefix = "vantaa-"\n'):
+        definition = _found_study().replace("[[item]]", district + prefix + "[[item]]", 1)
+        study = make(files, definition=definition, levels={2021: "district"})
+        if not prefix:
+            with pytest.raises(MekevalError, match="two levels"):
+                clean_indicators(study)
+    indicators = clean_indicators(study)
+    assert _row(indicators, "09220")["denominator"] == 500
+    assert _row(indicators, "vantaa-09220")["denominator"] == 300
+    assert indicators.areas.units == ("09220",)
+
+
+def _found_study() -> str:
+    """The small study without programme, plan and list of areas."""
+    head, rest = STUDY.split("[areas]")
+    items = rest[rest.index("[[item]]") : rest.index("[plan]")]
+    areas = (
+        '[areas]\nunit = "postal"\ncity.fi = "Kaupunki"\n[[areas.found]]\nlevel = "postal"\n'
+        "label = '(?P<code>\\d{5}) (?P<name>[^(]*?)\\s*(?:\\(|$)'\n"
+    )
+    return head + areas + items + "# sources"

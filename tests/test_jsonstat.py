@@ -144,7 +144,7 @@ def test_dimensions_named_by_the_study(tmp_path: Path) -> None:
         ({"value": [1, 2, 3, 4, 5, 6, 7, True]}, ["row 8", "no number"]),
         ({"value": [1, 2, 3, 4, 5, 6, 7, 10**400]}, ["too large"]),
         ({"value": 5}, ["array or an object"]),
-        ({"status": {"5": "??", "6": "."}}, ["row 6", "'??'", "nobody explained"]),
+        ({"status": {"5": "??", "6": "."}}, ["row 6", "found: ??", "nobody explained"]),
         ({"status": {"0": "..", "5": ".."}}, ["there and marked as missing"]),
         ({"status": ["p"]}, ["status", "1 cells"]),
         ({"size": [2, 2, 2]}, ["id and size"]),
@@ -224,7 +224,7 @@ def test_sotkanet_json_is_refused_where_the_gender_is_open(tmp_path: Path) -> No
         ([1], "list of records"),
         ({"a": 1}, "list of records"),
         ([RECORDS[0] | {"value": [1]}], "row 1"),
-        ([RECORDS[0] | {"value": "many"}], "'many'"),
+        ([RECORDS[0] | {"value": "many"}], "found: many"),
         ([RECORDS[0] | {"year": "kesä"}], "a year"),
         ([{"indicator": 127, "region": 92, "year": 2019}], "value_column"),
     ):

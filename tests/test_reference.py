@@ -148,6 +148,10 @@ def test_an_excluded_city_is_gone_and_an_unknown_one_is_refused(edit: Edit) -> N
 
 def test_an_area_whose_city_is_not_listed_is_refused(edit: Edit) -> None:
     folder = edit(("90101,district,901,", "90101,district,999,"), file="reference_areas.csv")
+    with pytest.raises(MekevalError, match="parent of an area is not listed") as caught:
+        reference_areas(read_study(folder))
+    assert "90101" in str(caught.value)
+    folder = edit(("90101,district,999,", "90101,district,,"), file="reference_areas.csv")
     with pytest.raises(MekevalError, match="has no city") as caught:
         reference_areas(read_study(folder))
     assert "90101" in str(caught.value)

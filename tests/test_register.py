@@ -5,17 +5,25 @@ All persons here are made up from a seed.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import itertools
+import operator
+import os
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
+import mekeval.register
 from mekeval import DataError
 from mekeval.register import Condition, RegisterMeasure, aggregate_register
+from mekeval.register.engine import engine, run
 from mekeval.register.measures import Kind
 
 SECRET = "010101-123A"
@@ -700,3 +708,233 @@ def test_areas_as_text_here_and_as_numbers_there_are_refused(tmp_path: Path) -> 
     files = [write(frame, tmp_path / "1.parquet"), write(frame.astype({"area": int}), tmp_path / "2.parquet")]
     with pytest.raises(DataError, match="would be two areas"):
         aggregate_register(files, measures=[COUNT], minimum_count=5, **KEYS)
+
+
+# Several figures of one cell, put together.
+
+
+def asks(column: str, operator: str, value: object, *more: tuple[str, str, object]) -> RegisterMeasure:
+    conditions = [(column, operator, value), *more]
+    return RegisterMeasure(
+        name=str(conditions),
+        kind="count",
+        condition=tuple(Condition(column=c, operator=o, value=v) for c, o, v in conditions),  # type: ignore[arg-type]
+    )
+
+
+def spread(cells: dict[str, dict[tuple[str, float], int]]) -> pd.DataFrame:
+    """Persons of one year: for each area how many there are of (language, age)."""
+    rows = [
+        (area, 2020, language, age)
+        for area, groups in cells.items()
+        for (language, age), persons in groups.items()
+        for _ in range(persons)
+    ]
+    return pd.DataFrame(rows, columns=["area", "year", "language", "age"])
+
+
+def hidden_of(table: pd.DataFrame) -> list[str]:
+    """Measures, in their order, with a letter for each area: o shown, c confidential."""
+    parts = table.groupby("indicator", sort=False)["status"]
+    return ["".join(status[0] for status in part) for _, part in parts]
+
+
+def test_all_groups_but_one_give_that_one_away(tmp_path: Path) -> None:
+    # 40 + 20 + 30 of 92: two speak another language. One of the three that are large enough has to go.
+    group = {("fi", 1.0): 40, ("sv", 1.0): 20, ("ru", 1.0): 30, ("so", 1.0): 2}
+    frame = spread({"01": group, "02": group})
+    three = [asks("language", "==", one) for one in ("fi", "sv", "ru")]
+    assert hidden_of(cells_of(tmp_path, frame, three)) == ["oo", "oo", "cc"]
+    assert hidden_of(cells_of(tmp_path, frame, [*three, asks("language", "==", "so")])) == [
+        "oo",
+        "oo",
+        "cc",
+        "cc",
+    ]
+    assert hidden_of(cells_of(tmp_path, frame, [asks("language", "==", "so"), *three])) == [
+        "cc",
+        "oo",
+        "oo",
+        "cc",
+    ]
+
+
+def test_that_there_is_nobody_follows_only_where_it_was_asked(tmp_path: Path) -> None:
+    group = {("fi", 1.0): 40, ("sv", 1.0): 20}
+    frame = spread({"01": group, "02": group})
+    two = [asks("language", "==", "fi"), asks("language", "==", "sv")]
+    assert hidden_of(cells_of(tmp_path, frame, two)) == ["oo", "oo"]
+    assert hidden_of(cells_of(tmp_path, frame, [*two, asks("language", "==", "ru")])) == ["oo", "cc", "cc"]
+
+
+def test_a_group_between_two_bounds_leaves_the_last_one(tmp_path: Path) -> None:
+    # Children and people of working age; the two who are older are the rest.
+    group = {("fi", 5.0): 30, ("fi", 40.0): 30, ("fi", 70.0): 2}
+    frame = spread({"01": group, "02": group})
+    measures = [asks("age", "<", 18), asks("age", ">=", 18, ("age", "<", 65))]
+    assert hidden_of(cells_of(tmp_path, frame, measures)) == ["oo", "cc"]
+
+
+def test_all_deciles_but_one_give_that_one_away(tmp_path: Path) -> None:
+    # 400 persons with 1..400; the tenth decile of each area has 20 persons but in area 01, where it has 2.
+    values = np.arange(1, 401)
+    area = np.where(values % 2 == 0, "01", "02").astype(object)
+    area[(values > 360) & (values % 2 == 0) & (values < 397)] = "02"
+    frame = pd.DataFrame({"area": area, "year": 2020, "x": values})
+    measures = [
+        RegisterMeasure(name=str(one), kind="decile_share", column="x", deciles=(one,))
+        for one in range(1, 11)
+    ]
+    found = hidden_of(cells_of(tmp_path, frame, measures))
+    assert found == ["oo"] * 8 + ["cc", "cc"]
+
+
+def test_many_groups_of_one_column_leave_no_small_rest(tmp_path: Path) -> None:
+    # 20 age groups of 10 persons and 3 who are older: more kinds of persons than are tried in full.
+    group = {("fi", 5.0 * at): 10 for at in range(20)} | {("fi", 100.0): 3}
+    frame = spread({"01": group, "02": group})
+    measures = [asks("age", ">=", 5 * at, ("age", "<", 5 * at + 5)) for at in range(20)]
+    assert hidden_of(cells_of(tmp_path, frame, measures)) == ["oo"] * 19 + ["cc"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_sum_or_difference_of_what_is_shown_is_a_small_group(tmp_path: Path, seed: int) -> None:
+    """Every sum and difference of the figures of a cell, tried out on the persons themselves."""
+    random = np.random.default_rng(seed)
+    languages, ages = ["fi", "sv", "ru", "so"], [5.0, 20.0, 40.0, 70.0]
+    kinds = [(language, age) for language in languages for age in ages]
+    cells = {
+        f"{area:02}": {kind: int(random.choice([0, 1, 2, 6, 9, 30])) for kind in kinds} for area in range(12)
+    }
+    possible = [
+        *(asks("language", "==", one) for one in languages),
+        asks("age", "<", 18),
+        asks("age", ">=", 18, ("age", "<", 65)),
+        asks("age", ">=", 65),
+        asks("language", "in", ("fi", "sv")),
+        asks("language", "==", "fi", ("age", "<", 18)),
+        asks("language", "!=", "fi", ("age", "<", 65)),
+    ]
+    measures = [possible[at] for at in random.permutation(len(possible))[:6]]
+    table = cells_of(tmp_path, spread(cells), measures)
+
+    def holds(condition: Condition, value: object) -> bool:
+        signs = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, ">=": operator.ge}
+        if condition.operator == "in":
+            return value in condition.value  # type: ignore[operator]
+        return bool(signs[condition.operator](value, condition.value))
+
+    every = [(language, age) for language in [*languages, "another"] for age in ages]
+    groups = {
+        measure.name: np.array(
+            [
+                all(holds(one, kind[0 if one.column == "language" else 1]) for one in measure.condition)
+                for kind in every
+            ]
+        )
+        for measure in measures
+    }
+    shown = table.loc[table["status"] == "ok"]
+    assert len(shown)
+    for area, part in shown.groupby("area"):
+        persons = np.array([cells[str(area)].get(kind, 0) for kind in every])
+        rows = np.array(
+            [np.ones(len(every), dtype=bool), *(groups[name] for name in part["indicator"])]
+        ).astype(int)
+        signs = np.array(list(itertools.product((-1, 0, 1), repeat=len(rows))))
+        sums = signs @ rows
+        sizes = sums[((sums == 0) | (sums == 1)).all(axis=1)] @ persons
+        assert not ((sizes > 0) & (sizes < 5)).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([100.0, *range(10, 20)], True),  # 100 of 245
+        ([150.0, *range(10, 20)], False),  # 150 of 295
+        ([-150.0, *range(-19, -9)], False),
+        ([150.0, *range(-19, -9)], False),  # 150 of 295 without signs, 5 with them
+        ([20.0, -15.0, *range(-19, -9), *range(10, 20)], True),  # 20 of 325, 5 with signs
+    ],
+)
+def test_a_sum_of_which_one_person_has_half_is_not_shown(
+    tmp_path: Path, values: list[float], shown: bool
+) -> None:
+    frame = one_year({area: [float(one) for one in values] for area in ("01", "02")})
+    table = cells_of(tmp_path, frame, [RegisterMeasure(name="m", kind="mean", column="x")])
+    assert set(table["status"]) == {"ok" if shown else "confidential"}
+
+
+# Trouble on the way.
+
+
+def test_numbers_that_cannot_be_added_are_no_mean(tmp_path: Path) -> None:
+    frame = one_year({"01": [1e308] * 10 + [9e307] * 10, "02": list(range(20))})
+    assert "too large to be added" in fault(
+        tmp_path, frame, [RegisterMeasure(name="m", kind="mean", column="x")]
+    )
+
+
+def test_a_file_that_changes_while_it_is_read_is_no_register(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = mekeval.register._cells
+    frame = people(persons=300, areas=2)
+
+    def slowly(*arguments: object) -> object:
+        result = cells(*arguments)  # type: ignore[arg-type]
+        write(frame.iloc[:100], tmp_path / "people.parquet")
+        return result
+
+    monkeypatch.setattr("mekeval.register._cells", slowly)
+    out = tmp_path / "cells.csv"
+    assert "changed while it was read" in fault(tmp_path, frame, [COUNT], out=out)
+    assert not out.exists()
+
+
+def test_a_first_line_that_is_half_a_person_is_not_shown(tmp_path: Path) -> None:
+    assert "it may hold a person" in fault(
+        tmp_path, f"area,{SECRET},01,2020\n" + "01,a,01,2020\n" * 9, [COUNT]
+    )
+
+
+def test_what_does_not_fit_into_memory_is_spilled_unreadably(tmp_path: Path) -> None:
+    seen = []
+    with engine(memory_mb=100, threads=1, spill=tmp_path) as con:
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(0.01):
+                for path in tmp_path.rglob("*.tmp"):
+                    with contextlib.suppress(OSError):
+                        seen.append(path.read_bytes())
+                if len(seen) > 3:
+                    return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        query = f"SELECT count(DISTINCT p) AS n FROM (SELECT '{SECRET}' || range AS p FROM range(1_500_000))"
+        assert run(con, query, where="x")["n"].tolist() == [1_500_000]
+        stop.set()
+        watcher.join()
+    assert any(seen)
+    if tuple(map(int, duckdb.__version__.split(".")[:2])) >= (1, 4):
+        assert not any(SECRET.encode() in content for content in seen)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_call_spilled_is_removed_by_the_next(tmp_path: Path) -> None:
+    spill = tmp_path / "spill"
+    old, used, fresh, other = (
+        spill / f"{name}"
+        for name in ("mekeval-register.1", "mekeval-register.2", "mekeval-register.3", "mine")
+    )
+    for folder in (old, used, fresh, other):
+        folder.mkdir(parents=True)
+        (folder / "rows.tmp").write_text(SECRET, encoding="utf-8")
+        if folder is not fresh:
+            os.utime(folder, (1, 1))
+    with FileLock(used / "lock"):
+        os.utime(used, (1, 1))
+        cells_of(tmp_path, people(persons=300, areas=2), [COUNT], spill=spill)
+    assert {path.name for path in spill.iterdir()} == {used.name, fresh.name, other.name}

@@ -117,7 +117,9 @@ def test_the_long_layout_with_its_title_and_empty_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_wide_table_with_its_area_column_and_one_year(tmp_path: Path, separator: str) -> None:
-    text = "\n".join(separator.join(row) for row in (["he_vakiy", "code", "hr_mtu"], ["12", "01200", "-1"]))
+    text = "\n".join(
+        separator.join(row) for row in (["he_vakiy", "code", "hr_mtu"], ["12", "01200", "-1"], [])
+    )
     table = _read(tmp_path, text, "paavo-wide", area_column="code", year=2022)
     assert _cells(table) == {("01200", "people", 2022): 12.0, ("01200", "income", 2022): "suppressed"}
     assert table.notes[1] == f"separator {separator!r}"
@@ -271,11 +273,11 @@ def test_years_in_column_names(header: str, item: str, year: int | None) -> None
         (THEME.encode() + b"a,1,2\nb,1\n", ["row 3", "2 cells", "3 cells", "cut off"]),
         (THEME.encode() + b'a,1,2\n"b,1,', ["row 3", "cut off", "not valid CSV"]),
         (THEME.encode() + b"a,1,2,3\n", ["row 2", "4 cells"]),
-        (THEME.encode() + b"a,1,2\nb,many,3\n", ["row 3", "'Inhabitants, total, 2016 (HE)'", "'many'", "a number"]),
-        (THEME.encode() + b"a,1,2\nb,2,nan\n", ["row 3", "'nan'"]),
-        (THEME.encode() + b"a,1e999,2\n", ["row 2", "'1e999'"]),
-        (THEME.encode() + b'a,"1 200",2\n', ["row 2", "'1 200'"]),
-        (THEME.encode() + b'a,"12,5",2\n', ["row 2", "'12,5'"]),
+        (THEME.encode() + b"a,1,2\nb,many,3\n", ["row 3", "'Inhabitants, total, 2016 (HE)'", "found: many"]),
+        (THEME.encode() + b"a,1,2\nb,2,nan\n", ["row 3", "found: nan"]),
+        (THEME.encode() + b"a,1e999,2\n", ["row 2", "found: 1e999"]),
+        (THEME.encode() + b'a,"1 200",2\n', ["row 2", "found: 1 200"]),
+        (THEME.encode() + b'a,"12,5",2\n', ["row 2", "found: 12,5"]),
         (THEME.encode() + b"a,\x81,2\n\xe4", ["encoding of the file is not known"]),
         (THEME.replace("Median income, 2015", "Inhabitants, total, 2016").replace("HR", "HE").encode() + b"a,1,2\n",
          ["Two columns have one name", "row 1", "Inhabitants"]),
@@ -297,7 +299,7 @@ def test_a_broken_csv_is_refused_with_its_place(tmp_path: Path, content: bytes, 
     ("content", "said"),
     [
         ("<html>502 Bad Gateway</html>", ["web page"]),
-        ("", ["GeoJSON"]),
+        ("", ["empty"]),
         ('{"features": [{"properties": {"co', ["GeoJSON"]),
         ('{"type": "Feature"}', ["GeoJSON", "features"]),
         ('{"features": {"a": 1}}', ["GeoJSON"]),

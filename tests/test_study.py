@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mekeval.cli import main
 from mekeval.errors import MekevalError, StudyError
-from mekeval.study import RAW_VARIABLE, Study, read_study, terms
+from mekeval.study import (
+    RAW_VARIABLE,
+    IndicatorSpec,
+    Item,
+    Study,
+    checksum,
+    read_spec,
+    read_study,
+    signed_terms,
+    split_formula,
+    terms,
+)
 
 Edit = Callable[..., Path]
 REAL = Path(__file__).parents[1] / "data" / "vantaa-mek-paavo"
@@ -89,6 +105,9 @@ def test_no_study_here(tmp_path: Path) -> None:
     assert "There is no study here" in str(_refused(tmp_path / "nothing"))
 
 
+RATE = 'numerator = "low_income_persons"\ndenominator = "population"'
+FOUND = 'found = [{ level = "postal_area", label = "(?P<code>[0-9]+)" }]\n'
+
 CASES = [
     # what is changed, what the message must say
     (("partial_years = 1", "partail_years = 1"), ["'plan.partail_years'", "closest: 'partial_years'", "allowed"]),
@@ -107,7 +126,34 @@ CASES = [
     (("higher_is = \"worse\"", "higher_is = \"bad\""), ["'indicator[1].higher_is'", "'bad'", "'neutral'"]),
     (('languages = ["fi", "en"]', 'languages = ["fi", "de"]'), ["study.languages[2]", "'de'"]),
     (('languages = ["fi", "en"]', 'languages = ["fi", "fi"]'), ["language 'fi' is named twice"]),
-    (('labels = ["Asuntoväestö"]', 'labels = [" "]'), ["'item[1].labels[1]'"]),
+    (('labels = ["Asuntoväestö"]', 'labels = [" "]'), ["'item[1].labels[1]'", "found: ' '"]),
+    (('labels = ["Asuntoväestö"]', 'labels = [3]'), ["'item[1].labels[1]'", "found: 3"]),
+    (('labels = ["Asuntoväestö"]', 'labels = [{ text = "A", frist = 2015 }]'),
+     ["Unknown key 'item[1].labels[1].frist'", "closest: 'first'", "allowed here: text, first, last"]),
+    (('labels = ["Asuntoväestö"]', 'labels = [{ text = "A", first = "x" }]'), ["'item[1].labels[1].first'"]),
+    (('labels = ["Asuntoväestö"]', 'labels = [{ first = 2015 }]'), ["'item[1].labels[1].text' is missing"]),
+    ((RATE, 'formula = "low_income_persons / population / adults"'), ["'indicator[1].formula'", "one sum over"]),
+    ((RATE, 'formula = "(low_income_persons / (population)) + adults"'), ["'indicator[1].formula'", "found:"]),
+    ((RATE, 'formula = "((low_income_persons)) / population"'), ["'indicator[1].formula'"]),
+    ((RATE, 'formula = "low_income_persons / 100"'), ["'indicator[1].formula'", "low_income_persons / 100"]),
+    ((RATE, 'formula = "low_income_persons + adults / population"'), ["'indicator[1].formula'"]),
+    ((RATE, 'formula = "low_income_person / population"'), ["Unknown item", "'low_income_person'", "closest"]),
+    ((RATE, 'formula = "low_income_persons / (population + population)"'), ["has an item twice", "'population'"]),
+    ((RATE, 'formula = "low_income_persons"'), ["either a rate or a value"]),
+    ((RATE, RATE + '\nformula = "adults / population"'), ["defined twice", "adults / population"]),
+    ((RATE, RATE + '\nproxy_for = "poverty"'), ["A proxy says", "`proxy_for` alone"]),
+    ((RATE, RATE + '\nproxy_for = "a"\ncriterion = "b"\ndiffers.fi = "c"'), ["criterion or a proxy"]),
+    (('vintage = 2026', 'vintage = 2026\npublished = 2025-12-31'), ["not published in the year", "2025-12-31"]),
+    (('vintage = 2026', 'vintage = 2026\npublished = 2028-01-01'), ["not published in the year", "2028-01-01"]),
+    (('vintage = 2026', 'vintage = 2026\npublished = 2026'), ["'source[1].published'", "found: 2026"]),
+    (('vintage = 2026', 'vintage = 2026\nlevel = "distrct"'), ["a level that no area has", "closest: 'district'"]),
+    (('file = "areas.csv"\n', ""), ["A study of a programme lists its areas"]),
+    (('unit = "district"', FOUND + 'unit = "district"'), ["No source holds the areas that are to be found"]),
+    (('unit = "district"', FOUND.replace("code", "cod") + 'unit = "district"'),
+     ["'areas.found[1].label'", "(?P<code>"]),
+    (('unit = "district"', FOUND.replace("+)", "+") + 'unit = "district"'), ["'areas.found[1].label'", "a pattern"]),
+    (("seed = 20230101", "seed = 0x" + "f" * 5_000), ["'study.seed'", "too large to be shown"]),
+    (("seed = 20230101", "seed = " + "9" * 5_000), ["not valid TOML"]),
     (("last = 2022", "last = 2018"), ["ends before it begins", "2019 to 2018", "MEK 2019-2022"]),
     (('"Länsimäki"', '"Lansimakki"'), ["no district of this name", "'Lansimakki'", "'Länsimäki'"]),
     (('"Länsimäki"', '"hakunila"'), ["names an area twice", "Hakunila"]),
@@ -131,7 +177,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), CASES, ids=[f"{new or 'without ' + old}" for (old, new), _ in CASES]
+    ("change", "said"), CASES, ids=[f"{new or 'without ' + old}"[:80] for (old, new), _ in CASES]
 )
 def test_a_fault_is_named_with_what_was_expected(
     edit: Edit, change: tuple[str, str], said: list[str]
@@ -139,6 +185,7 @@ def test_a_fault_is_named_with_what_was_expected(
     error = _refused(edit(change))
     for words in said:
         assert words in str(error)
+    assert "constrained" not in str(error)  # nothing of the machinery
     assert "study.toml" in str(error) or "areas" in str(error)
 
 
@@ -206,9 +253,23 @@ def test_a_link_that_stays_inside_is_no_fault(edit: Edit) -> None:
     assert read_study(folder).paths[3].name == "linked.csv"
 
 
-def test_a_raw_file_that_is_a_folder_is_missing(edit: Edit) -> None:
-    folder = edit(('file = "raw/kieli.csv"', 'file = "raw"'))
-    assert [fault.what for fault in _refused(folder).faults] == ["A raw file is missing."]
+def test_a_folder_or_a_pipe_is_no_raw_file(edit: Edit) -> None:
+    folder = edit(('file = "raw/kieli.csv"', 'file = "raw"'), ('file = "raw/tulot.csv"', 'file = "raw/pipe"'))
+    os.mkfifo(folder / "raw" / "pipe")
+    assert [fault.what for fault in _refused(folder).faults] == ["A raw file is no file."] * 2
+
+
+def test_a_raw_file_is_hashed_in_blocks(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    with file.open("wb") as stream:
+        stream.truncate(64 * 2**20)
+    tracemalloc.start()
+    try:
+        found = checksum(file)
+        assert tracemalloc.get_traced_memory()[1] < 2**21
+    finally:
+        tracemalloc.stop()
+    assert found == hashlib.sha256(bytes(64 * 2**20)).hexdigest()
 
 
 def test_external_raw_data_need_their_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -237,3 +298,166 @@ def test_external_raw_data_are_found_by_argument_or_variable(
     assert read_study(folder).paths == given.paths
     monkeypatch.setenv(RAW_VARIABLE, str(tmp_path / "nothing"))
     assert read_study(folder, raw=str(elsewhere)).paths == given.paths  # the argument wins
+
+
+def _cleaning_only(folder: Path, *, areas: str = 'file = "areas.csv"\n') -> Path:
+    """The study without programme, plan and reference cities."""
+    file = folder / "study.toml"
+    tables = re.split(r"(?m)^(?=\[)", file.read_text("utf-8"))
+    gone = ("[programme", "[[programme", "[plan", "[reference", "[[reference")
+    kept = [table for table in tables if not table.startswith(gone) and 'scope = "reference"' not in table]
+    file.write_text("".join(kept).replace('file = "areas.csv"\n', areas), "utf-8")
+    return folder
+
+
+def test_a_study_without_a_programme_can_be_read_and_says_what_it_lacks(edit: Edit) -> None:
+    study = read_study(_cleaning_only(edit()))
+    assert (study.spec.waves, study.spec.rule, study.spec.outcomes) == ((), None, ())
+    assert (study.wave_areas, study.treated, study.discretionary) == ((), (), ())
+    for lacking in ("programme", "plan"):
+        with pytest.raises(StudyError, match=r"no \[programme\] and no \[plan\]: its data can be") as caught:
+            getattr(study, lacking)
+        assert "study.toml" in str(caught.value)
+
+
+def test_a_run_of_a_study_without_a_programme_is_refused(edit: Edit, tmp_path: Path) -> None:
+    folder = _cleaning_only(edit())
+    out = tmp_path / "out"
+    done = CliRunner().invoke(main, ["run", str(folder), "--year", "2024", "--out", str(out), "--quiet"])
+    assert done.exit_code == 2
+    assert "The study has no [programme] and no [plan]" in done.output
+    assert not (out / "index.html").exists()
+
+
+LEVEL = ("vintage = 2026", 'vintage = 2026\nlevel = "{}"')
+
+
+def test_areas_may_be_found_instead_of_listed(edit: Edit) -> None:
+    found = FOUND.replace("postal_area", "district")
+    areas = read_study(_cleaning_only(edit((LEVEL[0], LEVEL[1].format("district"))), areas=found)).areas
+    assert (areas.units, areas.unit) == ((), "district")
+    assert areas.codes_of_labels(["09291 Länsimäki"]) == {"09291 Länsimäki": None}
+
+
+TWICE = FOUND.replace("[{", '[{ level = "district", label = "(?P<code>x)" }, {').replace(
+    "postal_area", "district"
+)
+
+
+@pytest.mark.parametrize(
+    ("areas", "said"),
+    [
+        ("", ["The study has no areas."]),
+        (FOUND, ["on the level of the units", "'district'", "'postal_area'"]),
+        (TWICE, ["level of found areas 'district' is named twice"]),
+    ],
+)
+def test_areas_that_are_found_are_of_the_units_level(edit: Edit, areas: str, said: list[str]) -> None:
+    folder = _cleaning_only(edit((LEVEL[0], LEVEL[1].format("postal_area"))), areas=areas)
+    for words in said:
+        assert words in str(_refused(folder))
+
+
+def test_a_programme_may_list_its_areas_and_find_others(edit: Edit) -> None:
+    folder = edit(
+        ('unit = "district"', FOUND + 'unit = "district"'), (LEVEL[0], LEVEL[1].format("postal_area"))
+    )
+    assert read_study(folder).spec.areas.found[0].level == "postal_area"
+
+
+def test_a_release_may_be_published_again_in_the_next_year(edit: Edit) -> None:
+    folder = edit(("vintage = 2026", "vintage = 2026\npublished = 2027-01-20"))
+    assert str(read_study(folder).spec.source[0].published) == "2027-01-20"
+
+
+INDICATOR = {"name": "rate", "label": {"fi": "Aste"}, "higher_is": "worse", "unit": "percent"}
+
+
+@pytest.mark.parametrize(
+    ("formula", "written"),
+    [
+        ("a / (a + b)", {"numerator": "a", "denominator": "a + b"}),
+        ("(a-b)/c", {"numerator": "a-b", "denominator": "c"}),
+        (" ( a + b ) / ( c - d ) ", {"numerator": "a + b", "denominator": "c - d"}),
+        ("a - b", {"value": "a - b"}),
+    ],
+)
+def test_both_notations_say_the_same(formula: str, written: dict[str, str]) -> None:
+    one = IndicatorSpec.model_validate({**INDICATOR, "formula": formula})
+    other = IndicatorSpec.model_validate({**INDICATOR, **written})
+    for part in ("numerator", "denominator", "value", "base", "items"):
+        assert getattr(one, part) == getattr(other, part), part
+    assert IndicatorSpec.model_validate(one.model_dump()) == one
+
+
+def test_signs_of_a_sum() -> None:
+    assert signed_terms("adults - educated + unknown") == ((1, "adults"), (-1, "educated"), (1, "unknown"))
+    assert split_formula("(a)") == ("a", "")
+
+
+def test_a_label_may_be_of_some_releases_only() -> None:
+    labels = ["always", {"text": "early", "last": 2016}, {"text": "late", "first": 2017, "last": 2019}]
+    item = Item.model_validate({"name": "x", "labels": labels})
+    assert item.spellings(2016) == ("always", "early")
+    assert item.spellings(2017) == item.spellings(2019) == ("always", "late")
+    assert item.spellings(2020) == ("always",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 200_000,
+        "a" + ".a" * 300_000 + " = 1",
+        "[" + "a." * 300_000 + "a]",
+        "a = " + "{ a = " * 100_000,
+        '"' + "a" * 500_000 + '".' * 2,
+        "a" * 900_000,
+        '"a"' + ' . "b"' * 100_000 + " = 1",
+        "# " + "x" * 2**20,
+        "".join(f"key{number} = 1\n" for number in range(50_000)),
+        "\0",
+    ],
+    ids=["arrays", "dotted", "header", "tables", "quoted", "long", "spaced", "large", "keys", "nul"],
+)
+def test_a_monstrous_study_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    (tmp_path / "study.toml").write_text(text, "utf-8")
+    with pytest.raises(StudyError) as caught:
+        read_spec(tmp_path)
+    assert len(str(caught.value)) < 30_000
+    assert len(caught.value.faults) <= 51
+
+
+def test_words_with_dots_are_no_long_key(edit: Edit) -> None:
+    folder = edit(('title.en = "Programme', 'title.en = "' + "a.b " * 40 + "Programme"))
+    assert read_spec(folder)[2].study.title.en.startswith("a.b a.b")
+
+
+@pytest.mark.parametrize("name", ["areas.csv", "reference_areas.csv"])
+def test_a_pipe_or_a_flood_is_no_list(edit: Edit, name: str) -> None:
+    folder = edit()
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert "A list of the study is no file" in str(_refused(folder))
+    (folder / name).unlink()
+    with (folder / name).open("wb") as stream:
+        stream.truncate(2**30)
+    assert "A list of the study is too large" in str(_refused(folder))
+
+
+def test_a_pipe_is_no_study(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "study.toml")
+    assert "There is no study here" in str(_refused(tmp_path))
+
+
+def test_there_is_a_most_of_every_table(edit: Edit) -> None:
+    many = "".join(f'[[item]]\nname = "item_{number}"\nlabels = ["x"]\n' for number in range(2_001))
+    message = str(_refused(edit(("[[indicator]]", many + "[[indicator]]"))))
+    assert "'item'" in message
+    assert "at most 2000" in message
+
+
+def test_of_very_many_faults_the_first_are_told(edit: Edit) -> None:
+    wrong = ", ".join(f'"itm_{number}"' for number in range(500))
+    error = _refused(edit(('items = ["adults", "median_income_eur"]', f"items = [{wrong}]")))
+    assert len(error.faults) == 51
+    assert error.faults[-1].what == "There are more faults."

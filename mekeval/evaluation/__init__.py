@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..dates import AsOf, as_date
 from ..design import Design, SelectionStability, plain_design, study_design
 from ..errors import DataError, DesignError, Fault, MekevalError
 from ..estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
@@ -53,7 +54,7 @@ class Evaluation:
     ----------
     study : Study
     year : int
-        No later year was used; later releases of earlier years are.
+        No later year was used; later releases of earlier years are, up to `indicators.as_of` where that was given.
     indicators : Indicators
     panel : Panel
     design : Design
@@ -93,7 +94,12 @@ class Evaluation:
 
 
 def evaluate(
-    study: Study | str | Path, *, year: int, district: str | None = None, raw: str | Path | None = None
+    study: Study | str | Path,
+    *,
+    year: int,
+    district: str | None = None,
+    raw: str | Path | None = None,
+    as_of: AsOf = None,
 ) -> Evaluation:
     """Evaluate a programme as of a year.
 
@@ -107,6 +113,9 @@ def evaluate(
         Code or name of one treated district, where only its findings are wanted.
     raw : str or Path, optional
         As in `read_study`.
+    as_of : date, int or str, optional
+        Only what was published by this day, or by the end of this year, here and in the reference cities: so what was
+        found last year can be found again.
 
     Returns
     -------
@@ -127,11 +136,12 @@ def evaluate(
     'no_detectable_effect'
     """
     study = study if isinstance(study, Study) else read_study(study, raw=raw)
-    indicators = clean_indicators(study)
+    day = as_date(as_of)
+    indicators = clean_indicators(study, as_of=day)
     refuse_year(study, indicators, year)
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
     design = study_design(study, as_of=year)
-    references = reference_areas(study)
+    references = reference_areas(study, as_of=day)
     elsewhere = look_elsewhere(study, indicators, references, year=year)
     subjects = (ALL, *design.treated) if district is None else (_treated(study, design, district),)
     effects: dict[str, Effects] = {}
@@ -224,7 +234,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
 
 
 def _treated(study: Study, design: Design, district: str) -> str:
-    code = study.areas.resolve(district)
+    code = study.resolve(district)
     if code not in design.treated:
         treated = [study.areas.name(unit, "fi") for unit in design.treated]
         raise DesignError(

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from ..errors import Fault, MekevalError, RunError, StudyError, closest
 from ..sources import read_source
 from ..study import FetchSpec, SourceSpec, StudySpec, inside, read_spec
-from .cache import digest, now, sweep, write_whole
+from .cache import digest, now, refuse_links, sweep, write_whole
 
 __all__ = ["LOCK", "Fetched", "fetch_study"]
 
@@ -108,13 +109,15 @@ def fetch_study(
     study, _, spec = read_spec(path)
     folder = study.parent
     sources = _sources(spec, folder, tuple(files), study.name)
-    if not offline:
-        _need_packages()
+    if offline:  # nothing is written, not even where another fetch would wait for it
+        return tuple(_offline(source, folder) for source, _ in sources)
+    _need_packages()
     try:
         cache = _cache_folder(folder)
         with FileLock(cache / "lock").acquire(timeout=0):
             _forget(cache, spec)
-            sweep(cache.parent, deep=True)
+            sweep(cache, deep=True)
+            sweep(cache.parent)
             for left in {folder, *((folder / source.file).parent for source, _ in sources)}:
                 sweep(left)
             return tuple(
@@ -124,7 +127,6 @@ def fetch_study(
                     spec,
                     folder,
                     cache,
-                    offline=offline,
                     refresh=refresh,
                     timeout=timeout,
                     progress=progress,
@@ -172,8 +174,8 @@ def _sources(
         for file in files
         if file not in names
     ]
-    own = {where, LOCK, spec.areas.file, spec.reference.areas if spec.reference else ""}
-    taken = {_spelled(name) for name in own if name}
+    taken = {_spelled(name) for name in (where, LOCK, *_texts(spec.model_dump(exclude={"source"}))) if name}
+    taken |= {_spelled(source.file) for source in spec.source if source.fetch is None}
     for source, _ in all_sources:
         place = f"{where}, source {source.file!r}"
         path = inside(folder, source.file)
@@ -184,6 +186,15 @@ def _sources(
                     where=place,
                     found=repr(source.file),
                     expected=_LINK_FAULT,
+                )
+            )
+        elif source.reader != "pxweb-csv":
+            faults.append(
+                Fault(
+                    what="What is fetched is kept as one form of file, whatever the service.",
+                    where=f"{place}, reader",
+                    found=repr(source.reader),
+                    expected="'pxweb-csv'",
                 )
             )
         elif _spelled(source.file) in taken or _spelled(source.file).startswith(".cache/"):
@@ -201,6 +212,19 @@ def _sources(
     return [pair for pair in all_sources if not files or pair[0].file in files]
 
 
+def _texts(content: object) -> Iterator[str]:
+    """Every text of a study: some of them name its files, and a raw file takes the name of none."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        named = (
+            each for key, each in content.items() if not str(key).endswith("_from")
+        )  # these name sources
+        yield from (text for each in named for text in _texts(each))
+    elif isinstance(content, tuple | list):
+        yield from (text for each in content for text in _texts(each))
+
+
 def _spelled(file: str) -> str:
     """A name in the one spelling in which names are compared; some file systems ignore case."""
     return PurePosixPath(os.path.normpath(file.replace("\\", "/"))).as_posix().casefold()
@@ -211,6 +235,7 @@ def _cache_folder(folder: Path) -> Path:
     if cache is None:
         raise StudyError("The cache leaves the study folder.", where=_CACHE, expected=_LINK_FAULT)
     cache.mkdir(parents=True, exist_ok=True)
+    refuse_links(cache)
     ignore = cache.parent / ".gitignore"
     if not ignore.exists():
         write_whole(ignore, b"*\n")
@@ -248,15 +273,11 @@ def _fetched(
     folder: Path,
     cache: Path,
     *,
-    offline: bool,
     refresh: bool,
     timeout: float,
     progress: bool,
 ) -> Fetched:
     lock = _read_lock(folder)
-    if offline:
-        state: Literal["cached", "failed"] = "cached" if _there(source, folder, lock) else "failed"
-        return _as_it_was(source, folder, lock, state, "Offline: no server was asked.")
     try:
         return _download(
             source, fetch, spec, folder, cache, refresh=refresh, timeout=timeout, progress=progress
@@ -266,6 +287,19 @@ def _fetched(
 
         unreachable = isinstance(error, UnreachableError)
         return _as_it_was(source, folder, lock, "unreachable" if unreachable else "failed", str(error))
+
+
+def _offline(source: SourceSpec, folder: Path) -> Fetched:
+    try:
+        lock = _read_lock(folder)
+        state: Literal["cached", "failed"] = "cached" if _there(source, folder, lock) else "failed"
+        return _as_it_was(source, folder, lock, state, "Offline: no server was asked.")
+    except OSError as cause:
+        raise RunError(
+            "The study's folder cannot be read.",
+            where=str(cause.filename or folder),
+            found=cause.strerror or str(cause),
+        ) from None
 
 
 def _download(
@@ -346,8 +380,13 @@ def _message(source: SourceSpec, old: bytes | None, new: bytes, sha256: str, upd
     return (
         f"{told}\n  to do: {'Look at what changed. ' if old is not None and old != new else ''}"
         f"If these are the data that the study is to use, write them in study.toml, source {source.file!r}: "
-        f'vintage = (the year of the release), sha256 = "{sha256}"'
-    )
+        f'vintage = (the year of the release), {_published(updated)}sha256 = "{sha256}"'
+    ) + ("\n  To go on with the former data, copy the former file back." if old not in (None, new) else "")
+
+
+def _published(updated: str) -> str:
+    day = re.match(r"(?:19|20)\d\d-\d\d-\d\d(?=T|$)", updated)
+    return f"published = {day[0]}, " if day else ""
 
 
 def _difference(old: bytes, new: bytes) -> tuple[int, str]:
@@ -387,6 +426,7 @@ def _as_it_was(
         vintage = entry.get("vintage", source.vintage) if retrieved else source.vintage
         rest = f"The file of vintage {vintage} is there as it was"
         rest += f", retrieved {retrieved}" if retrieved else f"; {LOCK} does not say when it came"
+        rest += ", and speaks of another file" if entry and not retrieved else ""
         if source.sha256 and sha256 != source.sha256:
             rest += ", but it is NOT the one whose sha256 study.toml gives"
         rest += "."

@@ -45,6 +45,12 @@ def check_answer(
     if spec.format == "csv":
         refuse_page(answer, spec.url)
         read_csv_rows(answer.body, answer.charset, chosen, part, spec, file)
+        if not answer.sized and not answer.body.endswith((b"\n", b"\r")):
+            raise DataError(
+                "An answer may be cut off: the server did not say how long it is, and its last row has no end.",
+                where=f"{file}, {spec.url}",
+                fix='Try again, or write format = "json-stat2".',
+            )
     else:
         read_cells(answer.body, chosen, part, f"{file}, {spec.url}", answer)
 
@@ -140,7 +146,7 @@ def read_csv_rows(
         )
     try:
         text = body.decode(charset or "utf-8-sig")
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, ValueError):
         text = body.decode("iso-8859-1")
     try:
         rows = [

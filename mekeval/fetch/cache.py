@@ -64,9 +64,11 @@ def finished(folder: Path) -> dict[str, str | int] | None:
     try:
         words = json.loads((folder / "done").read_bytes())
         whole = hashlib.sha256((folder / "joined").read_bytes()).hexdigest() == words["sha256"]
+        known = all(isinstance(words[name], str) for name in ("title", "updated"))
+        known &= all(type(words[name]) is int for name in ("cells", "parts"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return dict(words) if whole and {"title", "updated", "cells", "parts"} <= set(words) else None
+    return dict(words) if whole and known else None
 
 
 def keep_only(folder: Path, here: Path) -> None:
@@ -80,7 +82,17 @@ def sweep(folder: Path, *, deep: bool = False) -> None:
     """Remove what a killed program left half-written in a folder; nobody else may be writing there."""
     pattern = f"{UNFINISHED}*"
     for path in folder.rglob(pattern) if deep else folder.glob(pattern):
-        path.unlink(missing_ok=True)
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def refuse_links(folder: Path) -> None:
+    """Remove every link in the cache: what is written or swept there must not be written or swept elsewhere."""
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(where, name)
+            if path.is_symlink():
+                path.unlink()
 
 
 def keep(folder: Path, name: str, body: bytes, **words: str) -> None:
@@ -95,7 +107,7 @@ def kept(folder: Path, name: str, *, newest: timedelta | None = None) -> tuple[b
         head, _, body = (folder / name).read_bytes().partition(b"\n")
         words = {str(key): str(value) for key, value in json.loads(head).items()}
         young = newest is None or now() - datetime.fromisoformat(words["retrieved"]) <= newest
+        whole = hashlib.sha256(body).hexdigest() == words["sha256"]
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
-    whole = hashlib.sha256(body).hexdigest() == words["sha256"]
     return (body, words) if whole and young else None

@@ -12,11 +12,13 @@ import math
 import re
 import shutil
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from tqdm import tqdm
@@ -30,6 +32,7 @@ from .web import Answer, Line, ask, ask_once, json_content
 
 #: Where a server does not say what it bears: cells in one answer, questions, and in how many seconds.
 _CELLS, _CALLS, _SECONDS = 10_000, 10, 5.0
+_MOST_CELLS = 250_000  # in one answer, whatever the server offers: it is held in memory
 _SLOWEST = 60.0
 _TOO_MANY = frozenset({403, 413})
 #: What a server may say to a question whose answer is of use, but not needed.
@@ -82,6 +85,7 @@ def retrieve(line: Line, spec: FetchSpec, folder: Path, *, file: str, progress: 
     RunError
         The server refuses, cannot be reached, or the table changed again and again.
     """
+    spec = spec.model_copy(update={"url": spec.url.rstrip("/")})
     limit = _obey(line, spec.url)
     for _ in range(_STARTS):
         table = _table(line, spec.url, folder, file)
@@ -97,6 +101,8 @@ def retrieve(line: Line, spec: FetchSpec, folder: Path, *, file: str, progress: 
             if _table(line, spec.url, folder, file).state != table.state:
                 raise ChangedError("the metadata or the time of update")
             words = _join(spec, table, chosen, parts, here, file)
+            if not words["updated"] and len(parts) > 1:
+                _ask_again(line, spec, chosen, parts[0], here)
         except ChangedError as cause:
             line.tell(f"{file}: the table changed during the download ({cause}); starting over")
             shutil.rmtree(here, ignore_errors=True)
@@ -145,7 +151,7 @@ def _obey(line: Line, url: str) -> int:
     pace = 1.1 * positive("timeWindow", _SECONDS) / max(positive("maxCalls", _CALLS), 1.0)
     line.interval = min(pace, _SLOWEST)
     line.next_at = time.monotonic() + line.interval
-    return max(1, int(positive("maxCells", _CELLS)))
+    return min(max(1, int(positive("maxCells", _CELLS))), _MOST_CELLS)
 
 
 def _table(line: Line, url: str, folder: Path, file: str) -> _Table:
@@ -191,6 +197,7 @@ def _dimension(words: Mapping[str, object], file: str) -> Dimension:
 def _updated(line: Line, url: str, folder: Path) -> str:
     """When the table was updated, from the list of tables above it; nothing where there is no such list."""
     above, _, name = url.rpartition("/")
+    name = _plain(name)
     answer = ask_once(line, above + "/", folder, also=_NOT_TOLD)
     if answer.status != 200:
         return ""
@@ -199,9 +206,14 @@ def _updated(line: Line, url: str, folder: Path) -> str:
     except (ValueError, RecursionError):
         return ""
     for entry in content if isinstance(content, list) else []:
-        if isinstance(entry, Mapping) and str(entry.get("id", "")).casefold() == name.casefold():
+        if isinstance(entry, Mapping) and _plain(str(entry.get("id", ""))) == name:
             return str(entry.get("updated") or "")
     return ""
+
+
+def _plain(name: str) -> str:
+    """The name of a table in one spelling: an address may have its letters as %C3%A4, composed or not."""
+    return unicodedata.normalize("NFC", unquote(name)).casefold()
 
 
 def _choose(table: _Table, spec: FetchSpec, file: str) -> Chosen:
@@ -326,6 +338,13 @@ def _download(
             done.append(part)
             bar.update(math.prod(map(len, part)))
     return done
+
+
+def _ask_again(line: Line, spec: FetchSpec, chosen: Chosen, part: Part, here: Path) -> None:
+    """Hold the first part against what the server says at the end, where it does not tell when it was updated."""
+    answer = ask(line, spec.url, body=_question(chosen, part, spec.format))
+    if answer.body != _body(here, spec, chosen, part)[0]:
+        raise ChangedError("the first part, asked for again")
 
 
 def _smaller(part: Part, answer: Answer, spec: FetchSpec, file: str) -> list[Part]:

@@ -253,6 +253,13 @@ def _rows(
                 raise TypeError("a region or a value is no number")
     except (KeyError, TypeError, ValueError) as cause:
         raise _unlike(where, cause) from None
+    if not rows:
+        raise DataError(
+            "Sotkanet has nothing of this indicator and year.",
+            where=where,
+            found=f"no rows for indicator {indicator} in {year}",
+            fix="Leave the year out of `select`, or try again tomorrow: an update may be going on.",
+        )
     return rows
 
 

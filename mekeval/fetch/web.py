@@ -7,8 +7,9 @@ wait without end, or a step to an address that the study does not name.
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 import requests
 import stamina
+import urllib3
 
 from .. import __version__
 from ..errors import DataError, RunError
@@ -29,7 +31,7 @@ _FIRST_ATTEMPTS = (
     3  # of a server that was never reached: a machine without a network should not wait for long
 )
 _LONGEST_WAIT = 300.0  # a server that asks for more is asked again by the user, not by a sleeping program
-_LARGEST = 256 * 2**20
+_LARGEST = 32 * 2**20  # an answer of the most cells that are asked for at once has a few of these
 _DEADLINE = 900.0  # for one answer, however slowly it trickles in
 
 
@@ -57,6 +59,8 @@ class Answer:
     body : bytes
     etag : str
         Empty where the server gives none.
+    sized : bool
+        Whether the server said how long the answer is. Where it did not, a line that broke looks like an end.
     """
 
     status: int
@@ -64,6 +68,7 @@ class Answer:
     charset: str
     body: bytes
     etag: str
+    sized: bool = True
 
 
 @dataclass(kw_only=True)
@@ -93,9 +98,16 @@ class Line:
     reached: bool = field(default=False)
 
 
+class _StayingSession(requests.Session):
+    """A session that does not look where an address has moved to: reading that answer has no limit in `requests`."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
 def open_line(*, timeout: float, tell: Callable[[str], None]) -> Line:
     """A line that says who is asking; Sotkanet refuses a library's own name."""
-    session = requests.Session()
+    session = _StayingSession()
     session.headers["User-Agent"] = f"mekeval/{__version__}"
     return Line(session=session, timeout=timeout, interval=0.0, tell=tell)
 
@@ -141,7 +153,7 @@ def ask(
                 return False
             line.tell(f"{_host(url)}: {cause}; trying again")
             return True if cause.seconds is None else max(cause.seconds, 0.1)
-        if isinstance(cause, requests.exceptions.SSLError | requests.exceptions.InvalidURL):
+        if isinstance(cause, requests.exceptions.SSLError | requests.exceptions.InvalidProxyURL):
             return False
         broken = isinstance(
             cause, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError
@@ -163,7 +175,7 @@ def ask(
             else "The server has a fault that lasts.",
             where=url,
             found=str(cause),
-            fix=(f"Try again in {later:.0f} s. " if later else "Try again later. ")
+            fix=(f"Try again in {later:.0f} s. " if later and later < 1e7 else "Try again later. ")
             + "What has been downloaded is kept, and the next run goes on from there.",
         ) from None
     except requests.exceptions.SSLError as cause:
@@ -172,6 +184,19 @@ def ask(
             where=url,
             found=_short(cause),
             fix="Ask whoever looks after the network, or name the certificates in REQUESTS_CA_BUNDLE.",
+        ) from None
+    except (
+        requests.exceptions.InvalidURL,
+        requests.exceptions.InvalidSchema,
+        requests.exceptions.MissingSchema,
+        urllib3.exceptions.HTTPError,
+        TypeError,  # `requests` raises it for a proxy with a name and without a host
+    ):
+        # Their words may quote the address of the proxy, and it may hold a password: they are not shown.
+        raise RunError(
+            "The address, or that of the network's proxy, cannot be used.",
+            where=url,
+            fix="Correct the `url` of the source, or HTTP_PROXY and HTTPS_PROXY of the environment.",
         ) from None
     except requests.RequestException as cause:
         kind = RunError if line.reached else UnreachableError
@@ -246,13 +271,16 @@ def json_content(answer: Answer, url: str) -> object:
     """
     refuse_page(answer, url)
     try:
-        return json.loads(answer.body, parse_float=str, parse_int=str, parse_constant=_no_number)
+        content = json.loads(answer.body, parse_float=str, parse_int=str, parse_constant=_no_number)
+        if b"\\ud" in answer.body.lower():  # half of a character can stand in JSON, and in no file
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as cause:
         raise DataError(
             "The server's answer is not JSON.",
             where=url,
-            found=f"content type {answer.kind or 'none'}; {str(cause)[:120]}",
+            found=f"content type {answer.kind or 'none'}; {ascii(str(cause))[1:-1][:120]}",
         ) from None
+    return content
 
 
 def refuse_page(answer: Answer, url: str) -> None:
@@ -293,7 +321,7 @@ def _once(line: Line, url: str, params: tuple[tuple[str, str], ...], body: bytes
     ) as response:
         line.reached = True
         chunks, size = [], 0
-        for chunk in response.iter_content(2**16):
+        for chunk in _pieces(response):
             size += len(chunk)
             if size > _LARGEST:
                 raise RunError(
@@ -305,13 +333,14 @@ def _once(line: Line, url: str, params: tuple[tuple[str, str], ...], body: bytes
         kind, _, rest = response.headers.get("Content-Type", "").partition(";")
         content = b"".join(chunks)
         if 300 <= response.status_code < 400 and response.status_code != 304:
-            content = response.headers.get("Location", "")[:300].encode("utf-8", "replace")
+            content = _bare(response.headers.get("Location", "")).encode("utf-8", "replace")
         answer = Answer(
             status=response.status_code,
             kind=kind.strip().lower(),
             charset=rest.partition("charset=")[2].strip().strip('"').lower(),
             body=content,
             etag=response.headers.get("ETag", ""),
+            sized="Content-Length" in response.headers or "Transfer-Encoding" in response.headers,
         )
         if answer.status in _BUSY:
             seconds = _seconds(response.headers.get("Retry-After", ""))
@@ -321,14 +350,37 @@ def _once(line: Line, url: str, params: tuple[tuple[str, str], ...], body: bytes
 
 def _seconds(header: str) -> float | None:
     """Retry-After in seconds: it is a number of seconds or a date; None where it is neither."""
-    if header.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
         return float(header)
     try:
         then = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        return max(0.0, (then - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max(0.0, (then - datetime.now(UTC)).total_seconds())
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """What has come, as soon as it has come, so that a trickle meets the deadline; unpacked."""
+    try:
+        while piece := response.raw.read1(2**16, decode_content=True):
+            yield piece
+    except urllib3.exceptions.DecodeError as cause:
+        raise requests.exceptions.ChunkedEncodingError(str(cause)) from None
+    except (urllib3.exceptions.ProtocolError, urllib3.exceptions.TimeoutError) as cause:
+        raise requests.ConnectionError(cause) from None
+    except urllib3.exceptions.SSLError as cause:
+        raise requests.exceptions.SSLError(cause) from None
+
+
+def _bare(location: str) -> str:
+    """An address without what may be somebody's secret: name, password, query."""
+    try:
+        parts = urlsplit(location)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "an address that cannot be read"
+    return f"{parts.scheme}://{host}{parts.path}"[:300] if host else parts.path[:300]
 
 
 def _host(url: str) -> str:

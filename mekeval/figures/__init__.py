@@ -11,6 +11,7 @@ pictures of reports take an evaluation (`plot_trend`, `plot_effects`, `plot_find
 from __future__ import annotations
 
 from .event_study import plot_event_study
+from .honest import plot_honest
 from .lines import plot_group_time
 from .picture import Picture
 from .rule import plot_power, plot_rule_placebo
@@ -30,6 +31,7 @@ __all__ = [
     "plot_finding",
     "plot_forest",
     "plot_group_time",
+    "plot_honest",
     "plot_placebo",
     "plot_power",
     "plot_rule_placebo",

@@ -54,7 +54,7 @@ def study_words(evaluation: Evaluation, outcome: str, subject: str, texts: Texts
         source=study.spec.study.attribution.text(texts.language),
         synthetic=study.spec.study.synthetic,
     )
-    decimals = 0 if indicator.unit in ("eur", "persons") else 1
+    decimals = 0 if indicator.unit in ("eur", "persons", "number") else 1
     return Words(texts=texts, about=about, decimals=decimals)
 
 

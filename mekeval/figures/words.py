@@ -15,8 +15,8 @@ from ..tables import Table
 from ..text import Texts
 from .picture import Picture
 
-UNITS = ("plain", "percent", "eur", "persons", "index")
-_DIGITS = {"percent": 1, "eur": 0, "persons": 0, "index": 1}
+UNITS = ("plain", "percent", "eur", "persons", "number", "m2", "index")
+_DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1}
 
 
 @dataclass(frozen=True, kw_only=True)

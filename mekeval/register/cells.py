@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _MOST_CELLS = 3_000_000
+_LARGEST = 1e290  # a hundred million of these can still be added
 _KEY = ["y", "a"]
 
 
@@ -108,12 +109,28 @@ def plain_cells(
     if faults:
         raise DataError.of(faults)
     everything = pd.concat(by_file.values(), ignore_index=True)
+    for i, measure in enumerate(measures):
+        if measure.kind == "mean" and _overflows(everything[f"low_{i}"], everything[f"high_{i}"]):
+            faults.append(
+                Fault(
+                    what="Numbers are too large to be added.",
+                    where=f"column {measure.column!r}",
+                    expected=f"numbers under {_LARGEST:g}",
+                    fix="Look for a mark of a missing value among the numbers. They are not shown.",
+                )
+            )
+    if faults:
+        raise DataError.of(faults)
     how = {
         name: "min" if name.startswith("low_") else "max" if name.startswith("high_") else "sum"
         for name in everything.columns
         if name not in _KEY
     }
     return by_file, everything.groupby(_KEY, dropna=False, sort=True).agg(how).reset_index()
+
+
+def _overflows(low: pd.Series, high: pd.Series) -> bool:
+    return bool((low < -_LARGEST).any() or (high > _LARGEST).any())
 
 
 def _plain_columns(i: int, measure: RegisterMeasure, register: Register) -> list[str]:
@@ -211,14 +228,18 @@ def refuse_doubles(register: Register, files: Sequence[str], year: int) -> None:
         )
 
 
-def two_valued(
+def looked_at_again(
     register: Register, files: Sequence[str], measure: RegisterMeasure, cells: pd.DataFrame
-) -> pd.Series:
-    """Whether all values of a cell are its lowest or its highest, for a few cells (`y`, `a`, `low`, `high`)."""
+) -> tuple[pd.Series, pd.Series]:
+    """For a few cells (`y`, `a`, `low`, `high`): persons between their lowest and highest, and the sum of all amounts.
+
+    The sum is that of the amounts without their signs.
+    """
     x, among = _alias(measure.column, "number", register.needs), _all_of(measure.among, register.needs)
     persons = _union(register, files, sorted({int(year) for year in cells["y"]}))
     query = (
-        f"SELECT y, CAST(a AS VARCHAR) AS a, count(*) FILTER ({x} <> low AND {x} <> high) AS between FROM "
+        f"SELECT y, CAST(a AS VARCHAR) AS a, count(*) FILTER ({x} <> low AND {x} <> high) AS between, "
+        f"fsum(abs({x})) AS weight FROM "
         f"({persons}) JOIN few ON y = few_y AND CAST(a AS VARCHAR) = few_a"
         f"{' WHERE ' + among if among else ''} GROUP BY ALL"
     )
@@ -230,9 +251,9 @@ def two_valued(
     register.con.register("few", few)
     found = run(register.con, query, where=measure.name)
     register.con.unregister("few")
-    between = found.set_index(["y", "a"])["between"]
     keys = pd.MultiIndex.from_arrays([cells["y"], cells["a"].astype(str)])
-    return pd.Series(between.reindex(keys).fillna(0).to_numpy() == 0, index=cells.index)
+    there = found.set_index(["y", "a"]).reindex(keys).fillna(0).set_axis(cells.index)
+    return there["between"], there["weight"]
 
 
 def _union(register: Register, files: Sequence[str], years: Sequence[int]) -> str:

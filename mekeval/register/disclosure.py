@@ -6,12 +6,14 @@ the threshold, alone, by its complement, or as the difference to what stands bes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from .measures import Condition, RegisterMeasure, Scalar, role_of, values_of
+from .groups import deductions, families
+from .measures import RegisterMeasure
 
 
 def statuses(cells: pd.DataFrame, measures: Sequence[RegisterMeasure], minimum: int) -> pd.Series:
@@ -20,10 +22,11 @@ def statuses(cells: pd.DataFrame, measures: Sequence[RegisterMeasure], minimum: 
     Parameters
     ----------
     cells : pandas.DataFrame
-        One row for each area, year and measure: `a`, `y`, `m` (position of the measure), `persons` (all persons of
-        the cell), `n` (base; missing where the measure has none that year), `k` (numerator; missing where there is
-        none), `left` (persons outside `among`), `others` (persons with a value other than 0), `low`, `high`,
-        `two_valued_unsafe` (bool).
+        One row for each area, year and measure, the areas and years of each measure in one order: `a`, `y`, `m`
+        (position of the measure), `persons` (all persons of the cell), `n` (base; missing where the measure has none
+        that year), `k` (numerator; missing where there is none), `left` (persons outside `among`), `others` (persons
+        with a value other than 0), `low`, `high`, `exposed` (bool: a mean of two values of which one belongs to few,
+        or one person has half of the sum).
     measures : sequence of RegisterMeasure
     minimum : int
         Persons.
@@ -43,15 +46,16 @@ def statuses(cells: pd.DataFrame, measures: Sequence[RegisterMeasure], minimum: 
     small |= (cells["k"] < minimum) | (base - cells["k"] < minimum)
     # All values alike: the figure is the value of each person.
     small |= cells["low"].notna() & (cells["low"] == cells["high"])
-    # The sum of a mean belongs to those whose value is not 0; a mean of two values is a share in disguise.
-    small |= (cells["others"] < minimum) | cells["two_valued_unsafe"]
+    # The sum of a mean belongs to those whose value is not 0; a mean of two values is a share in disguise, and one
+    # person with half of the sum is nearly the sum.
+    small |= (cells["others"] < minimum) | cells["exposed"]
     # A median parts the cell in two halves; each must be a group.
     small |= (kinds == "median") & (base < 2 * minimum)
 
     present = ~absent & ~missing
     small |= _whole(cells, minimum)
     small &= present
-    small |= _nested(cells.assign(shown=present & ~small), measures, minimum)
+    small |= _together(cells.assign(shown=present & ~small), measures, minimum)
     small |= _complement(cells.assign(small=small & present, shown=present & ~small), minimum)
     status = pd.Series("ok", index=cells.index, dtype=object)
     status[small] = "confidential"
@@ -74,72 +78,45 @@ def _whole(cells: pd.DataFrame, minimum: int) -> pd.Series:
     return pd.Series(pd.MultiIndex.from_frame(cells[["y", "a"]]).isin(chosen), index=cells.index)
 
 
-def _nested(cells: pd.DataFrame, measures: Sequence[RegisterMeasure], minimum: int) -> pd.Series:
-    """Measures whose groups differ by too few persons, or leave too few between them: the later one goes.
+def _together(cells: pd.DataFrame, measures: Sequence[RegisterMeasure], minimum: int) -> pd.Series:
+    """Measures that, with those before them, give a group away that is too small: the later one goes.
 
-    Those over 64 and those over 65 are two large groups; their difference is the persons of 65.
+    Those over 64 and those over 65 are two large groups; their difference is the persons of 65. All persons less
+    those of three languages are those of the fourth. A group of nobody counts where a measure asked for it.
     """
-    hidden = pd.Series(False, index=cells.index)
-    rows = cells.reset_index(names="row").set_index(["y", "a"])
-    by_measure = [rows.loc[rows["m"] == m] for m in range(len(measures))]
-    for earlier, later in combinations(range(len(measures)), 2):
-        relation = _relation(measures[earlier], measures[later])
-        if relation is None:
-            continue
-        two = by_measure[later]
-        one = by_measure[earlier].reindex(two.index)
-        if relation == "inside":
-            # On one and the same base, n differs only by those without a value.
-            parts = ["k"] if measures[earlier].among == measures[later].among else ["k", "n"]
-            gaps = [(one[part] - two[part]).abs() for part in parts]
-        else:
-            gaps = [(two["n"] - one["k"] - two["k"]).abs()]
-        close = pd.concat([gap.between(1, minimum - 1) for gap in gaps], axis=1).any(axis=1)
-        both = two["shown"].astype(bool) & one["shown"].eq(True)
-        hidden[two.loc[close & both, "row"]] = True
-    return hidden
+    # Every measure has the same cells in the same order: an array with a row for each measure.
+    order = np.argsort(cells["m"].to_numpy(), kind="stable")
+    table = {part: cells[part].to_numpy(dtype=float)[order].reshape(len(measures), -1) for part in "nk"}
+    asked = ~cells["shown"].to_numpy(dtype=bool)[order].reshape(len(measures), -1)
+    shown = ~asked
+    for m in range(len(measures)):
+        bad = np.zeros(shown.shape[1], dtype=bool)
+        for family in families(measures, m):
+            for seen, here in _patterns(shown[family], shown[m]):
+                for one in deductions(measures, m, [j for j, yes in zip(family, seen, strict=True) if yes]):
+                    size = sum(factor * table[part][j, here] for j, part, factor in one.terms)
+                    bad[here] |= (size > 0.5) & (size < minimum - 0.5)
+                    for j in one.asked_by:
+                        bad[here] |= asked[j, here] & (np.abs(size) < 0.5)
+        shown[m] &= ~bad
+    hidden = np.zeros(len(cells), dtype=bool)
+    hidden[order] = (~shown & ~asked).ravel()
+    return pd.Series(hidden, index=cells.index)
 
 
-def _relation(one: RegisterMeasure, two: RegisterMeasure) -> str | None:
-    """ "inside" if the one group may lie in the other, "beside" if they may share no one, None if neither shows."""
-    alike = {"count": "share"}
-    if alike.get(one.kind, one.kind) != alike.get(two.kind, two.kind) or one.column != two.column:
-        return None
-    if not _chained(one.among, two.among):
-        return None
-    tenths = set(one.deciles), set(two.deciles)
-    if one.deciles:
-        return "beside" if tenths[0].isdisjoint(tenths[1]) else _inside(*tenths)
-    if len(one.condition) == len(two.condition) == 1 and one.among == two.among:
-        return _compared(one.condition[0], two.condition[0])
-    return "inside" if _chained(one.condition, two.condition) else None
-
-
-def _chained(ones: Sequence[Condition], twos: Sequence[Condition]) -> bool:
-    """Whether each condition of the shorter list has one in the longer that lies in it or around it."""
-    shorter, longer = sorted((ones, twos), key=len)
-    return all(any(_compared(one, two) == "inside" for two in longer) for one in shorter)
-
-
-def _compared(one: Condition, two: Condition) -> str | None:
-    if one.column != two.column or role_of(one) != role_of(two):
-        return None
-    signs = {"<": "below", "<=": "below", ">": "above", ">=": "above"}
-    if one.operator in signs and two.operator in signs:
-        return "inside" if signs[one.operator] == signs[two.operator] else "beside"
-    negated = {"!=", "not in"}
-    if one.operator in signs or two.operator in signs:
-        return None
-    sets = set(values_of(one)), set(values_of(two))
-    if (one.operator in negated) != (two.operator in negated):
-        return "beside" if _inside(*sets) else "inside"
-    if _inside(*sets):
-        return "inside"
-    return "beside" if one.operator not in negated and sets[0].isdisjoint(sets[1]) else None
-
-
-def _inside(one: set[Scalar] | set[int], two: set[Scalar] | set[int]) -> str | None:
-    return "inside" if one <= two or two <= one else None
+def _patterns(
+    family: NDArray[np.bool_], shown: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+    """The cells in which a measure is shown, by which of its family are shown beside it."""
+    here = np.flatnonzero(shown)
+    codes = np.zeros(len(here), dtype=np.int64)
+    for one in family:
+        codes = 2 * codes + one[here]
+        if codes.size and codes.max() > 2**60:
+            codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    for code in np.unique(codes):
+        cells = here[codes == code]
+        yield family[:, cells[0]], cells
 
 
 def _complement(cells: pd.DataFrame, minimum: int) -> pd.Series:

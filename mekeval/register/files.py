@@ -14,6 +14,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,12 +80,15 @@ class Extract:
         Column -> type in the file.
     delimiter : str
         Of a CSV file; empty for Parquet.
+    state : tuple of int
+        What the file system says of the file: its number, size and time of change.
     """
 
     name: str
     path: Path
     types: Mapping[str, str]
     delimiter: str
+    state: tuple[int, ...]
 
 
 def find_files(source: str | Path | Sequence[str | Path], within: Path | None) -> list[Path]:
@@ -171,6 +175,7 @@ def open_files(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], needs: Nee
 
 
 def _open(con: duckdb.DuckDBPyConnection, path: Path) -> Extract:
+    state = _state(path)
     if path.stat().st_size == 0:
         raise DataError("The file is empty.", where=path.name)
     delimiter = ""
@@ -180,7 +185,30 @@ def _open(con: duckdb.DuckDBPyConnection, path: Path) -> Extract:
     query = f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {reader})"
     table = run(con, query, where=path.name)
     types = dict(zip(table["column_name"].astype(str), table["column_type"].astype(str), strict=True))
-    return Extract(name=path.name, path=path, types=types, delimiter=delimiter)
+    return Extract(name=path.name, path=path, types=types, delimiter=delimiter, state=state)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def refuse_changed(extracts: Sequence[Extract]) -> None:
+    """Raise DataError for files that are not what they were: counts and medians would be of two registers."""
+    faults = [
+        Fault(
+            what="The file changed while it was read.",
+            where=extract.name,
+            fix="Wait until nobody writes it, then try again.",
+        )
+        for extract in extracts
+        if _state(extract.path) != extract.state
+    ]
+    if faults:
+        raise DataError.of(faults)
 
 
 def _delimiter(path: Path) -> str:
@@ -233,7 +261,7 @@ def _column_faults(extract: Extract, needs: Needs) -> list[Fault]:
             what="The file has no such column.",
             where=extract.name,
             found=repr(column),
-            expected=closest(column, extract.types),
+            expected=_alike(column, extract),
         )
         for column in asked
         if column not in extract.types
@@ -253,6 +281,18 @@ def _column_faults(extract: Extract, needs: Needs) -> list[Fault]:
                 )
             )
     return faults
+
+
+def _alike(column: str, extract: Extract) -> str:
+    """The name that is meant. Of a CSV file only one much like it is shown: the rest of the line may be a person."""
+    if not extract.delimiter:
+        return closest(column, extract.types)
+    found = get_close_matches(column, extract.types, n=1, cutoff=0.7)
+    return (
+        f"closest: {found[0]!r}"
+        if found
+        else "a name of the first line; it is not shown, it may hold a person"
+    )
 
 
 def _fits(kind: str, role: str) -> bool:

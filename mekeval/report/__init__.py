@@ -8,18 +8,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..dates import AsOf
 from ..evaluation import evaluate
 from ..study import Study, read_study
 from ..text import Texts
 from .city import city_sections
 from .district import district_sections
 from .parts import FINDINGS_TYPE, Report, Section
+from .quality import QualityReport, quality_report
 
-__all__ = ["FINDINGS_TYPE", "Report", "Section", "city_report", "district_report"]
+__all__ = [
+    "FINDINGS_TYPE",
+    "QualityReport",
+    "Report",
+    "Section",
+    "city_report",
+    "district_report",
+    "quality_report",
+]
 
 
 def district_report(
-    study: str | Path | Study, *, district: str, year: int, language: str, raw: str | Path | None = None
+    study: str | Path | Study,
+    *,
+    district: str,
+    year: int,
+    language: str,
+    raw: str | Path | None = None,
+    as_of: AsOf = None,
 ) -> Report:
     """Evaluate one district and write its report.
 
@@ -35,6 +51,8 @@ def district_report(
         One of `mekeval.text.LANGUAGES`.
     raw : str or Path, optional
         As in `read_study`.
+    as_of : date, int or str, optional
+        Only what was published by this day, or by the end of this year: so last year's report can be made again.
 
     Returns
     -------
@@ -54,14 +72,19 @@ def district_report(
     """
     texts = Texts(language)
     known = study if isinstance(study, Study) else read_study(study, raw=raw)
-    code = known.areas.resolve(district)
-    return district_sections(evaluate(known, year=year, district=code), code, texts)
+    code = known.resolve(district)
+    return district_sections(evaluate(known, year=year, district=code, as_of=as_of), code, texts)
 
 
 def city_report(
-    study: str | Path | Study, *, year: int, language: str, raw: str | Path | None = None
+    study: str | Path | Study,
+    *,
+    year: int,
+    language: str,
+    raw: str | Path | None = None,
+    as_of: AsOf = None,
 ) -> Report:
     """Evaluate the whole programme and write the city's report; parameters and errors as `district_report`."""
     texts = Texts(language)
     known = study if isinstance(study, Study) else read_study(study, raw=raw)
-    return city_sections(evaluate(known, year=year), texts)
+    return city_sections(evaluate(known, year=year, as_of=as_of), texts)

@@ -7,6 +7,7 @@ from ..figures import plot_choice, plot_effects, plot_finding, plot_tiles, plot_
 from ..findings import Finding
 from ..tables import Column, Table
 from ..text import Texts, ranges
+from .dilution import dilution_table
 from .parts import (
     Report,
     Section,
@@ -53,7 +54,11 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
         language=texts.language,
         summary=_summary(evaluation, city, findings, texts),
         situation=_situation(evaluation, texts),
-        programme=section(programme_section(evaluation, texts), *_choice(evaluation, texts)),
+        programme=section(
+            programme_section(evaluation, texts),
+            *dilution_table(evaluation, texts),
+            *_choice(evaluation, texts),
+        ),
         effect=_effect(evaluation, findings, texts),
         trust=section(trust_section(evaluation, findings, texts), _plain(evaluation, texts)),
         quality=quality_section(evaluation, texts),

@@ -13,6 +13,7 @@ from ..inference import Inference
 from ..study import IndicatorSpec
 from ..tables import Column, Table
 from ..text import Texts, ranges
+from .dilution import treated_name
 from .parts import (
     Report,
     Section,
@@ -96,7 +97,11 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
     primary = [finding for finding in findings if finding.outcome in study.plan.primary]
     points += [verdict_point(evaluation, finding, texts) for finding in primary]
     points.append(
-        texts("report.point.programme", area=area, years=years_text(evaluation.design.path_of(code), texts))
+        texts(
+            "report.point.programme",
+            area=treated_name(evaluation, code, texts),
+            years=years_text(evaluation.design.path_of(code), texts),
+        )
     )
     points += programme_points(evaluation, texts)[-1:]  # the city's report names the areas
     return section(
@@ -104,7 +109,7 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),
-        area_note(evaluation, texts),
+        area_note(evaluation, texts, code),
     )
 
 

@@ -20,6 +20,7 @@ from ..findings import Finding
 from ..inference import Inference
 from ..tables import Column, Table
 from ..text import Texts, ranges
+from .dilution import dilution_note, wave_names
 from .sentences import amount, at_floor, decimals_of, p_of, p_value, reason, sentence
 
 #: The media type under which a report hands its findings to the run that executes its notebook.
@@ -109,10 +110,11 @@ def section(*parts: str | Shown) -> Section:
     return Section(html="\n".join(part if isinstance(part, str) else part._repr_html_() for part in parts))
 
 
-def area_note(evaluation: Evaluation, texts: Texts) -> str:
-    """What the study says a reader must know of its areas; nothing where it says nothing."""
+def area_note(evaluation: Evaluation, texts: Texts, area: str | None = None) -> str:
+    """What a reader must know of the areas: the study's own note, and how far they are the programme's districts."""
     note = evaluation.study.spec.areas.note
-    return paragraph(note.text(texts.language), css="note") if note else ""
+    said = [note.text(texts.language) if note else "", dilution_note(evaluation, texts, area)]
+    return "".join(paragraph(one, css="note") for one in said if one)
 
 
 def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
@@ -322,16 +324,12 @@ def effect_caption(findings: Iterable[Finding], texts: Texts) -> str:
 def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
     """Which areas are in the programme in the year of the report and what it costs, or when it ended."""
     study, year = evaluation.study, evaluation.year
-    waves = [
-        (wave, codes)
-        for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
-        if wave.first <= year
-    ]
-    running = [(wave, codes) for wave, codes in waves if wave.last >= year]
+    waves = [(at, wave) for at, wave in enumerate(study.programme.wave) if wave.first <= year]
+    running = [(at, wave) for at, wave in waves if wave.last >= year]
     if not running:
-        return [texts("report.point.programme_ended", year=max(wave.last for wave, _ in waves))]
-    wave, codes = running[-1]
-    names = texts.join([study.areas.name(code, texts.language) for code in codes])
+        return [texts("report.point.programme_ended", year=max(wave.last for _, wave in waves))]
+    at, wave = running[-1]
+    names = texts.join(wave_names(study, at, texts.language))
     points = [texts("report.point.programme_city", year=year, areas=names)]
     if wave.eur_per_year is not None:
         points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
@@ -368,12 +366,12 @@ def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
     """The waves up to the year of the report."""
     study = evaluation.study
     rows = []
-    for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True):
+    for at, wave in enumerate(study.programme.wave):
         if wave.first <= evaluation.year:
             money = texts("report.programme.unknown")
             if wave.eur_per_year is not None:
                 money = texts.number(wave.eur_per_year)
-            areas = ", ".join(study.areas.name(code, texts.language) for code in codes)
+            areas = ", ".join(wave_names(study, at, texts.language))
             rows.append((wave.name, f"{wave.first}\N{EN DASH}{wave.last}", areas, money))
     columns = (
         Column(label=texts("report.programme.wave")),

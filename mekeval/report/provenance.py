@@ -46,8 +46,10 @@ def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
         key = f"report.rule.{rule}" if f"report.rule.{rule}" in texts else f"status.{rule}"
         noticed.append((texts(key), texts.number(float(count))))
     aside = [study.areas.name(unit, texts.language) for unit, _ in evaluation.design.set_aside]
+    known = evaluation.indicators.as_of
     parts: list[str | Shown] = [
         heading(texts("report.quality.heading")),
+        *([paragraph(texts("report.quality.as_of", date=texts.date(known)), css="warning")] if known else []),
         Table(caption=texts("report.quality.years_caption"), columns=columns, rows=tuple(rows)),
     ]
     if aside:

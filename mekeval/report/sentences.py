@@ -13,7 +13,7 @@ from ..inference import Inference
 from ..sensitivity import Check
 from ..text import NO_BREAK, Texts
 
-_DECIMALS = {"percent": 1, "eur": 0, "persons": 0, "index": 1}
+_DECIMALS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1}
 
 
 def amount(

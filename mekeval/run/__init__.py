@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
 
 from ..areas import fold
+from ..dates import AsOf, as_date
 from ..design import study_design
 from ..errors import DesignError, Fault, MekevalError, RunError, closest
 from ..evaluation import ALL, refuse_year
@@ -77,6 +78,7 @@ def run_study(
     districts: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
     raw: str | Path | None = None,
+    as_of: AsOf = None,
     out: str | Path = "reports",
     jobs: int | None = None,
     notebooks: str | Path | None = None,
@@ -98,6 +100,8 @@ def run_study(
         The study's own by default.
     raw : str or Path, optional
         Folder of external raw data.
+    as_of : date, int or str, optional
+        Only what was published by this day, or by the end of this year, as in `evaluate`.
     out : str or Path
         Folder for the reports; they appear in ``out/<name of the study>``.
     jobs : int, optional
@@ -134,12 +138,13 @@ def run_study(
         districts=districts,
         languages=languages,
         raw=raw,
+        as_of=as_of,
         notebooks=notebooks,
         parameters=parameters,
     )
     with publication(Path(out), known.name) as (new, old):
         outcomes = execute_all(planned, jobs=jobs, executor=executor, progress=progress)
-        index = _compose(known, outcomes, new, old, begun=begun)
+        index = _compose(known, outcomes, new, old, begun=begun, as_of=as_date(as_of))
     return RunResult(
         index=Path(out) / known.name / index,
         done=tuple(outcome.job.name for outcome in outcomes if not outcome.error),
@@ -156,6 +161,7 @@ def plan_jobs(
     districts: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
     raw: str | Path | None = None,
+    as_of: AsOf = None,
     notebooks: str | Path | None = None,
     parameters: Mapping[str, Value] | None = None,
 ) -> list[Job]:
@@ -178,8 +184,9 @@ def plan_jobs(
         Texts(language)
     folder = Path(notebooks) if notebooks else shipped("notebooks")
     raw = raw or os.environ.get(RAW_VARIABLE)
-    indicators = clean_indicators(study)
-    references = reference_areas(study)
+    day = as_date(as_of, where="--as-of")
+    indicators = clean_indicators(study, as_of=day)
+    references = reference_areas(study, as_of=day)
     faults: list[Fault] = []
     jobs: list[Job] = []
     for year in dict.fromkeys(years):
@@ -191,7 +198,7 @@ def plan_jobs(
             faults += error.faults
             continue
         jobs += [
-            _job(study, folder, raw, year, subject, language, tongues, parameters or {})
+            _job(study, folder, raw, day, year, subject, language, tongues, parameters or {})
             for subject in subjects
             for language in tongues
         ]
@@ -234,7 +241,7 @@ def _subjects(study: Study, year: int, districts: Sequence[str] | None) -> list[
     faults: list[Fault] = []
     for district in districts:
         try:
-            code = study.areas.resolve(district)
+            code = study.resolve(district)
         except MekevalError as error:
             fault = error.faults[0]
             faults.append(
@@ -261,6 +268,7 @@ def _job(
     study: Study,
     notebooks: Path,
     raw: str | Path | None,
+    day: date | None,
     year: int,
     subject: str,
     language: str,
@@ -275,6 +283,8 @@ def _job(
         slug = re.sub(r"[^a-z0-9]+", "-", fold(study.areas.name(subject, "fi")))[:60]
         stem = f"{subject}-{slug}".rstrip("-")
     own: dict[str, Value] = {"study": study.folder.resolve().name, "year": year, "language": language}
+    if day is not None:
+        own["as_of"] = day.isoformat()
     if subject != ALL:
         own["district"] = study.areas.name(subject, "fi") if _unique(study, subject) else subject
     clash = sorted(set(own) & set(parameters))
@@ -311,13 +321,26 @@ def _unique(study: Study, code: str) -> bool:
         return False
 
 
-def _compose(study: Study, outcomes: list[Outcome], new: Path, old: Path | None, *, begun: datetime) -> str:
+def _compose(
+    study: Study,
+    outcomes: list[Outcome],
+    new: Path,
+    old: Path | None,
+    *,
+    begun: datetime,
+    as_of: date | None,
+) -> str:
     """Fill the new folder: this run's reports, what stays of earlier ones, index, findings, manifest."""
     before = read_manifest(old)
     earlier = _entries_of(before)
+    if before.get("kind") == "clean":
+        raise RunError(
+            "Cleaned data stand where the reports belong.", where=study.name, fix="Choose another --out."
+        )
     # A set holds one definition, one data state and one package: reports made from another one do not stay in it,
     # except in the place of a report that has just failed.
-    if {name: before.get(name) for name in ("definition_sha256", "sources", "packages")} != _made_with(study):
+    made_with = _made_with(study, as_of)
+    if {name: before.get(name, "") for name in made_with} != made_with:
         gone = {outcome.job.name for outcome in outcomes if outcome.error}
         earlier = {name: entry for name, entry in earlier.items() if name in gone}
     entries: dict[str, dict[str, object]] = {}
@@ -348,7 +371,7 @@ def _compose(study: Study, outcomes: list[Outcome], new: Path, old: Path | None,
     )
     for language in languages:
         write(new, _index_name(study, language), _index(study, entries, language, list(languages)))
-    write(new, MANIFEST, canonical(_manifest(study, entries, new, begun)))
+    write(new, MANIFEST, canonical(_manifest(study, entries, new, begun, as_of)))
     return _index_name(study, outcomes[0].job.language)
 
 
@@ -438,9 +461,10 @@ def _index_entry(study: Study, entry: Mapping[str, object], language: str) -> In
     )
 
 
-def _made_with(study: Study) -> dict[str, object]:
-    """What decides about the content of a report: definition, data and packages."""
+def _made_with(study: Study, as_of: date | None) -> dict[str, object]:
+    """What decides about the content of a report: definition, data, the day up to which they count, and packages."""
     return {
+        "as_of": as_of.isoformat() if as_of else "",
         "definition_sha256": study.sha256,
         "sources": [{"file": source.file, "sha256": source.sha256} for source in study.spec.source],
         "packages": {name: metadata.version(name) for name in _PACKAGES},
@@ -448,11 +472,15 @@ def _made_with(study: Study) -> dict[str, object]:
 
 
 def _manifest(
-    study: Study, entries: Mapping[str, Mapping[str, object]], new: Path, begun: datetime
+    study: Study,
+    entries: Mapping[str, Mapping[str, object]],
+    new: Path,
+    begun: datetime,
+    as_of: date | None,
 ) -> dict[str, object]:
     """What produced what: hashes of data, definition, notebooks and outputs; versions; seed; times."""
     return {
-        **_made_with(study),
+        **_made_with(study, as_of),
         "study": study.name,
         "seed": study.spec.study.seed,
         "python": platform.python_version(),

@@ -18,6 +18,7 @@ from ..inference import Inference, infer
 from ..panel import Panel
 from .check import Check, not_run
 from .compare_cities import RulePlacebo, compare_with_cities, variance_model
+from .honest import HonestBounds, honest_bounds
 from .reference_cities import City, PlaceboCities, placebo_cities
 from .rule_checks import (
     RuleQuestion,
@@ -39,6 +40,7 @@ from .windows import contiguous_windows
 __all__ = [
     "Check",
     "City",
+    "HonestBounds",
     "PlaceboCities",
     "RegressionToMean",
     "RulePlacebo",
@@ -47,6 +49,7 @@ __all__ = [
     "ask",
     "compare_with_cities",
     "contiguous_windows",
+    "honest_bounds",
     "leave_one_out",
     "placebo_cities",
     "placebo_in_time",

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError, StudyError, closest
+from ..errors import DataError, Fault, StudyError, closest
 from ..study import SourceSpec
-from .cells import STATUSES, Labelled, group_of, label_key
+from .cells import STATUSES, Coded, Labelled, group_of, label_key, nearest
 from .delimited import read_pxweb_csv, read_wide_csv
 from .jsonstat import read_jsonstat, read_sotkanet_json
 from .px import read_px
@@ -49,9 +49,14 @@ READERS: Mapping[str, Reader] = {
 _CUBE = {"item_column", "year_column", "take", "area_by", "area_digits", "symbols"}
 _RECORDS = {"item_column", "year_column", "value_column", "take", "area_digits", "symbols"}
 _TEXTS = _RECORDS | {"decimal", "thousands"}
-_ROWS = _TEXTS | {"header_row", "header_rows"}
+_ROWS = _TEXTS | {"header_row", "header_rows", "footer_rows"}
 #: Keys of a source that only these readers know; any other reader would pass over them in silence.
 _KEYS: Mapping[str, set[str]] = {
+    "pxweb-csv": {"symbols"},
+    "paavo-wide": {"symbols"},
+    "paavo-geojson": {"symbols"},
+    "paavo-dbf": {"symbols"},
+    "paavo-rdata": {"symbols"},
     "px": _CUBE,
     "json-stat": _CUBE,
     "sotkanet-csv": _ROWS,
@@ -70,9 +75,9 @@ class RawTable:
     Attributes
     ----------
     cells : pandas.DataFrame
-        Columns `area_label` (str), `item` (str), `year` (int), `value` (float, in the file's own unit; missing
-        where `status` is not "ok"), `status` (one of `STATUSES`), `row` (int, line or record in the file, from 1)
-        and `column` (str).
+        Columns `area_label` (category of str), `item` (category of str), `year` (int), `value` (float, in the file's
+        own unit; missing where `status` is not "ok"), `status` (category, one of `STATUSES`), `row` (int, line or
+        record in the file, from 1) and `column` (category of str).
     file : str
         Name of the file as the study gives it.
     vintage : int
@@ -104,8 +109,8 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
     StudyError
         The study names a reader that does not exist.
     DataError
-        The file is not of the declared form, lacks a column that holds a wanted item, or has text where a number
-        is due; file, row and column are named.
+        The file is not of the declared form, lacks columns that hold wanted items, or has text where numbers
+        are due: all faults of the file at once, the first 1,000 with file, row and column.
     """
     if source.reader not in READERS:
         raise StudyError(
@@ -130,22 +135,28 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
         raise DataError(
             "The file cannot be read.", where=source.file, found=cause.strerror or type(cause).__name__
         ) from None
-    _refuse_idle_years(source, found.labels)
-    seen = {item_of[label_key(label)] for label in found.labels if label_key(label) in item_of}
-    for item in source.items:
-        if item not in seen:
-            raise DataError(
-                f"A column is not there: the item {item!r}.",
+    faults = [*found.faults, *_idle_years(source, found.labels)]
+    seen = {item_of[key] for label in found.labels if (key := label_key(label)) in item_of}
+    if found.labels:
+        faults += [
+            Fault(
+                what=f"A column is not there: the item {item!r}.",
                 where=source.file,
-                found=", ".join(repr(label) for label in list(found.labels)[:8])
+                found=", ".join(repr(label[:100]) for label in found.labels[:8])
                 + (" …" if len(found.labels) > 8 else ""),
                 expected="one of " + ", ".join(repr(label) for label in labels[item]),
                 fix="Add the file's spelling to the item's labels in study.toml, or correct the source's items.",
             )
+            for item in source.items
+            if item not in seen
+        ]
+    if faults:
+        raise (DataError if found.faults or len(seen) < len(source.items) else StudyError).of(faults)
     if found.cells.empty:
         raise DataError("The file holds no rows of data.", where=source.file)
-    items = {label: item_of[label_key(label)] for label in found.cells["item_label"].unique()}
-    cells = found.cells.assign(item=found.cells["item_label"].map(items)).drop(columns="item_label")
+    items = [item_of.get(label_key(label), "") for label in found.cells["item_label"].cat.categories]
+    codes = found.cells["item_label"].cat.codes.to_numpy().astype("int32")
+    cells = found.cells.drop(columns="item_label").assign(item=Coded(codes=codes, names=items).categorical)
     return RawTable(cells=cells, file=source.file, vintage=source.vintage, notes=found.notes)
 
 
@@ -164,14 +175,18 @@ def _refuse_idle_keys(source: SourceSpec) -> None:
             )
 
 
-def _refuse_idle_years(source: SourceSpec, labels: Iterable[str]) -> None:
+def _idle_years(source: SourceSpec, labels: Iterable[str]) -> list[Fault]:
     """A key of `years` that fits no column is a typing error, and the columns it meant would get another year."""
+    if not source.years:
+        return []
     known = {key: name for label in labels for name in (label, group_of(label)) if (key := label_key(name))}
-    for key in source.years:
-        if label_key(key) not in known:
-            raise StudyError(
-                "A key of `years` fits no column and no group of columns.",
-                where=f"study.toml, source {source.file!r}",
-                found=repr(key),
-                expected=closest(key, known.values()),
-            )
+    return [
+        Fault(
+            what="A key of `years` fits no column and no group of columns.",
+            where=f"study.toml, source {source.file!r}",
+            found=repr(key),
+            expected=nearest(key, known.values()),
+        )
+        for key in source.years
+        if label_key(key) not in known
+    ]

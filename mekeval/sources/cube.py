@@ -7,7 +7,6 @@ dimension, or a guess which value of it was meant.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import DataError, StudyError, closest
+from ..errors import DataError, Place, StudyError
 from ..study import SourceSpec
-from .cells import STATUSES, Labelled, label_key, year_of
+from .cells import STATUSES, YEAR, Coded, Labelled, label_key, nearest, no_year, year_of
 
 #: More cells than any table of area statistics has; they are held in memory as numbers.
-MOST_CELLS = 2**25
-
-_YEAR = re.compile(r"((?:19|20)\d\d)\*?")
+MOST_CELLS = 2**23
+#: Dimensions of one cube; more would say nothing to anybody.
+MOST_DIMENSIONS = 30
 
 
 #: Line or number in the file for positions of cells.
@@ -80,6 +79,22 @@ class Cube:
     status: NDArray[np.int8]
     rows: Rows
     notes: tuple[str, ...]
+
+
+def announced(sizes: Sequence[int], file: str) -> int:
+    """The number of cells, which is refused before it is written out where it is beyond all sense."""
+    size = 1
+    for at, each in enumerate(sizes, start=1):
+        size *= each
+        if size > MOST_CELLS or at > MOST_DIMENSIONS:
+            parts = " x ".join(str(one) if one < 10**12 else "…" for one in sizes[:12])
+            raise DataError(
+                "The file announces too many cells.",
+                where=file,
+                found=f"the product of {parts}" + (" x …" if len(sizes) > 12 else ""),
+                expected=f"at most {MOST_CELLS:,} cells",
+            )
+    return size
 
 
 def checked_dimension(
@@ -140,19 +155,21 @@ def take_cells(cube: Cube, source: SourceSpec, wanted: frozenset[str]) -> Labell
     flat = (
         offset + first + steps.reshape(1, -1, 1) + (np.arange(len(areas)) * strides[area]).reshape(1, 1, -1)
     ).ravel()
-    columns = np.array(
-        [[f"{name}, {each}" for each in row] for name, row in zip(names, years.tolist(), strict=True)],
-        dtype=object,
-    ).reshape(len(items), -1, 1)
+    columns = [f"{name}, {each}" for name, row in zip(names, years.tolist(), strict=True) for each in row]
+    at_item = np.arange(len(items), dtype=np.int32).reshape(-1, 1, 1)
+    at_column = np.arange(len(columns), dtype=np.int32).reshape(len(items), -1, 1)
+    at_area = np.arange(len(areas), dtype=np.int32)
     cells = pd.DataFrame(
         {
-            "area_label": np.broadcast_to(np.array(areas, dtype=object), shape).ravel(),
-            "item_label": np.broadcast_to(names.reshape(-1, 1, 1), shape).ravel(),
-            "year": np.broadcast_to(years.reshape(len(items), -1, 1), shape).ravel(),
+            "area_label": Coded(codes=np.broadcast_to(at_area, shape).ravel(), names=areas).categorical,
+            "item_label": Coded(codes=np.broadcast_to(at_item, shape).ravel(), names=list(names)).categorical,
+            "year": np.broadcast_to(years.reshape(len(items), -1, 1), shape).ravel().astype(np.int32),
             "value": cube.values[flat],
-            "status": np.array(STATUSES, dtype=object)[cube.status[flat]],
-            "row": cube.rows(flat),
-            "column": np.broadcast_to(columns, shape).ravel(),
+            "status": pd.Categorical.from_codes(
+                cube.status[flat], categories=pd.Index(STATUSES, dtype=object)
+            ),
+            "row": cube.rows(flat).astype(np.int32),
+            "column": Coded(codes=np.broadcast_to(at_column, shape).ravel(), names=columns).categorical,
         }
     )
     return Labelled(labels=labels, cells=cells, notes=(*cube.notes, *notes))
@@ -185,7 +202,7 @@ def _parts(
         free = [at for at in range(len(cube.dimensions)) if at not in used]
         said = [at for at in free if cube.dimensions[at].role == role]
         if role == "year" and not said and source.year is None and not source.years:
-            said = [at for at in free if all(map(_YEAR.fullmatch, cube.dimensions[at].labels[0]))]
+            said = [at for at in free if all(map(YEAR.fullmatch, cube.dimensions[at].labels[0]))]
         if given[role] is None and len(said) == 1:
             given[role] = said[0]
             used.append(said[0])
@@ -220,7 +237,7 @@ def _dimension(cube: Cube, name: str, place: str) -> int:
             return at
     names = [each for dimension in cube.dimensions for each in dimension.names]
     raise StudyError(
-        "The file has no such dimension.", where=place, found=repr(name), expected=closest(name, names)
+        "The file has no such dimension.", where=place, found=repr(name), expected=nearest(name, names)
     )
 
 
@@ -237,7 +254,7 @@ def _value(dimension: Dimension, wanted: str, place: str) -> int:
         "A dimension has no such value." if not found else "Two values of a dimension have this label.",
         where=f"{place}, dimension {dimension.names[0]!r}",
         found=repr(wanted),
-        expected=closest(wanted, (*dimension.labels[0][:1000], *dimension.codes[:1000]))
+        expected=nearest(wanted, (*dimension.labels[0][:500], *dimension.codes[:500]))
         if not found
         else "one of the codes " + ", ".join(repr(dimension.codes[at]) for at in found),
     )
@@ -274,17 +291,15 @@ def _items(
 
 
 def _years(dimension: Dimension, source: SourceSpec) -> list[int]:
-    years = []
+    years, faults = [], []
     for code, label in zip(dimension.codes, dimension.labels[0], strict=True):
-        match = _YEAR.fullmatch(label.strip()) or _YEAR.fullmatch(code.strip())
+        match = YEAR.fullmatch(label.strip()) or YEAR.fullmatch(code.strip())
         if match is None:
-            raise DataError(
-                "A value of the dimension of years is no year.",
-                where=f"{source.file}, dimension {dimension.names[0]!r}",
-                found=repr(label),
-                expected="a year of four digits",
-            )
-        years.append(int(match.group(1)))
+            faults.append(no_year(label, Place(file=source.file, column=dimension.names[0])))
+        else:
+            years.append(int(match.group(1)))
+    if faults:
+        raise DataError.of(faults[:20])
     if len(set(years)) < len(years):
         raise DataError(
             "A year stands twice in the dimension of years.", where=f"{source.file}, {dimension.names[0]!r}"

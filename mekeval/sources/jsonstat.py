@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, Fault, Place
 from ..study import SourceSpec
-from .cells import PXWEB_SYMBOLS, STATUSES, Labelled, decoded, read_bytes
-from .cube import MOST_CELLS, Cube, Dimension, checked_dimension, take_cells
-from .table import SOTKANET, Table, table_cells
+from .cells import (
+    MOST_FAULTS,
+    MOST_TABLE_CELLS,
+    PXWEB_SYMBOLS,
+    STATUSES,
+    Labelled,
+    coded,
+    counted,
+    refuse_twins,
+    refuse_wide,
+    shown,
+)
+from .cube import Cube, Dimension, announced, checked_dimension, take_cells
+from .files import read_json
+from .table import SOTKANET, Table, plain_text, table_cells
 
-#: JSON takes many times its size in memory.
-MOST_JSON = 24 * 2**20
 _ROLES = {"geo": "area", "metric": "item", "time": "year"}
 
 
@@ -29,33 +38,62 @@ def read_jsonstat(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Lab
     `value` may be an array or an object of the cells that are there; `status` an array, an object or one word for
     all; a category index an array of codes, an object of positions, or left out where there is one category only.
     """
-    content = _json(path, source.file)
+    content = read_json(path, source.file, "a JSON-stat dataset")
     return take_cells(_cube(content, source), source, wanted)
 
 
 def read_sotkanet_json(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
     """Read Sotkanet's JSON: a list of records with indicator, region, year, gender, value and absValue."""
-    content = _json(path, source.file)
+    content = read_json(path, source.file, "Sotkanet's JSON")
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
         raise _broken("a list of records", source.file, content)
     if not content:
         raise DataError("The file holds no rows of data.", where=source.file)
     names = tuple(dict.fromkeys(key for record in content for key in record))
-    for row, record in enumerate(content, start=1):
-        for name, cell in record.items():
-            if isinstance(cell, (list, dict, bool)):
-                raise DataError(
-                    "A record holds something else than a number or a text.",
-                    where=f"{source.file}, row {row}, column {name!r}",
-                    found=reprlib.repr(cell)[:60],
-                )
+    refuse_wide(len(names), source.file)
+    if len(names) * len(content) > MOST_TABLE_CELLS:
+        raise DataError(
+            "The table is larger than a table of statistics.",
+            where=source.file,
+            expected=f"at most {MOST_TABLE_CELLS:,} cells",
+        )
+    odd = [
+        Fault(
+            what="A record holds something else than a number or a text.",
+            place=Place(file=source.file, row=row, column=shown(name)),
+            found=reprlib.repr(cell)[:60],
+        )
+        for row, record in enumerate(content, start=1)
+        for name, cell in record.items()
+        if isinstance(cell, (list, dict, bool))
+    ]
+    if odd:
+        raise DataError.of(counted(odd, source.file, more=len(odd) - MOST_FAULTS))
     table = Table(
         names=names,
-        rows=tuple(range(1, len(content) + 1)),
-        columns=tuple([_text(record.get(name), source.decimal) for record in content] for name in names),
-        notes=("UTF-8",),
+        rows=range(1, len(content) + 1),
+        columns=tuple([plain_text(record.get(name), source.decimal) for record in content] for name in names),
+        notes=(
+            "UTF-8",
+            "areas are Sotkanet's own numbers of regions, unless the file was fetched with codes",
+        ),
     )
-    return table_cells(table, source.model_copy(update=_defaults(source, names)), wanted)
+    refuse_twins(names, source.file)
+    described = source.model_copy(update=_defaults(source, names))
+    # A record with a key misspelt would be passed over as one of another indicator or gender.
+    needed = {described.area_column, described.item_column, described.year_column, *source.take} & set(names)
+    bare = [
+        Fault(
+            what="A record lacks a key that the others have.",
+            place=Place(file=source.file, row=row, column=name),
+            found=reprlib.repr(list(record))[:60],
+        )
+        for row, record in enumerate(content, start=1)
+        for name in sorted(needed - set(record))
+    ]
+    if bare:
+        raise DataError.of(counted(bare, source.file, more=len(bare) - MOST_FAULTS))
+    return table_cells(table, described, wanted)
 
 
 def _defaults(source: SourceSpec, names: tuple[str, ...]) -> dict[str, str]:
@@ -65,48 +103,6 @@ def _defaults(source: SourceSpec, names: tuple[str, ...]) -> dict[str, str]:
         for key, known in SOTKANET.items()
         if not getattr(source, key)
     }
-
-
-def _text(cell: object, decimal: str) -> str:
-    if cell is None:
-        return ""
-    return repr(cell).replace(".", decimal) if isinstance(cell, float) else str(cell)
-
-
-def _json(path: Path, file: str) -> object:
-    content = read_bytes(path, file)
-    if len(content) > MOST_JSON:
-        raise DataError(
-            "The file is too large.",
-            where=file,
-            found=f"{len(content)} bytes",
-            expected=f"at most {MOST_JSON} bytes",
-        )
-    text, _ = decoded(content, file)
-
-    def refuse(word: str) -> object:
-        raise ValueError(f"{word} is no number of JSON")
-
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise ValueError(f"the key {twice!r} stands twice in one object")
-        return found
-
-    try:
-        parsed: object = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
-    except json.JSONDecodeError as cause:
-        raise DataError(
-            "The file is not whole JSON: it may be cut off.",
-            where=f"{file}, row {cause.lineno}",
-            found=f"{cause.msg}, column {cause.colno}",
-        ) from None
-    except (ValueError, RecursionError) as cause:
-        raise DataError(
-            "The file is not JSON that can be read.", where=file, found=str(cause)[:200]
-        ) from None
-    return parsed
 
 
 def _broken(what: str, file: str, found: object) -> DataError:
@@ -141,9 +137,7 @@ def _cube(content: object, source: SourceSpec) -> Cube:
         and len(set(ids)) == len(ids)
     ):
         raise _broken("id and size, equally long, and dimension", file, {"id": ids, "size": sizes})
-    size = math.prod(sizes)
-    if size > MOST_CELLS:
-        raise DataError("The file announces too many cells.", where=file, found=str(size))
+    size = announced(sizes, file)
     roles = content.get("role") or {}
     role_of = {
         name: _ROLES[kind]
@@ -156,7 +150,7 @@ def _cube(content: object, source: SourceSpec) -> Cube:
         _dimension(name, described.get(name), announced, role_of.get(name, ""), file)
         for name, announced in zip(ids, sizes, strict=True)
     )
-    values, status, marks = _cells(content, size, {**PXWEB_SYMBOLS, **source.symbols}, file)
+    values, status, marks = _cells(content, size, {**PXWEB_SYMBOLS, **source.symbols}, source)
     notes = ["JSON-stat " + str(content.get("version", "")).strip(), *marks]
     for key in ("label", "source", "updated", "note", "extension"):
         if content.get(key):
@@ -210,68 +204,97 @@ def _dimension(name: str, described: object, size: int, role: str, file: str) ->
 
 
 def _cells(
-    content: Mapping[str, object], size: int, symbols: Mapping[str, str], file: str
+    content: Mapping[str, object], size: int, symbols: Mapping[str, str], source: SourceSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.int8], list[str]]:
     """Numbers, statuses and what the file marks without hiding it ("p" for preliminary, say)."""
-    numbers = _spread(content.get("value"), size, "value", file)
-    words = content.get("status")
-    said = (
-        [words] * size
-        if isinstance(words, str)
-        else _spread({} if words is None else words, size, "status", file)
-    )
-    kinds = set(map(type, numbers))
-    if not kinds <= {int, float, type(None)}:
-        at = next(at for at, each in enumerate(numbers) if type(each) not in (int, float, type(None)))
-        raise DataError(
-            "A value is no number.",
-            where=f"{file}, row {at + 1}",
-            found=repr(numbers[at])[:60],
-            expected="a number",
+    file = source.file
+    at, given = _spread(content.get("value"), size, "value", file)
+    odd = [place for place, each in enumerate(given) if type(each) not in (int, float, type(None))]
+    if odd:
+        raise DataError.of(
+            counted(
+                (
+                    Fault(
+                        what="A value is no number.",
+                        place=Place(file=file, row=int(at[place]) + 1),
+                        found=shown(str(given[place])[:60]),
+                        expected="a number",
+                    )
+                    for place in odd[:MOST_FAULTS]
+                ),
+                file,
+                more=len(odd) - MOST_FAULTS,
+            )
         )
+    values = np.full(size, math.nan)
     try:
-        values = np.array([math.nan if each is None else each for each in numbers], dtype=float)
+        values[at] = np.array(given, dtype=float)  # None becomes a missing number
     except OverflowError:
-        values = np.array([math.inf])
-    status = np.zeros(size, dtype=np.int8)
-    missing = np.array([each is None for each in numbers], dtype=bool)
-    if not np.isfinite(values[~missing] if values.size == size else values).all():
+        values[at[:1]] = math.inf
+    if np.isinf(values).any():
         raise DataError("A value is too large for a number.", where=file)
-    for at in np.flatnonzero(missing).tolist():
-        mark = said[at]
-        text = "" if mark is None else str(mark).strip()
-        if text == "-":
-            values[at] = 0.0
-        elif text in symbols:
-            status[at] = STATUSES.index(symbols[text])
-        else:
-            raise DataError(
-                "A missing value has a status that nobody explained.",
-                where=f"{file}, row {at + 1}",
-                found=repr(text[:40]),
-                expected=", ".join(repr(each) for each in symbols if each),
-                fix='If the producer explains it, say so: symbols = { "…" = "missing" } in the source.',
-            )
-    marked: dict[str, int] = {}
-    for mark, gone in zip(said, missing.tolist(), strict=True):
-        if mark is not None and mark != "" and not gone:
-            marked[str(mark)] = marked.get(str(mark), 0) + 1
-    for mark in marked:
-        if symbols.get(mark, ""):
-            raise DataError(
-                "A value is there and marked as missing.",
-                where=file,
-                found=f"status {mark!r} of {marked[mark]} values",
-            )
-    return (
-        values,
-        status,
-        [f"{count} values with status {mark!r}" for mark, count in list(marked.items())[:20]],
-    )
+    missing = np.isnan(values)
+    words = content.get("status")
+    if isinstance(words, str):
+        names, marks = [words], np.zeros(size, dtype=np.int32)
+    else:
+        where, said = _spread({} if words is None else words, size, "status", file)
+        codes, names = coded(["" if each is None else str(each).strip() for each in said])
+        names = ["", *names]
+        marks = np.zeros(size, dtype=np.int32)
+        marks[where] = codes + 1
+    states = [
+        0 if name == "-" and name not in symbols else STATUSES.index(symbols[name]) if name in symbols else -1
+        for name in names
+    ]
+    status = np.where(missing, np.array(states, dtype=np.int8)[marks], 0).astype(np.int8)
+    values[missing & (status == 0)] = 0.0
+    faults = _marked_wrong(status, missing, marks, names, symbols, file)
+    if faults:
+        raise DataError.of(faults)
+    there = np.bincount(marks[~missing], minlength=len(names)).tolist()
+    notes = [
+        f"{count} values with status {name!r}"
+        for name, count in zip(names, there, strict=True)
+        if name and count
+    ]
+    return values, status, notes[:20]
 
 
-def _spread(given: object, size: int, name: str, file: str) -> list[object]:
-    """An array as it is; an object of positions spread over all cells, None where it is silent."""
+def _marked_wrong(
+    status: NDArray[np.int8],
+    missing: NDArray[np.bool_],
+    marks: NDArray[np.int32],
+    names: Sequence[str],
+    symbols: Mapping[str, str],
+    file: str,
+) -> tuple[Fault, ...]:
+    """Missing values with a status that nobody explained, and values that are marked as missing."""
+    unknown = np.flatnonzero(status < 0)
+    both = np.array([bool(name) and name in symbols for name in names], dtype=bool)[marks] & ~missing
+    listed = [
+        Fault(
+            what="A missing value has a status that nobody explained.",
+            place=Place(file=file, row=at + 1),
+            found=shown(names[marks[at]]),
+            expected=", ".join(repr(each) for each in symbols if each),
+            fix='If the producer explains it, say so: symbols = { "…" = "missing" } in the source.',
+        )
+        for at in unknown[:MOST_FAULTS].tolist()
+    ]
+    listed += [
+        Fault(
+            what="A value is there and marked as missing.",
+            place=Place(file=file, row=at + 1),
+            found=f"status {names[marks[at]]!r}",
+        )
+        for at in np.flatnonzero(both)[:MOST_FAULTS].tolist()
+    ]
+    return counted(listed, file, more=unknown.size + int(both.sum()) - MOST_FAULTS)
+
+
+def _spread(given: object, size: int, name: str, file: str) -> tuple[NDArray[np.intp], list[object]]:
+    """Positions and what stands there: all of an array, those of an object."""
     if isinstance(given, list):
         if len(given) != size:
             raise DataError(
@@ -280,17 +303,18 @@ def _spread(given: object, size: int, name: str, file: str) -> list[object]:
                 found=f"{len(given)} cells",
                 expected=f"{size} cells",
             )
-        return given
+        return np.arange(size), given
     if not isinstance(given, dict):
         raise _broken(f"{name} as an array or an object", file, given)
-    cells: list[object] = [None] * size
-    for key, value in given.items():
-        if not (key.isascii() and key.isdigit() and len(key) < 12 and int(key) < size):
+    for key in given:
+        # "01" would be a second name of the cell 1.
+        if not (
+            key.isascii() and key.isdigit() and len(key) < 12 and int(key) < size and str(int(key)) == key
+        ):
             raise DataError(
                 "A position lies outside the cells.",
                 where=f"{file}, {name}",
-                found=repr(key)[:40],
+                found=repr(key[:40]),
                 expected=f"0 to {size - 1}",
             )
-        cells[int(key)] = value
-    return cells
+    return np.array([int(key) for key in given], dtype=np.intp), list(given.values())

@@ -10,20 +10,23 @@ from __future__ import annotations
 import codecs
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import DataError, closest
+from ..errors import DataError
 from ..study import SourceSpec
-from .cells import PXWEB_SYMBOLS, STATUSES, Labelled, decoded, label_key, read_bytes
-from .cube import MOST_CELLS, Cube, Dimension, Rows, checked_dimension, take_cells
+from .cells import PXWEB_SYMBOLS, Labelled, label_key, nearest
+from .cube import Cube, Dimension, announced, checked_dimension, take_cells
+from .files import decoded, read_bytes
+from .pxcells import read_numbers
 
 #: (keyword, language, names in brackets) -> the text after "=".
 _Words = Mapping[tuple[str, str, tuple[str, ...]], str]
+
+#: Bytes of a file and of its keywords, and how many keywords there may be.
+MOST_PX, MOST_HEADER, MOST_KEYWORDS = 24 * 2**20, 8 * 2**20, 50_000
 
 _DATA = re.compile(rb"(?:^|[;\r\n])[ \t]*DATA[ \t]*=")
 _KEY = re.compile(
@@ -45,15 +48,11 @@ _NOTED = (
     "CELLNOTE",
 )
 _MOST_NOTE = 4000
-_QUOTED = re.compile(rb'"([^"\r\n]*+)"')
-_MARK = re.compile(rb'"([^"\r\n]*+)"|(?<![^\s])(\.++|-)(?![^\s])')
-_TOKEN = re.compile(rb'"[^"\r\n]*+"|[^\s"]++|"')
-_NUMBER = re.compile(rb"-?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d{1,3})?")
 
 
 def read_px(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
     """Read a PC-Axis file; dimensions and values are named as in the file, in any of its languages, or by code."""
-    return take_cells(read_cube(read_bytes(path, source.file), source), source, wanted)
+    return take_cells(read_cube(read_bytes(path, source.file, MOST_PX), source), source, wanted)
 
 
 def read_cube(content: bytes, source: SourceSpec) -> Cube:
@@ -67,20 +66,26 @@ def read_cube(content: bytes, source: SourceSpec) -> Cube:
     """
     file = source.file
     start, end = _data_at(content, file)
+    if start > MOST_HEADER:
+        raise DataError(
+            "The keywords are more than those of a table of statistics.",
+            where=file,
+            found=f"{start:,} bytes before the cells",
+            expected=f"at most {MOST_HEADER:,} bytes",
+        )
     text, encoding = _header_text(content[:start], file)
     words = _keywords(text, file)
     stub, heading = _dimensions(words, file)
     sizes = [len(dimension.codes) for dimension in (*stub, *heading)]
-    size = math.prod(sizes)
-    if size > MOST_CELLS:
-        raise DataError("The file announces too many cells.", where=file, found=f"{size}, {_product(sizes)}")
+    size = announced(sizes, file)
     first = content.count(b"\n", 0, start) + 1
     body = content[start:end]
     symbols = {**PXWEB_SYMBOLS, **source.symbols}
     notes = (encoding, "line ends " + ("CRLF" if b"\r\n" in content[:start] else "LF"), *_notes(words))
     if any(keyword == "KEYS" for keyword, _, _ in words):
         return _keyed(body, first, stub, heading, words, symbols, notes, file)
-    values, status, rows = _numbers(body, first, symbols, file)
+    width = math.prod(len(dimension.codes) for dimension in heading)
+    values, status, rows = read_numbers(body, first, symbols, file, most=size, width=width)
     if values.size != size:
         raise DataError(
             "The cells are not as many as the dimensions say: the file may be cut off.",
@@ -165,7 +170,7 @@ def _header_text(header: bytes, file: str) -> tuple[str, str]:
 def _keywords(text: str, file: str) -> _Words:
     words: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     stop = text.rindex("DATA")
-    at = 0
+    at = count = 0
     while (start := _match_end(_BLANK, text, at, stop)) < stop:
         match = _KEY.match(text, start, stop)
         value = _VALUE.match(text, match.end(), stop) if match else None
@@ -186,6 +191,9 @@ def _keywords(text: str, file: str) -> _Words:
             )
         words.setdefault(key, []).append(value.group(1))
         at = value.end()
+        count += 1
+        if count > MOST_KEYWORDS:
+            raise DataError("The file has more keywords than a table of statistics.", where=file)
     return {key: " ".join(values) for key, values in words.items()}
 
 
@@ -250,7 +258,7 @@ def _dimensions(words: _Words, file: str) -> tuple[tuple[Dimension, ...], tuple[
                 f"{keyword} speaks of a dimension that is neither in STUB nor in HEADING.",
                 where=file,
                 found=repr(", ".join(names_in_brackets)),
-                expected=closest(", ".join(names_in_brackets), known),
+                expected=nearest(", ".join(names_in_brackets), known),
             )
     return tuple(found["STUB"]), tuple(found["HEADING"])
 
@@ -309,103 +317,6 @@ def _product(sizes: Sequence[int]) -> str:
     return "the product of " + " x ".join(map(str, sizes))
 
 
-def _numbers(
-    body: bytes, first: int, symbols: Mapping[str, str], file: str
-) -> tuple[NDArray[np.float64], NDArray[np.int8], Rows]:
-    """Every cell as a number and a status, and the row of the file for positions of cells.
-
-    The numbers are read by numpy in one go. That is safe only if every part between blanks is exactly one number:
-    the alphabet and the count are checked, and where they do not fit the parts are looked at one by one.
-    """
-    text, marks = _blanked(_QUOTED, body)
-    if (
-        b"." in text or b"-" in text
-    ):  # perhaps symbols without quotes, which the slower pattern tells from numbers
-        text, marks = _blanked(_MARK, body)
-    solid = np.frombuffer(b" " + text, dtype=np.uint8) > ord(" ")
-    starts = np.flatnonzero(solid[1:] & ~solid[:-1])
-    odd = text.translate(None, b"0123456789.- \t\r\n") != b"nan" * len(marks)
-    values = np.empty(0)
-    if not odd:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
-            try:
-                values = np.fromstring(text.decode("ascii"), sep=" ")
-            except (DeprecationWarning, ValueError):
-                odd = True
-    missing = np.flatnonzero(~np.isfinite(values))
-    if odd or values.size != starts.size or missing.size != len(marks):
-        return _numbers_one_by_one(body, first, symbols, file)
-    rows = _rows(text, starts, first)
-    status = np.zeros(values.size, dtype=np.int8)
-    known = {mark: _status(mark, symbols) for mark in set(marks)}
-    for at, mark in zip(missing[: len(marks)] if None in known.values() else (), marks, strict=False):
-        if known[mark] is None:
-            raise _unknown_mark(mark, int(rows(at)), symbols, file)
-    found = np.array([known[mark] for mark in marks], dtype=np.int8)
-    status[missing] = found
-    values[missing[found == 0]] = 0.0
-    return values, status, rows
-
-
-def _blanked(pattern: re.Pattern[bytes], body: bytes) -> tuple[bytes, list[bytes]]:
-    """The cells with "nan" for each symbol, and the symbols."""
-    marks: list[bytes] = []
-
-    def blank(match: re.Match[bytes]) -> bytes:
-        marks.append(match.group(match.lastindex or 1))
-        return b" nan "
-
-    return pattern.sub(blank, body), marks
-
-
-def _status(mark: bytes, symbols: Mapping[str, str]) -> int | None:
-    """Position in `STATUSES`: 0 for "-", which is a true zero; None for a symbol that nobody explained."""
-    text = mark.strip().decode("latin-1")
-    if text in symbols:
-        return STATUSES.index(symbols[text])
-    return 0 if text == "-" else None
-
-
-def _rows(text: bytes, starts: NDArray[np.intp], first: int) -> Rows:
-    breaks = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
-    return lambda at: np.asarray(np.searchsorted(breaks, starts[at]) + first)
-
-
-def _unknown_mark(mark: bytes, row: int, symbols: Mapping[str, str], file: str) -> DataError:
-    return DataError(
-        "A cell is neither a number nor a known symbol.",
-        where=f"{file}, row {row}",
-        found=repr(mark[:40].decode("latin-1")),
-        expected="a number with a decimal point, '-', or "
-        + ", ".join(repr(each) for each in symbols if each),
-        fix='If the producer explains the symbol, say so: symbols = { "…" = "missing" } in the source.',
-    )
-
-
-def _numbers_one_by_one(
-    body: bytes, first: int, symbols: Mapping[str, str], file: str
-) -> tuple[NDArray[np.float64], NDArray[np.int8], Rows]:
-    values, status, starts = [], [], []
-    for match in _TOKEN.finditer(body):
-        token = match.group()
-        mark = token.strip(b'"') if token.startswith(b'"') and len(token) > 1 else token
-        state: int | None = 0
-        number = math.nan
-        if mark is token and _NUMBER.fullmatch(token):
-            number = float(token)
-        else:
-            state = _status(mark, symbols)
-            number = 0.0 if state == 0 else math.nan
-        if state is None or not (state or math.isfinite(number)):
-            raise _unknown_mark(token, first + body.count(b"\n", 0, match.start()), symbols, file)
-        values.append(number)
-        status.append(state)
-        starts.append(match.start())
-    rows = _rows(body, np.array(starts, dtype=np.intp), first)
-    return np.array(values, dtype=float), np.array(status, dtype=np.int8), rows
-
-
 def _keyed(
     body: bytes,
     first: int,
@@ -455,7 +366,14 @@ def _keyed(
             ) from None
         places[at] = place
         lines[at] = line[match.end() :] if match else line
-    found, codes, rows = _numbers(b"\n".join(lines), first, symbols, file)
+    found, codes, rows = read_numbers(b"\n".join(lines), first, symbols, file, most=width * height + 10_000)
+    if found.size > width * height + 10_000:
+        raise DataError(
+            "The cells are more than the dimensions say.",
+            where=f"{file}, from row {first}",
+            found=f"at least {found.size} cells",
+            expected=f"at most {width * height} cells",
+        )
     counts = np.bincount(rows(np.arange(found.size)) - first, minlength=len(lines))
     uneven = np.flatnonzero(counts != np.where(places < 0, 0, width))
     if uneven.size:

@@ -7,11 +7,10 @@ written as declared, or a row among several that fit.
 
 from __future__ import annotations
 
-import csv
-import io
+import datetime
+import decimal as decimals
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import DataError, StudyError, closest
+from ..errors import DataError, Fault, MekevalError, Place, StudyError
 from ..study import SourceSpec
-from .cells import STATUSES, Labelled, label_key, read_text, split_label, year_of
+from .cells import (
+    MOST_FAULTS,
+    YEAR,
+    Coded,
+    Labelled,
+    area_faults,
+    cell_table,
+    coded,
+    counted,
+    declared_writing,
+    label_key,
+    nearest,
+    no_year,
+    refuse_twins,
+    refuse_wide,
+    shown,
+    split_label,
+    year_of,
+)
+from .delimited import csv_records, open_end, short_last_area, whole_rows
+from .files import read_text
 
 #: Columns of Sotkanet's CSV and JSON.
 SOTKANET: Mapping[str, tuple[str, ...]] = {
@@ -31,21 +50,17 @@ SOTKANET: Mapping[str, tuple[str, ...]] = {
     "year_column": ("year",),
     "value_column": ("primary value", "primary.value", "value"),
 }
-#: Cells of text that are held in memory at once.
-MOST_TABLE_CELLS = 5_000_000
-_MINUS = "\N{MINUS SIGN}"
-_SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
-_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Named columns of text; `rows` are lines or rows in the file."""
+    """Named columns of text; `rows` are lines or rows in the file, `faults` what is wrong with rows left out."""
 
     names: tuple[str, ...]
-    rows: tuple[int, ...]
+    rows: Sequence[int]
     columns: tuple[Sequence[str], ...]
     notes: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
 
 
 def read_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
@@ -69,32 +84,18 @@ def read_sotkanet_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) ->
 
 
 def _csv_table(path: Path, source: SourceSpec) -> Table:
-    text, encoding = read_text(path, source.file)
+    file = source.file
+    text, encoding = read_text(path, file)
     ends = "CRLF" if "\r\n" in text[:4096] else "LF" if "\n" in text else "CR"
     lines = text[: 2**16].splitlines()[source.header_row - 1 : source.header_row + source.header_rows + 20]
     bare = [re.sub(r'"[^"]*"', "", line) for line in lines]
     # The separator parts every line alike; a decimal comma does so only by chance, and never in the header.
     separator = max(";\t,|", key=lambda mark: bare[0].count(mark) if bare else 0)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    records: list[tuple[int, list[str]]] = []
-    try:
-        size = 0
-        for row in reader:
-            records.append((reader.line_num, row))
-            size += len(row)
-            if size > MOST_TABLE_CELLS:
-                raise DataError(
-                    "The table is larger than a table of statistics.",
-                    where=f"{source.file}, row {reader.line_num}",
-                    expected=f"at most {MOST_TABLE_CELLS:,} cells",
-                )
-    except csv.Error as cause:
-        raise DataError(
-            "The file is not valid CSV: it may be cut off.",
-            where=f"{source.file}, row {reader.line_num}",
-            found=str(cause),
-        ) from None
-    return framed(records, source, (encoding, f"separator {separator!r}", f"line ends {ends}"))
+    records = csv_records(text, separator, file)
+    notes: tuple[str, ...] = (encoding, f"separator {separator!r}", f"line ends {ends}")
+    if open_end(text):
+        notes += ("the last line has no end: a cut inside its last cell would not be seen",)
+    return framed(records, source, notes)
 
 
 def framed(records: Sequence[tuple[int, Sequence[str]]], source: SourceSpec, notes: tuple[str, ...]) -> Table:
@@ -111,6 +112,10 @@ def framed(records: Sequence[tuple[int, Sequence[str]]], source: SourceSpec, not
         for row, cells in records
         if row >= first + source.header_rows and any(map(str.strip, cells))
     ]
+    footer = body[-source.footer_rows :] if source.footer_rows else []
+    body = body[: len(body) - len(footer)]
+    if footer:
+        notes += (f"{len(footer)} rows at the end left out, from row {footer[0][0]}",)
     if len(header) < source.header_rows or not any(len(cells) > 1 for cells in header):
         raise DataError(
             "The file has no header with several columns where the study says.",
@@ -119,6 +124,7 @@ def framed(records: Sequence[tuple[int, Sequence[str]]], source: SourceSpec, not
             fix="Give the row of the first column names: header_row = …",
         )
     width = max(map(len, header))
+    refuse_wide(width, file, first)
     rows = []
     for level, cells in enumerate(header):
         padded = [" ".join(cell.split()) for cell in cells] + [""] * (width - len(cells))
@@ -134,22 +140,36 @@ def framed(records: Sequence[tuple[int, Sequence[str]]], source: SourceSpec, not
     ):
         names.pop()  # columns without name or content, as spreadsheets leave them
     width = len(names)
-    counts = Counter(map(label_key, names))
-    for name in names:
-        if name and counts[label_key(name)] > 1:
-            raise DataError("Two columns have one name.", where=f"{file}, row {first}", found=repr(name))
+    refuse_twins(names, file, first)
+    # Next year's file may have a note less, and a row of data would go in its place.
+    full = [
+        Fault(
+            what="`footer_rows` would leave out a row of data.",
+            place=Place(file=file, row=row),
+            found=shown(" | ".join(cells[:6])),
+            expected="notes under the table, in a cell or two",
+            fix=f"Correct it in the source: footer_rows = {source.footer_rows}",
+        )
+        for row, cells in footer
+        if (filled := sum(bool(cell.strip()) for cell in cells)) > 1 and filled > width / 2
+    ]
+    if full:
+        raise DataError.of(counted(full, file))
     if not body:
         raise DataError("The file holds no rows of data.", where=file, found="a header only")
-    for row, cells in body:
-        if len(cells) != width and not (len(cells) > width and not any(cells[width:])):
-            raise DataError(
-                "A row has another number of cells than the header: the file may be cut off.",
-                where=f"{file}, row {row}",
-                found=f"{len(cells)} cells, the first {cells[0][:40]!r}",
-                expected=f"{width} cells",
-            )
-    columns = tuple([cells[at] for _, cells in body] for at in range(width))
-    return Table(names=tuple(names), rows=tuple(row for row, _ in body), columns=columns, notes=notes)
+    trimmed = [
+        (row, list(cells[:width]) if len(cells) > width and not any(cells[width:]) else list(cells))
+        for row, cells in body
+    ]
+    notes_below = 0  # rows at the end with one cell only: "Source: …"
+    for _, cells in reversed(trimmed):
+        if len(cells) == width or sum(map(bool, cells)) > 1:
+            break
+        notes_below += 1
+    fix = f"If notes stand under the table, leave them out: footer_rows = {source.footer_rows + notes_below}"
+    lines, sound, faults = whole_rows(trimmed, width, file, fix if notes_below else "")
+    columns = tuple(zip(*sound, strict=True)) or ((),) * width
+    return Table(names=tuple(names), rows=lines, columns=columns, notes=notes, faults=faults)
 
 
 def table_cells(table: Table, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
@@ -170,45 +190,92 @@ def table_cells(table: Table, source: SourceSpec, wanted: frozenset[str]) -> Lab
     value = _column(table, source.value_column, "value_column", place) if source.value_column else None
     if item is not None and value is None:
         raise StudyError("`item_column` needs `value_column`.", where=place, found=repr(source.item_column))
+    if not table.rows:
+        return Labelled(labels=(), cells=pd.DataFrame(), notes=table.notes, faults=table.faults)
+    keep, taken = _kept(table, source, place)
+    fixed = {at for at in (area, year_at, item, value, *taken) if at is not None}
+    everything = np.flatnonzero(keep)
+    item_codes, item_texts = np.zeros(0, dtype=np.int32), [""]
+    if item is not None and value is not None:
+        item_codes, item_texts = coded([text.strip() for text in table.columns[item]])
+        mine = np.array([label_key(text) in wanted for text in item_texts], dtype=bool)[item_codes] & keep
+        # An item is there where a row that is kept speaks of it.
+        labels = tuple(item_texts[at] for at in dict.fromkeys(item_codes[everything].tolist()))
+        chosen, everything = [value], np.flatnonzero(mine)
+    else:
+        split = [(at, split_label(name)[0]) for at, name in enumerate(table.names) if at not in fixed]
+        split = [(value, split_label(table.names[value])[0])] if value is not None else split
+        labels = tuple(dict.fromkeys(label for _, label in split if label))
+        chosen = [at for at, label in split if label_key(label) in wanted]
+    faults = [*table.faults]
+    codes, raw_areas = coded(table.columns[area])
+    areas = [_filled(text.strip(), source) for text in raw_areas]
+    kept_rows = [table.rows[at] for at in np.flatnonzero(keep).tolist()]
+    faults += area_faults(codes[keep], areas, kept_rows, source.file, table.names[area])
+    if item is not None:
+        unnamed = np.flatnonzero(np.array([not text for text in item_texts], dtype=bool)[item_codes] & keep)
+        faults += counted(
+            (
+                Fault(
+                    what="A row names no item.",
+                    place=Place(file=source.file, row=table.rows[at], column=table.names[item]),
+                )
+                for at in unnamed[:MOST_FAULTS].tolist()
+            ),
+            source.file,
+            more=unnamed.size - MOST_FAULTS,
+        )
+    if item is not None and not table.faults and keep.all():
+        faults += short_last_area(codes, table.rows, source.file, table.names[area])
+    if not chosen or not everything.size:
+        return Labelled(labels=labels, cells=pd.DataFrame(), notes=table.notes, faults=tuple(faults))
+    size, count = everything.size, len(chosen)
+    each = np.repeat(np.arange(count, dtype=np.int32), size)
+    years, wrong_years = _years(table, source, chosen, everything, year_at, item_codes, item_texts)
+    faults += wrong_years
+    long = item is not None
+    index = everything.tolist()
+    texts = [column[at] for column in (table.columns[place] for place in chosen) for at in index]
+    names = [table.names[at] for at in chosen]
+    cells, wrong = cell_table(
+        areas=Coded(codes=np.tile(codes[everything], count), names=areas),
+        items=Coded(codes=item_codes[everything], names=item_texts)
+        if long
+        else Coded(codes=each, names=[split_label(name)[0] for name in names]),
+        years=years,
+        columns=Coded(codes=each, names=names),
+        rows=np.tile(np.asarray(table.rows, dtype=np.int32)[everything], count),
+        texts=texts,
+        writing=declared_writing(source),
+        file=source.file,
+    )
+    faults += wrong
+    if not faults:
+        used = fixed | set(chosen)
+        _refuse_undecided(table, cells, used, place, wide=item is None and value is None)
+    return Labelled(labels=labels, cells=cells, notes=table.notes, faults=tuple(faults))
+
+
+def _kept(table: Table, source: SourceSpec, place: str) -> tuple[NDArray[np.bool_], set[int]]:
+    """The rows that have all the values of `take`, and its columns."""
     keep = np.ones(len(table.rows), dtype=bool)
-    taken = {}
+    taken = set()
     for name, given in source.take.items():
         at = _column(table, name, "take", place)
-        texts = [label_key(text) for text in table.columns[at]]
-        fits = np.array([text == label_key(given) for text in texts], dtype=bool)
+        codes, texts = coded(table.columns[at])
+        fits = np.array([label_key(text) == label_key(given) for text in texts], dtype=bool)[codes]
         if not fits.any():
             raise StudyError(
                 "A column has no such value.",
                 where=f"{place}, column {name!r}",
                 found=repr(given),
-                expected=closest(given, list(dict.fromkeys(table.columns[at]))[:1000]),
+                expected=nearest(given, texts),
             )
         keep &= fits
-        taken[at] = given
+        taken.add(at)
     if not keep.any():
         raise StudyError("No row has all the values of `take`.", where=place, found=str(dict(source.take)))
-    fixed = {at for at in (area, year_at, item, value, *taken) if at is not None}
-    if item is not None and value is not None:
-        groups = _long(table, item, value, keep, wanted)
-        labels = tuple(dict.fromkeys(text.strip() for text in table.columns[item]))
-    elif value is not None:
-        label = split_label(table.names[value])[0]
-        groups = [(label, value, np.flatnonzero(keep))] if label_key(label) in wanted else []
-        labels = (label,)
-    else:
-        split = [(at, split_label(name)[0]) for at, name in enumerate(table.names) if at not in fixed]
-        groups = [(label, at, np.flatnonzero(keep)) for at, label in split if label_key(label) in wanted]
-        labels = tuple(dict.fromkeys(label for _, label in split if label))
-    parts = [
-        _part(table, source, label=label, column=at, index=index, area=area, year=year_at)
-        for label, at, index in groups
-    ]
-    if not parts:
-        return Labelled(labels=labels, cells=pd.DataFrame(), notes=table.notes)
-    cells = pd.concat(parts, ignore_index=True)
-    used = fixed | {at for _, at, _ in groups}
-    _refuse_undecided(table, cells, used, place, wide=item is None and value is None)
-    return Labelled(labels=labels, cells=cells, notes=table.notes)
+    return keep, taken
 
 
 def _column(table: Table, name: str, key: str, place: str) -> int:
@@ -218,134 +285,80 @@ def _column(table: Table, name: str, key: str, place: str) -> int:
             "A column is not there" + (": the area." if key == "area_column" else "."),
             where=f"{place}, {key}",
             found=repr(name),
-            expected=closest(name, [each for each in table.names[:1000] if each]),
+            expected=nearest(name, [each for each in table.names if each]),
         )
     return names.index(label_key(name))
 
 
-def _long(
-    table: Table, item: int, value: int, keep: NDArray[np.bool_], wanted: frozenset[str]
-) -> list[tuple[str, int, NDArray[np.intp]]]:
-    texts = pd.Series([text.strip() for text in table.columns[item]], dtype=object)
-    codes, labels = pd.factorize(texts)
-    return [
-        (str(label), value, np.flatnonzero((codes == at) & keep))
-        for at, label in enumerate(labels)
-        if label_key(str(label)) in wanted and ((codes == at) & keep).any()
-    ]
-
-
-def _part(
+def _years(
     table: Table,
     source: SourceSpec,
-    *,
-    label: str,
-    column: int,
+    chosen: Sequence[int],
     index: NDArray[np.intp],
-    area: int,
     year: int | None,
-) -> pd.DataFrame:
-    at = index.tolist()
-    rows = [table.rows[each] for each in at]
-    name = table.names[column]
-    areas = [_filled(table.columns[area][each].strip(), source) for each in at]
-    for row, text in zip(rows, areas, strict=True):
-        if not text:
-            raise DataError(
-                "A row names no area.", where=f"{source.file}, row {row}, column {table.names[area]!r}"
-            )
-    own = split_label(name)[1] if source.item_column == "" else None
+    item_codes: NDArray[np.int32],
+    items: Sequence[str],
+) -> tuple[NDArray[np.int32], tuple[Fault, ...]]:
+    """The year of every cell: from its own column, from the name of its column, or from the study."""
+    file = source.file
     if year is not None:
-        years = [
-            _year(table.columns[year][each].strip(), source, row, table.names[year])
-            for each, row in zip(at, rows, strict=True)
-        ]
-    else:
-        years = [own if own is not None else year_of(label, source)] * len(at)
-    values, status = numbers([table.columns[column][each] for each in at], rows, name, source)
-    return pd.DataFrame(
-        {
-            "area_label": pd.Series(areas, dtype=object),
-            "item_label": label,
-            "year": np.array(years, dtype=np.int64),
-            "value": values,
-            "status": status,
-            "row": rows,
-            "column": name,
-        }
-    )
+        codes, texts = coded([table.columns[year][at] for at in index.tolist()])
+        found = [int(text.strip()[:4]) if YEAR.fullmatch(text.strip()) else -1 for text in texts]
+        values = np.array(found, dtype=np.int32)[codes]
+        bad = np.flatnonzero(values < 0)
+        faults = counted(
+            (
+                no_year(
+                    texts[codes[at]], Place(file=file, row=table.rows[index[at]], column=table.names[year])
+                )
+                for at in bad[:MOST_FAULTS].tolist()
+            ),
+            file,
+            more=bad.size - MOST_FAULTS,
+        )
+        return np.tile(values, len(chosen)), faults
+    wrong: list[Fault] = []
+
+    def of(label: str) -> int:
+        try:
+            return year_of(label, source)
+        except MekevalError as error:
+            wrong.extend(error.faults)
+            return 0
+
+    if source.item_column:
+        used = np.unique(item_codes[index]).tolist()
+        by_item = np.zeros(len(items), dtype=np.int32)
+        by_item[used] = [of(items[at]) for at in used]
+        return by_item[item_codes[index]], tuple(wrong)
+    years = []
+    for at in chosen:
+        label, own = split_label(table.names[at])
+        years.append(own if own is not None else of(label))
+    return np.repeat(np.array(years, dtype=np.int32), index.size), tuple(wrong)
 
 
 def _filled(text: str, source: SourceSpec) -> str:
     return text.zfill(source.area_digits) if source.area_digits and text.isdigit() else text
 
 
-def _year(text: str, source: SourceSpec, row: int, column: str) -> int:
-    if _YEAR.fullmatch(text):
-        return int(text)
-    raise DataError(
-        "Text where a year is due.",
-        where=f"{source.file}, row {row}, column {column!r}",
-        found=repr(text[:40]),
-        expected="a year of four digits",
-    )
-
-
-def numbers(
-    texts: Sequence[str], rows: Sequence[int], column: str, source: SourceSpec
-) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    """Numbers written as the study declares, and the status of each cell; each distinct text is read once."""
-    mark = re.escape(source.decimal)
-    whole = r"\d+"
-    if source.thousands:
-        blank = f"[{_SPACES}]" if source.thousands == " " else re.escape(source.thousands)
-        whole = rf"(?:\d{{1,3}}(?:{blank}\d{{3}})+|\d+)"
-    form = re.compile(rf"[-+{_MINUS}]?{whole}(?:{mark}\d+)?(?:[eE][-+]?\d{{1,3}})?", re.ASCII)
-    symbols: dict[str, str] = {"": "missing", **source.symbols}
-    # A sentinel such as -1 may also come as -1.0 from a sheet.
-    sentinels = {
-        number: kind
-        for text, kind in source.symbols.items()
-        if (number := _plain(text, form, source)) is not None
-    }
-    codes, unique = pd.factorize(pd.Series([text.strip() for text in texts], dtype=object))
-    values, states = np.empty(len(unique)), np.empty(len(unique), dtype=object)
-    for at, text in enumerate(unique):
-        number = _plain(text, form, source)
-        if text in symbols:
-            values[at], states[at] = math.nan, symbols[text]
-        elif number is None:
-            row = rows[int(np.flatnonzero(codes == at)[0])]
-            raise DataError(
-                "A formula stands where a number is due."
-                if text.startswith("=")
-                else "Text where a number is due.",
-                where=f"{source.file}, row {row}, column {column!r}",
-                found=repr(text[:60]),
-                expected=f"a number with decimal {source.decimal!r}"
-                + (
-                    f" and thousands {source.thousands!r}"
-                    if source.thousands
-                    else " and no mark for thousands"
-                )
-                + "".join(f", or {symbol!r}" for symbol in source.symbols),
-                fix="Say in the source how numbers are written: decimal, thousands, symbols.",
-            )
-        elif number in sentinels:
-            values[at], states[at] = math.nan, sentinels[number]
-        else:
-            values[at], states[at] = number, STATUSES[0]
-    return values[codes], states[codes]
-
-
-def _plain(text: str, form: re.Pattern[str], source: SourceSpec) -> float | None:
-    if len(text) > 400 or not form.fullmatch(text):
-        return None
-    if source.thousands:
-        marks = _SPACES if source.thousands == " " else source.thousands
-        text = text.translate({ord(mark): None for mark in marks})
-    number = float(text.replace(_MINUS, "-").replace(source.decimal, "."))
-    return number if math.isfinite(number) else None
+def plain_text(cell: object, decimal: str = ".") -> str:
+    """A typed cell as text, with the decimal mark of the study, so that one rule reads all formats."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return ""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, float):
+        if math.isnan(cell):
+            return ""
+        if cell.is_integer() and abs(cell) < 1e15:
+            return str(int(cell))
+        return repr(cell).replace(".", decimal)
+    if isinstance(cell, decimals.Decimal):
+        return str(cell).replace(".", decimal)
+    if isinstance(cell, (datetime.date, datetime.time)):
+        return cell.isoformat()
+    return str(cell)
 
 
 def _refuse_undecided(table: Table, cells: pd.DataFrame, used: set[int], place: str, *, wide: bool) -> None:

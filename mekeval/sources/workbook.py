@@ -6,36 +6,48 @@ formulas whose last result is stale.
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import glob
 import io
-import math
+import itertools
 import re
+import threading
 import zipfile
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import pandas as pd
+import numpy as np
 
-from ..errors import DataError, StudyError, closest
+from ..errors import DataError, Fault, Place, StudyError
 from ..study import SourceSpec
-from .cells import MOST_BYTES, Labelled, label_key, refuse_unreadable, refuse_web_page
-from .table import MOST_TABLE_CELLS, Table, framed, table_cells
+from .cells import MOST_FAULTS, MOST_TABLE_CELLS, Labelled, counted, nearest, refuse_twins, refuse_wide
+from .files import checked_size, refuse_unreadable, refuse_web_page
+from .rdata import read_frame
+from .table import Table, framed, plain_text, table_cells
 
-#: What a workbook may hold when it is unpacked, and how much smaller it may be packed.
-MOST_UNPACKED, MOST_RATIO, MOST_PARTS, MOST_GRID = 128 * 2**20, 200, 2000, 4_000_000
+if TYPE_CHECKING:
+    import duckdb
+
+#: What a workbook may be, what it may hold when it is unpacked, and how much smaller it may be packed.
+MOST_PACKED, MOST_UNPACKED, MOST_RATIO, MOST_PARTS, MOST_GRID = 24 * 2**20, 96 * 2**20, 200, 2000, 2_000_000
+#: Characters of one text (a cell of a workbook has no room for more), and of all texts of a sheet.
+MOST_TEXT, MOST_TEXTS = 32_767, 64 * 2**20
+#: Seconds after which the reading of a Parquet file is given up.
+MOST_SECONDS = 4.0
 
 _HIDDEN = re.compile(
-    rb"<(?:\w+:)?(?:(row|col)\b[^>]*\shidden|sheetFormatPr\b[^>]*\szeroHeight)\s*=\s*[\"'](?:1|true)[\"'][^>]*>"
+    rb"<(?:\w+:)?(?:(row|col)\b[^<>]*\shidden|sheetFormatPr\b[^<>]*\szeroHeight)\s*=\s*[\"'](?:1|true)[\"'][^<>]*>"
 )
+_NUMBERED = re.compile(rb"\s(?:r|min)\s*=\s*[\"'](\d{1,9})")
 _MERGED = re.compile(
-    rb"<(?:\w+:)?mergeCell\b[^>]*\sref\s*=\s*[\"']\$?([A-Z]+)\$?(\d+):\$?([A-Z]+)\$?(\d+)[\"']"
+    rb"<(?:\w+:)?mergeCell\b[^<>]*\sref\s*=\s*[\"']\$?([A-Z]{1,4})\$?(\d{1,9}):\$?([A-Z]{1,4})\$?(\d{1,9})[\"']"
 )
-_FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
-_CELL = re.compile(rb"<(?:\w+:)?(?:c|row)\b[^>]*?\sr\s*=\s*[\"']([A-Z]{0,4})(\d{1,9})[\"']")
+_CELL = re.compile(rb"<(?:\w+:)?(?:c|row)\b[^<>]*?\sr\s*=\s*[\"']([A-Z]{0,4})(\d{1,9})[\"']")
+#: A cell with a formula, or with one of a spreadsheet's words for an error, which the reader would pass over.
+_FORMULA, _ERROR = re.compile(rb"<(?:\w+:)?f[\s/>]"), re.compile(rb"<(?:\w+:)?c\b[^<>]*\st\s*=\s*[\"']e[\"']")
+_SHARED = re.compile(rb"<(?:\w+:)?c\b[^<>]*\st\s*=\s*[\"']s[\"'][^<>]*>\s*<(?:\w+:)?v>\s*(\d{1,9})")
 
 
 def read_xlsx(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
@@ -58,7 +70,7 @@ def read_xlsx(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelle
             "The workbook has several sheets." if not name else "The workbook has no such sheet.",
             where=f"study.toml, source {source.file!r}, table",
             found=repr(name) if name else ", ".join(map(repr, names[:12])),
-            expected=closest(name, names) if name else "table = the name of one sheet",
+            expected=nearest(name, names) if name else "table = the name of one sheet",
         )
     notes = _look(vetted, name, source)
     try:
@@ -67,7 +79,9 @@ def read_xlsx(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelle
         raise
     except BaseException as cause:
         raise refuse_unreadable("a workbook", source.file, Exception(str(cause))) from None
-    records = [(row, [_text(cell, source) for cell in line]) for row, line in enumerate(cells, start=1)]
+    records = [
+        (row, [plain_text(cell, source.decimal) for cell in line]) for row, line in enumerate(cells, start=1)
+    ]
     return table_cells(framed(records, source, (f"sheet {name!r}", *notes)), source, wanted)
 
 
@@ -77,42 +91,82 @@ def read_parquet(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labe
         import duckdb
     except ImportError:
         raise _needs("Parquet files", "register", source.file) from None
+    checked_size(path, source.file)
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": "400MB",
+        "threads": "1",
+        "autoinstall_known_extensions": "false",
+    }
     try:
-        with duckdb.connect(config={"memory_limit": "1GB", "autoinstall_known_extensions": "false"}) as link:
-            found = link.execute("SELECT * FROM read_parquet(?)", [glob.escape(str(path))])
-            names = tuple(str(column[0]) for column in found.description or ())
-            records = found.fetchmany(MOST_TABLE_CELLS // max(len(names), 1) + 1)
-    except duckdb.Error as cause:
+        with duckdb.connect(config=config) as link:
+            # Whatever a file makes of its pages, the reading ends.
+            alarm = threading.Timer(MOST_SECONDS, link.interrupt)
+            alarm.start()
+            try:
+                return table_cells(_parquet_table(link, glob.escape(str(path)), source), source, wanted)
+            finally:
+                alarm.cancel()
+    except (duckdb.Error, UnicodeDecodeError, ValueError, OverflowError, SystemError) as cause:
         raise refuse_unreadable("a Parquet file", source.file, cause) from None
-    if len(records) * len(names) > MOST_TABLE_CELLS:
+
+
+def _parquet_table(link: duckdb.DuckDBPyConnection, name: str, source: SourceSpec) -> Table:
+    """All columns as text; how many rows there are, and how long their texts, is asked first."""
+    relation = "read_parquet(?, hive_partitioning = false)"
+    rows = link.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [name]).fetchone()
+    described = link.execute(f"DESCRIBE SELECT * FROM {relation}", [name]).fetchall()
+    names, kinds = tuple(str(each[0]) for each in described), [str(each[1]) for each in described]
+    size = int(rows[0] or 0) if rows else 0
+    refuse_wide(len(names), source.file)
+    if not 0 <= size <= MOST_TABLE_CELLS // max(len(names), 1):
         raise DataError(
             "The table is larger than a table of statistics.",
             where=source.file,
+            found=f"{size:,} rows of {len(names)} columns",
             expected=f"at most {MOST_TABLE_CELLS:,} cells",
         )
-    return table_cells(_table(names, list(zip(*records, strict=True)), source), source, wanted)
+    if not size:
+        raise DataError("The file holds no rows of data.", where=source.file)
+    texts = [name for name, kind in zip(names, kinds, strict=True) if kind == "VARCHAR"]
+    if texts:
+        longest = ", ".join(f"max(strlen({_quoted(each)}))" for each in texts)
+        found = link.execute(f"SELECT {longest} FROM {relation}", [name]).fetchone() or ()
+        if any(each is not None and each > MOST_TEXT for each in found):
+            raise DataError(
+                "A text is longer than the texts of statistics.",
+                where=source.file,
+                found=f"{max(each or 0 for each in found):,} bytes",
+                expected=f"at most {MOST_TEXT:,} bytes",
+            )
+    odd = [
+        f"{name}: {kind}"
+        for name, kind in zip(names, kinds, strict=True)
+        if kind == "BLOB" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+    ]
+    chosen = ", ".join(
+        "NULL"
+        if kind == "BLOB" or kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION"))
+        else _quoted(name)
+        for name, kind in zip(names, kinds, strict=True)
+    )
+    records = link.execute(f"SELECT {chosen} FROM {relation}", [name]).fetchmany(size + 1)
+    if len(records) != size:
+        raise ValueError(f"{len(records)} rows, {size} announced")
+    table = _table(names, list(zip(*records, strict=True)), source)
+    return replace(table, notes=(f"columns left aside: {', '.join(odd[:12])}",)) if odd else table
+
+
+def _quoted(name: str) -> str:
+    """A name of a column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def read_rdata_table(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
-    """Read a data frame of any layout from an R data file (`table` names it); needs the extra `rdata`."""
-    try:
-        import pyreadr
-    except ImportError:
-        raise _needs("R data files", "rdata", source.file) from None
-    try:
-        frames = pyreadr.read_r(str(path))
-    except Exception as cause:  # pyreadr raises its own kinds for every fault of a file
-        raise refuse_unreadable("an R data file", source.file, cause) from None
-    if source.table not in frames:
-        raise DataError(
-            "The R data file has no such table.",
-            where=source.file,
-            found=repr(source.table),
-            expected=closest(source.table, map(str, frames)),
-        )
-    frame = frames[source.table]
-    columns = [frame.iloc[:, at].tolist() for at in range(frame.shape[1])]
-    return table_cells(_table(tuple(map(str, frame.columns)), columns, source), source, wanted)
+    """Read a data frame of any layout from an R data file (`table` names it)."""
+    frame = read_frame(path, source.table, source.file)
+    names = tuple(name for name, column in zip(frame.names, frame.columns, strict=True) if column is not None)
+    columns = [column for column in frame.columns if column is not None]
+    return table_cells(_table(names, columns, source), source, wanted)
 
 
 def _needs(what: str, extra: str, file: str) -> DataError:
@@ -122,39 +176,17 @@ def _needs(what: str, extra: str, file: str) -> DataError:
 
 
 def _table(names: tuple[str, ...], columns: Sequence[Iterable[object]], source: SourceSpec) -> Table:
-    texts = tuple([_text(cell, source) for cell in column] for column in columns)
+    refuse_wide(len(names), source.file)
+    refuse_twins(names, source.file)
+    texts = tuple([plain_text(cell, source.decimal) for cell in column] for column in columns)
     if not texts or not texts[0]:
         raise DataError("The file holds no rows of data.", where=source.file)
-    counts = Counter(map(label_key, names))
-    twice = [name for name in names if counts[label_key(name)] > 1]
-    if twice:
-        raise DataError("Two columns have one name.", where=source.file, found=repr(twice[0]))
-    return Table(names=names, rows=tuple(range(1, len(texts[0]) + 1)), columns=texts, notes=())
-
-
-def _text(cell: object, source: SourceSpec) -> str:
-    """A typed cell as the study declares numbers, so that one rule reads all formats."""
-    if cell is None or cell is pd.NA or cell is pd.NaT:
-        return ""
-    if isinstance(cell, decimal.Decimal):
-        return str(cell).replace(".", source.decimal)
-    if isinstance(cell, (datetime.date, datetime.time, datetime.timedelta)):
-        return cell.isoformat() if not isinstance(cell, datetime.timedelta) else str(cell)
-    if isinstance(cell, float):
-        if math.isnan(cell):
-            return ""
-        return (
-            str(int(cell))
-            if cell.is_integer() and abs(cell) < 1e15
-            else repr(cell).replace(".", source.decimal)
-        )
-    return str(cell)
+    return Table(names=names, rows=range(1, len(texts[0]) + 1), columns=texts, notes=())
 
 
 def _vetted(path: Path, file: str) -> io.BytesIO:
     """The workbook once more, of the parts that were unpacked within bounds: nothing else is shown to the reader."""
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError("The file is too large.", where=file, found=f"{path.stat().st_size} bytes")
+    checked_size(path, file, MOST_PACKED)
     content = path.read_bytes()
     if not content:
         raise DataError("The file is empty.", where=file)
@@ -214,35 +246,62 @@ def _look(vetted: io.BytesIO, name: str, source: SourceSpec) -> tuple[str, ...]:
     with zipfile.ZipFile(vetted) as book:
         sheet = _sheet_part(book, name, file)
         data = book.read(sheet)
+        shared = next((part for part in book.namelist() if part.lower() == "xl/sharedstrings.xml"), "")
+        _refuse_long_texts(data, book.read(shared) if shared else b"", file)
     first = source.header_row + source.header_rows
-    place = f"{file}, sheet {name!r}"
-    hidden = _HIDDEN.search(data)
-    if hidden:
+    faults = []
+    for hidden in itertools.islice(_HIDDEN.finditer(data), MOST_FAULTS):
         kind = "columns" if hidden.group(1) == b"col" else "rows"
-        number = re.search(rb"\s(?:r|min)\s*=\s*[\"'](\d+)", hidden.group())
-        raise DataError(
-            f"The sheet has hidden {kind}.",
-            where=place + (f", {kind[:-1]} {int(number.group(1))}" if number else ""),
-            fix="Show or delete them: whether they are data cannot be seen.",
+        match = _NUMBERED.search(hidden.group())
+        number = int(match.group(1)) if match else 0
+        faults.append(
+            Fault(
+                what=f"The sheet has hidden {kind}.",
+                place=Place(
+                    file=file,
+                    row=number if number and kind == "rows" else None,
+                    column=_letters(number) if number and kind == "columns" else "",
+                ),
+                found=f"sheet {name!r}",
+                fix="Show or delete them: whether they are data cannot be seen.",
+            )
         )
     notes = []
-    for left, top, right, bottom in (match.groups() for match in _MERGED.finditer(data)):
+    for left, top, right, bottom in itertools.islice(
+        (match.groups() for match in _MERGED.finditer(data)), MOST_FAULTS
+    ):
         ref = f"{left.decode()}{top.decode()}:{right.decode()}{bottom.decode()}"
-        if int(bottom) >= first:
-            raise DataError(
-                "The sheet has merged cells among the data.",
-                where=f"{place}, {ref}",
-                fix="Undo the merging and fill every cell.",
-            )
         notes.append(ref)
-    formula = _FORMULA.search(data)
-    if formula:
-        before = list(_CELL.finditer(data, max(0, formula.start() - 400), formula.start()))
-        raise DataError(
+        if int(bottom) >= first:
+            faults.append(
+                Fault(
+                    what="The sheet has merged cells among the data.",
+                    place=Place(file=file, row=int(top), column=left.decode()),
+                    found=f"{ref} of sheet {name!r}",
+                    fix="Undo the merging and fill every cell.",
+                )
+            )
+    for what, pattern, fix in (
+        (
             "A cell holds a formula: its last result may be stale.",
-            where=place + (f", cell {b''.join(before[-1].groups()).decode()}" if before else ""),
-            fix="Save the sheet with values instead of formulas.",
-        )
+            _FORMULA,
+            "Save the sheet with values instead of formulas.",
+        ),
+        ("A cell holds an error of the spreadsheet.", _ERROR, "Correct it, or leave the cell empty."),
+    ):
+        for found in itertools.islice(pattern.finditer(data), MOST_FAULTS):
+            before = list(_CELL.finditer(data, max(0, found.start() - 400), found.end()))
+            column, row = before[-1].groups() if before else (b"", b"0")
+            faults.append(
+                Fault(
+                    what=what,
+                    place=Place(file=file, row=int(row) or None, column=column.decode()),
+                    found=f"sheet {name!r}",
+                    fix=fix,
+                )
+            )
+    if faults:
+        raise DataError.of(counted(faults, file, more=len(faults) - MOST_FAULTS))
     row, column = 1, 1
     for letters, digits in _CELL.findall(data):
         row = max(row, int(digits))
@@ -253,10 +312,33 @@ def _look(vetted: io.BytesIO, name: str, source: SourceSpec) -> tuple[str, ...]:
     if row * column > MOST_GRID:
         raise DataError(
             "The sheet is larger than a table of statistics.",
-            where=place,
+            where=f"{file}, sheet {name!r}",
             found=f"{row} rows x {column} columns",
         )
     return (f"merged headings {', '.join(notes[:10])}",) if notes else ()
+
+
+def _refuse_long_texts(sheet: bytes, shared: bytes, file: str) -> None:
+    """Texts stand once in a workbook and in memory as often as cells name them."""
+    sizes = np.array([len(text) for text in re.split(rb"</(?:\w+:)?si>", shared)], dtype=np.int64)
+    used = np.array([int(each) for each in _SHARED.findall(sheet)], dtype=np.int64)
+    total = int(sizes[used[used < sizes.size]].sum())
+    if total > MOST_TEXTS:
+        raise DataError(
+            "The workbook unpacks to more than a workbook of statistics holds.",
+            where=file,
+            found=f"texts of {total:,} bytes",
+            expected=f"at most {MOST_TEXTS:,} bytes",
+        )
+
+
+def _letters(number: int) -> str:
+    """The name of a column: 1 is A, 27 is AA."""
+    name = ""
+    while number:
+        number, letter = divmod(number - 1, 26)
+        name = chr(65 + letter) + name
+    return name
 
 
 def _sheet_part(book: zipfile.ZipFile, name: str, file: str) -> str:

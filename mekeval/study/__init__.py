@@ -7,23 +7,24 @@ has changed unnoticed, or the first fault only.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import get_args
+from dataclasses import dataclass
+from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+import pandas as pd
 
-from ..areas import Areas, read_areas
+from ..areas import COLUMNS, Areas, Districts, read_areas
 from ..errors import Fault, MekevalError, StudyError, closest
-from .consistency import cross_references
+from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria, fingerprint, read_catalogue
+from .consistency import cross_references, level_faults
+from .files import RAW_VARIABLE, checksum, inside, raw_paths, refuse_no_list
+from .formula import signed_terms, split_formula, terms
+from .reading import first, read_spec
 from .schema import (
     About,
     AreasTable,
+    CatalogueUse,
     FetchSpec,
+    FoundAreas,
     IndicatorSpec,
     Item,
     Plan,
@@ -31,17 +32,22 @@ from .schema import (
     Reference,
     Rule,
     SourceSpec,
+    Spelling,
     StudySpec,
     Wave,
     Words,
-    terms,
 )
+from .treated import resolve, study_districts, treated_areas
 
 __all__ = [
+    "CATALOGUES",
     "RAW_VARIABLE",
     "About",
     "AreasTable",
+    "Catalogue",
+    "CatalogueUse",
     "FetchSpec",
+    "FoundAreas",
     "IndicatorSpec",
     "Item",
     "Plan",
@@ -49,17 +55,22 @@ __all__ = [
     "Reference",
     "Rule",
     "SourceSpec",
+    "Spelling",
     "Study",
     "StudySpec",
     "Wave",
     "Words",
+    "catalogue_table",
+    "checksum",
+    "criteria",
     "inside",
+    "read_catalogue",
     "read_spec",
     "read_study",
+    "signed_terms",
+    "split_formula",
     "terms",
 ]
-
-RAW_VARIABLE = "MEKEVAL_RAW"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +86,10 @@ class Study:
     areas : Areas
     wave_areas : tuple of tuple of str
         Codes of the treated areas, wave by wave.
+    districts : Districts or None
+        How districts lie in the areas; None where the study is of its areas themselves.
+    wave_districts : tuple of tuple of str
+        Codes of the districts that each wave names; the areas in `wave_areas` stand for them.
     discretionary : tuple of str
         Codes of areas that were added by discretion and not by the rule.
     paths : tuple of Path
@@ -82,13 +97,16 @@ class Study:
     reference_areas : Areas or None
         The listed areas of reference cities; None where the study has none, or finds them in a source.
     sha256 : str
-        Of `study.toml`, `areas.csv` and the list of reference areas, if there is one, together.
+        Of `study.toml`, `areas.csv`, the list of reference areas, the table of districts and what it takes from a
+        catalogue, as far as it has them, together.
     """
 
     folder: Path
     spec: StudySpec
     areas: Areas
     wave_areas: tuple[tuple[str, ...], ...]
+    districts: Districts | None
+    wave_districts: tuple[tuple[str, ...], ...]
     discretionary: tuple[str, ...]
     paths: tuple[Path, ...]
     reference_areas: Areas | None
@@ -109,7 +127,7 @@ class Study:
             The study has none: its data can be cleaned and not evaluated.
         """
         if self.spec.programme is None:
-            raise _no_table("programme", self.folder)
+            raise _not_evaluated(self.spec, self.folder)
         return self.spec.programme
 
     @property
@@ -122,13 +140,17 @@ class Study:
             The study has none: its data can be cleaned and not evaluated.
         """
         if self.spec.plan is None:
-            raise _no_table("plan", self.folder)
+            raise _not_evaluated(self.spec, self.folder)
         return self.spec.plan
 
     @property
     def treated(self) -> tuple[str, ...]:
         """Codes of all areas that any wave treats, in order of entry."""
         return tuple(dict.fromkeys(code for wave in self.wave_areas for code in wave))
+
+    def resolve(self, name: str) -> str:
+        """The code of a unit from its code or name, or those of a district that it stands for; see `Areas.resolve`."""
+        return resolve(self.areas, self.districts, name)[0]
 
     def indicator(self, name: str) -> IndicatorSpec:
         """The definition of an indicator.
@@ -145,11 +167,14 @@ class Study:
         raise StudyError("The study has no such indicator.", found=repr(name), expected=closest(name, names))
 
 
-def _no_table(name: str, folder: Path) -> StudyError:
+def _not_evaluated(spec: StudySpec, folder: Path) -> StudyError:
+    lacking = [
+        name for name, table in (("[programme]", spec.programme), ("[plan]", spec.plan)) if table is None
+    ]
     return StudyError(
-        f"The study has no [{name}]: its data can be cleaned, not evaluated.",
+        f"The study has no {' and no '.join(lacking)}: its data can be cleaned, not evaluated.",
         where=str(folder / "study.toml"),
-        expected=f"a table [{name}]",
+        expected=f"tables {' and '.join(lacking)}",
     )
 
 
@@ -182,19 +207,16 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
     """
     file, text, spec = read_spec(path)
     folder = file.parent
-    areas_path = inside(folder, spec.areas.file)
-    if areas_path is None:
-        raise StudyError("areas.file leaves the study folder.", where=str(file), found=spec.areas.file)
     faults: list[Fault] = []
-    areas = None
-    try:
-        areas = read_areas(areas_path, unit=spec.areas.unit)
-    except MekevalError as error:
-        faults += error.faults
+    areas, own = _own_areas(spec, folder, file, faults)
     reference_areas, listed = _reference_areas(spec, folder, file.name, faults)
-    wave_areas, discretionary = _treated_areas(spec, areas, file.name, faults) if areas else ((), ())
-    faults += cross_references(spec, file.name)
-    paths = tuple(_raw_paths(spec, folder, raw, file.name, faults))
+    districts, shares = study_districts(spec, folder, file.name, faults)
+    wave_areas, wave_districts, discretionary = (
+        treated_areas(spec, areas, districts, file.name, faults) if areas else ((), (), ())
+    )
+    faults += first(cross_references(spec, file.name), file.name)
+    faults += level_faults(spec, () if areas is None else areas.table["level"], file.name)
+    paths = tuple(raw_paths(spec, folder, raw, file.name, faults))
     if faults or areas is None:
         raise StudyError.of(faults)
     return Study(
@@ -202,77 +224,30 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         spec=spec,
         areas=areas,
         wave_areas=wave_areas,
+        districts=districts,
+        wave_districts=wave_districts,
         discretionary=discretionary,
         paths=paths,
         reference_areas=reference_areas,
-        sha256=hashlib.sha256(text + areas_path.read_bytes() + listed).hexdigest(),
+        sha256=hashlib.sha256(text + own + listed + shares + fingerprint(spec)).hexdigest(),
     )
 
 
-def read_spec(path: str | Path) -> tuple[Path, bytes, StudySpec]:
-    """Read `study.toml` alone: its place, its bytes and what it says; the files that it names may not be there yet.
-
-    Raises
-    ------
-    StudyError
-        There is no study, or its `study.toml` breaks the schema.
-    """
-    folder = Path(path)
-    file = folder if folder.suffix == ".toml" else folder / "study.toml"
+def _own_areas(spec: StudySpec, folder: Path, file: Path, faults: list[Fault]) -> tuple[Areas | None, bytes]:
+    """The listed areas and the bytes of the list; no areas and no bytes where all of them are found in the data."""
+    if not spec.areas.file:
+        table = pd.DataFrame(columns=list(COLUMNS), dtype=str)
+        numbers = dict.fromkeys(("population", "tile_row", "tile_col"), "Int64")
+        return Areas(table=table.astype(numbers).set_index("code"), unit=spec.areas.unit), b""
+    path = inside(folder, spec.areas.file)
+    if path is None:
+        raise StudyError("areas.file leaves the study folder.", where=str(file), found=spec.areas.file)
     try:
-        text = file.read_bytes()
-    except OSError:
-        raise StudyError(
-            "There is no study here.",
-            where=str(file),
-            expected="a folder with a study.toml",
-            fix="Name the folder of a study, or write one with: mekeval new my-study",
-        ) from None
-    return file, text, _parse(text, where=str(file))
-
-
-def _parse(text: bytes, *, where: str) -> StudySpec:
-    try:
-        content = tomllib.loads(text.decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as cause:
-        raise StudyError(
-            "study.toml is not valid TOML.", where=where, found=str(cause), expected="UTF-8 text in TOML form"
-        ) from None
-    try:
-        return StudySpec.model_validate(content)
-    except ValidationError as cause:
-        raise StudyError.of(
-            _fault_of(error["type"], error["loc"], error["msg"], error.get("input"), where)
-            for error in cause.errors(include_url=False)
-        ) from None
-
-
-def _fault_of(kind: str, place: tuple[int | str, ...], message: str, found: object, where: str) -> Fault:
-    key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    if kind == "extra_forbidden":
-        allowed = _allowed_keys(place[:-1])
-        near = closest(str(place[-1]), allowed)
-        return Fault(
-            what=f"Unknown key {key!r}.",
-            where=where,
-            expected=f"{near}; allowed here: {', '.join(allowed)}",
-        )
-    if kind == "missing":
-        return Fault(what=f"The key {key!r} is missing.", where=where)
-    return Fault(
-        what=f"The key {key!r} has a wrong value.", where=where, found=repr(found)[:80], expected=message
-    )
-
-
-def _allowed_keys(place: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = StudySpec
-    for part in place:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *get_args(annotation)]
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(model.model_fields)
+        refuse_no_list(path)
+        return read_areas(path, unit=spec.areas.unit), path.read_bytes()
+    except MekevalError as error:
+        faults += error.faults
+        return None, b""
 
 
 def _reference_areas(
@@ -288,115 +263,8 @@ def _reference_areas(
         )
         return None, b""
     try:
+        refuse_no_list(path)
         return read_areas(path, unit=spec.areas.unit), path.read_bytes()
     except MekevalError as error:
         faults += error.faults
         return None, b""
-
-
-def _treated_areas(
-    spec: StudySpec, areas: Areas, where: str, faults: list[Fault]
-) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """Codes of the areas of each wave, and of those added by discretion; every one named once and treated."""
-    waves = []
-    for wave in spec.waves:
-        place = f"{where}, programme.wave {wave.name!r}, areas"
-        codes = _codes(areas, wave.areas, place, faults)
-        faults += [
-            Fault(what="A wave names an area twice.", where=place, found=areas.name(code, "fi"))
-            for code in dict.fromkeys(codes)
-            if codes.count(code) > 1
-        ]
-        waves.append(codes)
-    rule = spec.rule
-    if rule and rule.choose > len(areas.units):
-        faults.append(
-            Fault(
-                what="The rule chooses more areas than there are.",
-                where=f"{where}, programme.rule.choose",
-                found=str(rule.choose),
-                expected=f"at most {len(areas.units)}",
-            )
-        )
-    place = f"{where}, programme.rule.discretionary"
-    discretionary = _codes(areas, rule.discretionary if rule else (), place, faults)
-    treated = {code for codes in waves for code in codes}
-    faults += [
-        Fault(what="An area was added by discretion to no wave.", where=place, found=areas.name(code, "fi"))
-        for code in discretionary
-        if code not in treated
-    ]
-    return tuple(waves), discretionary
-
-
-def _codes(areas: Areas, names: tuple[str, ...], where: str, faults: list[Fault]) -> tuple[str, ...]:
-    codes = []
-    for name in names:
-        try:
-            codes.append(areas.resolve(name))
-        except MekevalError as error:
-            faults.append(replace(error.faults[0], where=where))
-    return tuple(codes)
-
-
-def _raw_paths(
-    spec: StudySpec, folder: Path, raw: str | Path | None, where: str, faults: list[Fault]
-) -> Iterator[Path]:
-    root = folder
-    if spec.study.raw == "external":
-        given = raw if raw is not None else os.environ.get(RAW_VARIABLE)
-        root = Path(given or "")
-        if not given or not root.is_dir():
-            faults.append(
-                Fault(
-                    what="The raw data of this study lie outside it, and their folder is not known.",
-                    where="--raw",
-                    found=repr(str(given)) + ", which is no folder" if given else "nothing",
-                    expected="the folder that holds " + PurePosixPath(spec.source[0].file).parts[0] + "/",
-                    fix=f"Give --raw FOLDER, or set {RAW_VARIABLE}.",
-                )
-            )
-            return
-    for number, source in enumerate(spec.source, start=1):
-        place = f"{where}, source[{number}] {source.file!r}"
-        path = inside(root, source.file)
-        if path is None:
-            faults.append(
-                Fault(
-                    what="A raw file must lie inside its folder.",
-                    where=place,
-                    found=repr(source.file),
-                    expected="a relative path without '..' that no link leads out of the folder",
-                )
-            )
-            continue
-        try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:
-            fix = "Download it with: mekeval fetch" if source.fetch else ""
-            faults.append(Fault(what="A raw file is missing.", where=place, expected=str(path), fix=fix))
-            continue
-        if found != source.sha256:
-            faults.append(
-                Fault(
-                    what="A raw file is not the one that the study was written for.",
-                    where=place,
-                    found=f"sha256 {found}",
-                    expected=f"sha256 {source.sha256}",
-                    fix="Restore the file, or write the new sha256 and vintage in study.toml if it is meant.",
-                )
-            )
-        yield path
-
-
-def inside(root: Path, file: str) -> Path | None:
-    """The file below its folder, or None where the name would leave it (absolute, '..', a link)."""
-    if re.match(r"^([/\\]|[A-Za-z]:)", file) or ".." in PurePosixPath(file.replace("\\", "/")).parts:
-        return None
-    path = root / file
-    try:
-        if path.is_symlink():
-            path.stat()  # Python 3.13 resolves a link to itself without complaint
-        return path if path.resolve().is_relative_to(root.resolve()) else None
-    except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL in the name
-        return None

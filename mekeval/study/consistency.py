@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from ..errors import Fault, closest
-from .schema import SourceSpec, StudySpec
+from .catalogue import offered_items, written
+from .formula import pattern, signed_terms, split_formula
+from .schema import IndicatorSpec, SourceSpec, StudySpec
 
 
 def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
     """Names that one part of study.toml takes from another must be there, and only once."""
     items = [item.name for item in spec.item]
     indicators = [indicator.name for indicator in spec.indicator]
+    offered = offered_items(spec)
     for kind, names in (
         ("item", items),
         ("indicator", indicators),
         ("wave", [wave.name for wave in spec.waves]),
         ("outcome of the plan", list(spec.outcomes)),
         ("language", [str(language) for language in spec.study.languages]),
+        ("level of found areas", [found.level for found in spec.areas.found]),
     ):
-        for name in sorted({name for name in names if names.count(name) > 1}):
+        for name in sorted(name for name, times in Counter(names).items() if times > 1):
             yield Fault(what=f"The {kind} {name!r} is named twice.", where=where)
+    yield from _area_faults(spec, where)
+    if not indicators:
+        yield Fault(
+            what="The study has no indicator.",
+            where=where,
+            fix="Define one, [[indicator]], or take one from a catalogue: [catalogue] use and indicators.",
+        )
     for wave in spec.waves:
         if wave.last < wave.first:
             yield Fault(
@@ -38,7 +49,9 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 where=place,
                 expected="numerator and denominator, or value and base",
             )
-        yield from _unknown(indicator.items, items, "item", place)
+        yield from _sum_faults(indicator, place)
+        yield from _proxy_faults(indicator, place)
+        yield from _unknown(indicator.items, items, "item", place, offered)
         if indicator.plausible and indicator.plausible[0] > indicator.plausible[1]:
             yield Fault(
                 what="A plausible range ends before it begins.",
@@ -47,7 +60,7 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
             )
     for number, source in enumerate(spec.source, start=1):
         place = f"{where}, source[{number}] {source.file!r}"
-        yield from _unknown(source.items, items, "item", place)
+        yield from _unknown(source.items, items, "item", place, offered)
         yield from _source_faults(source, place)
     rule = spec.rule
     if rule:
@@ -73,9 +86,10 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 fix="Give it a direction, or take it out of the plan: it is then shown and not judged.",
             )
     supplied = {name for source in spec.source if source.scope != "reference" for name in source.items}
+    known = set(items)
     for outcome in spec.indicator:
         for name in outcome.items:
-            if name in items and name not in supplied:
+            if name in known and name not in supplied:
                 yield Fault(
                     what=f"No source holds the item {name!r}.",
                     where=f"{where}, indicator {outcome.name!r}",
@@ -83,8 +97,96 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 )
 
 
+def level_faults(spec: StudySpec, listed: Iterable[str], where: str) -> Iterator[Fault]:
+    """Levels that a source or the units name must be levels of listed or of found areas."""
+    found = [each.level for each in spec.areas.found]
+    if not spec.areas.file and spec.areas.unit not in found:
+        yield Fault(
+            what="No area is on the level of the units.",
+            where=f"{where}, areas.unit",
+            found=repr(spec.areas.unit),
+            expected=closest(spec.areas.unit, found) if found else "a list of areas, or areas that are found",
+        )
+    levels = dict.fromkeys([*found, *listed])
+    for number, source in enumerate(spec.source, start=1):
+        if levels and source.level and source.level not in levels:
+            yield Fault(
+                what="A source speaks of a level that no area has.",
+                where=f"{where}, source[{number}] {source.file!r}, level",
+                found=repr(source.level),
+                expected=closest(source.level, levels),
+            )
+
+
+def _area_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
+    """Areas are listed or found; those of a programme are listed."""
+    if spec.programme and not spec.areas.file:
+        yield Fault(
+            what="A study of a programme lists its areas.",
+            where=f"{where}, areas",
+            found="areas that are found in the data" if spec.areas.found else "no areas",
+            expected='file = "areas.csv"',
+            fix="A list is fixed; what a file holds is not.",
+        )
+    elif not spec.areas.file and not spec.areas.found:
+        yield Fault(
+            what="The study has no areas.", where=f"{where}, areas", expected="`file`, or [[areas.found]]"
+        )
+    used = {source.level for source in spec.source}
+    for found in spec.areas.found:
+        if found.level not in used:
+            yield Fault(
+                what="No source holds the areas that are to be found.",
+                where=f"{where}, areas.found",
+                found=repr(found.level),
+                fix=f'Give a source level = "{found.level}".',
+            )
+
+
+def _sum_faults(indicator: IndicatorSpec, where: str) -> Iterator[Fault]:
+    """A formula says the same as the sums beside it, and no sum counts an item twice."""
+    if indicator.formula:
+        top, bottom = split_formula(indicator.formula)
+        if (indicator.numerator, indicator.denominator, indicator.value) != (
+            (top, bottom, "") if bottom else ("", "", top)
+        ):
+            yield Fault(
+                what="An indicator is defined twice.",
+                where=where,
+                found=f"formula = {indicator.formula!r} and {written(indicator)!r}",
+                expected="a formula, or numerator and denominator, or value and base",
+            )
+    for part in (indicator.numerator, indicator.denominator, indicator.value, indicator.base):
+        counts = Counter(name for _, name in signed_terms(part)) if part else Counter()
+        for name in (name for name, times in counts.items() if times > 1):
+            yield Fault(what="A sum has an item twice.", where=where, found=f"{name!r} in {part!r}")
+
+
+def _proxy_faults(indicator: IndicatorSpec, where: str) -> Iterator[Fault]:
+    if bool(indicator.proxy_for) != bool(indicator.differs):
+        yield Fault(
+            what="A proxy says what it stands for and how it differs.",
+            where=where,
+            found="`proxy_for` alone" if indicator.proxy_for else "`differs` alone",
+            expected="`proxy_for` and `differs`",
+        )
+    if indicator.proxy_for and indicator.criterion:
+        yield Fault(
+            what="An indicator is a criterion or a proxy for one.",
+            where=where,
+            found=f"criterion = {indicator.criterion!r}, proxy_for = {indicator.proxy_for!r}",
+        )
+
+
 def _source_faults(source: SourceSpec, where: str) -> Iterator[Fault]:
-    """What a source says of its own columns and marks must fit together."""
+    """What a source says of its own columns and marks must fit together, and when it was published."""
+    if source.published and not source.vintage <= source.published.year <= source.vintage + 1:
+        yield Fault(
+            what="A source was not published in the year of its vintage.",
+            where=where,
+            found=f"published = {source.published}, vintage = {source.vintage}",
+            expected=f"a day of {source.vintage}, or of {source.vintage + 1} where it was published again",
+        )
     if source.thousands == source.decimal:
         yield Fault(
             what="One mark cannot part decimals and thousands.",
@@ -143,19 +245,16 @@ def _reference_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
         )
     if reference.areas_from:
         try:
-            groups = set(re.compile(reference.label).groupindex)
-        except re.error as cause:
+            pattern(reference.label, "code", "city")
+        except ValueError as cause:
             yield Fault(
-                what="`label` is no pattern.", where=place, found=repr(reference.label), expected=str(cause)
+                what="The pattern `label` lacks a group."
+                if "(?P<" in str(cause)
+                else "`label` is no pattern.",
+                where=place,
+                found=repr(reference.label),
+                expected=str(cause),
             )
-        else:
-            if not {"code", "city"} <= groups:
-                yield Fault(
-                    what="The pattern `label` lacks a group.",
-                    where=place,
-                    found=repr(reference.label),
-                    expected="a pattern with (?P<code>…) and (?P<city>…)",
-                )
     if rule is None or not rule.population:
         yield Fault(
             what="Reference cities need the rule that is applied in them, and the size of areas.",
@@ -181,8 +280,10 @@ def _reference_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
 
 
 def _unknown(
-    names: tuple[str, ...] | Mapping[str, int], known: list[str], kind: str, where: str
+    names: Iterable[str], known: list[str], kind: str, where: str, offered: Iterable[str] = ()
 ) -> Iterator[Fault]:
+    there = set(known)
     for name in names:
-        if name not in known:
-            yield Fault(what=f"Unknown {kind}.", where=where, found=repr(name), expected=closest(name, known))
+        if name not in there:
+            near = closest(name, [*known, *offered])
+            yield Fault(what=f"Unknown {kind}.", where=where, found=repr(name), expected=near)

@@ -1,19 +1,35 @@
-"""The schema of `study.toml`: what it may say, table by table."""
+"""The schema of `study.toml`: what it may say, table by table.
+
+The text below a key is what `docs/study.md` says of it.
+"""
 
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+from .formula import checked, found_pattern, split_formula, terms
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
 Year = Annotated[int, Field(strict=True, ge=1900, le=2200)]
+Day = Annotated[datetime.date, Field(strict=True)]
 Language = Literal["fi", "en"]
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
-Whole = Annotated[int, Field(strict=True)]
+#: A whole number that fits the machine's own, as whatever is written or seeded with it expects.
+Whole = Annotated[int, Field(strict=True, le=2**63 - 1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Unit = Literal["percent", "eur", "persons", "number", "m2", "index"]
 
 
 class _Table(BaseModel):
@@ -24,8 +40,11 @@ class Words(_Table):
     """One text in several languages; Finnish is always there."""
 
     fi: str
+    "Finnish."
     sv: str = ""
+    "Swedish."
     en: str = ""
+    "English."
 
     def text(self, language: str) -> str:
         """The text in a language, or in Finnish where the study does not give it."""
@@ -33,89 +52,130 @@ class Words(_Table):
 
 
 class About(_Table):
-    """`[study]`: name, seed, whether the data are synthetic, languages, disclosure threshold."""
+    """`[study]`: what the study is called and the rules that hold for all of it."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
+    "Short name, fit for a folder: small letters, digits and hyphens."
     seed: Annotated[Whole, Field(ge=0)]
+    "Where all random numbers come from: the same seed, the same report."
     minimum_base: Annotated[Whole, Field(ge=1)]
+    "No value with fewer people behind it reaches an output."
     title: Words
+    "What the reports are called."
     attribution: Words
+    "Who produced the data, and under which licence."
     synthetic: Annotated[bool, Field(strict=True)] = False
+    "Whether the data are invented; every page and figure then says so."
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("fi", "en")
+    "Languages of the reports."
     raw: Literal["study", "external"] = "study"
+    "Whether the raw files lie in the study's folder, or in one that `--raw` or MEKEVAL_RAW names."
 
 
 class FoundAreas(_Table):
     """`[[areas.found]]`: areas of one level that are not listed but found in the labels of the raw files.
 
-    `label` is a pattern with the group `code` and, where the labels tell it, `name`; sources of this `level` are
-    searched. A study of a programme lists its areas: a list is fixed, and what a file holds is not.
+    Sources of this `level` are searched. A study of a programme lists its areas: a list is fixed, and what a file
+    holds is not.
     """
 
     level: Name
-    label: Text
+    "What these areas are: the word that `level` of a source names too."
+    label: Annotated[Text, AfterValidator(found_pattern)]
+    "A pattern (Python's `re`) with the group `code` and, where the labels tell it, `name`."
+    prefix: Annotated[str, StringConstraints(pattern=r"^[\w-]{0,20}$")] = ""
+    "Stands before each code, where another level has the same codes: postal areas and districts do."
 
 
 class AreasTable(_Table):
-    """`[areas]`: the list of areas and who the treated are compared with.
-
-    `crosswalk` names a table that says how much of each district lies in which area (see `mekeval.areas`): waves may
-    then name districts although the data are for other areas, and reports state the dilution.
-    """
+    """`[areas]`: the areas, and who the treated are compared with."""
 
     file: str = ""
-    found: tuple[FoundAreas, ...] = ()
+    "The list of areas, areas.csv; may be left out where areas are found."
+    found: Annotated[tuple[FoundAreas, ...], Field(max_length=100)] = ()
+    "Areas that are found in the raw files."
     crosswalk: str = ""
+    """A table that says how much of each district lies in which area: waves may then name districts although the data
+    are for other areas, and reports state the dilution."""
     unit: str
+    "The level of the areas that are compared with each other."
     city: Words
-    note: Words | None = None  # what a reader must know of the areas; shown in every report
+    "What the city is called."
+    note: Words | None = None
+    "What a reader must know of the areas; shown in every report."
     comparison: Literal["never_treated"] = "never_treated"
+    "Whom the treated areas are compared with."
 
 
 class Wave(_Table):
-    """`[[programme.wave]]`: years (inclusive), areas, money."""
+    """`[[programme.wave]]`: years, areas and money of one wave."""
 
     name: str
+    "What it is called."
     first: Year
+    "First year of the programme in these areas."
     last: Year
-    areas: Annotated[tuple[str, ...], Field(min_length=1)]
+    "Last year, inclusive."
+    areas: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
+    "Codes or names of the areas."
     eur_per_year: Annotated[Number, Field(ge=0)] | None = None
+    "Money for a year, in euros."
 
 
 class Rule(_Table):
-    """`[programme.rule]`: how the areas were chosen; the criteria name indicators with their base years.
+    """`[programme.rule]`: how the areas were chosen."""
 
-    `population` names the indicator whose base (the persons behind it) is the size of an area.
-    """
-
-    criteria: Annotated[dict[str, Year], Field(min_length=1)]
+    criteria: Annotated[dict[str, Year], Field(min_length=1, max_length=100)]
+    "Indicators with the year that was looked at: `{ unemployment_rate = 2019 }`."
     choose: Annotated[Whole, Field(ge=1)]
+    "How many areas the rule chooses."
     discretionary: tuple[str, ...] = ()
+    "Areas that were added by discretion and not by the rule."
     population: str = ""
+    "The indicator whose base (the persons behind it) is the size of an area."
     minimum_population: Annotated[Number, Field(ge=0)] = 0
+    "Smaller areas are not chosen: their rates are mostly noise."
 
 
 class Programme(_Table):
-    """`[programme]`: title, waves and, where the areas were chosen by one, the rule."""
+    """`[programme]`: what is evaluated."""
 
     title: Words
-    wave: Annotated[tuple[Wave, ...], Field(min_length=1)]
+    "What the programme is called."
+    wave: Annotated[tuple[Wave, ...], Field(min_length=1, max_length=100)]
+    "Its waves, in order."
     rule: Rule | None = None
+    "How the areas were chosen, where it is known: the rule placebo applies it elsewhere."
 
 
 class Spelling(_Table):
-    """A label that an item has only in some releases, `first` to `last` (years of publication, inclusive)."""
+    """A label that an item has only in some releases."""
 
     text: Text
+    "The label."
     first: Year | None = None
+    "First release that uses it, by its `vintage`."
     last: Year | None = None
+    "Last release that uses it, inclusive."
+
+
+def _kind_of_label(label: object) -> str:
+    return "<text>" if isinstance(label, str) else "<spelling>"
+
+
+Label = Annotated[
+    Annotated[Text, Tag("<text>")] | Annotated[Spelling, Tag("<spelling>")], Discriminator(_kind_of_label)
+]
 
 
 class Item(_Table):
     """`[[item]]`: a raw quantity with every spelling that its sources use."""
 
     name: Name
-    labels: Annotated[tuple[Text | Spelling, ...], Field(min_length=1)]
+    "Its name in this study."
+    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)]
+    """What the files call it: texts, or `{ text, first, last }` where the same words mean something else in other
+    releases. Case and doubled spaces do not matter; a year is left out (`Employed (PT)` for `Employed, 2015 (PT)`)."""
 
     def spellings(self, vintage: int) -> tuple[str, ...]:
         """The labels that a release of this year may use."""
@@ -129,36 +189,53 @@ class Item(_Table):
 class IndicatorSpec(_Table):
     """`[[indicator]]`: a rate from sums of items, or one item as it is with the base that stands behind it.
 
-    `formula = "unemployed / (unemployed + employed)"` says numerator and denominator in one line. `proxy_for` names
-    the criterion that it stands in for, and `differs` says how it differs from it.
+    Either `formula`, or `numerator` and `denominator`, or `value` and `base`. A sum is written with plus and minus
+    signs: "adults - educated".
     """
 
     name: Name
+    "Its name in this study and in every output."
     label: Words
+    "What reports call it."
     higher_is: Literal["better", "worse", "neutral"]
-    unit: Literal["percent", "eur", "persons", "index"]
+    "Its direction; what is neutral is shown and not judged."
+    unit: Unit
+    "What it is measured in; a rate is 100 times numerator over denominator."
     numerator: str = ""
+    "Sum of items above the line."
     denominator: str = ""
+    "Sum of items below the line: the persons behind the rate."
     value: str = ""
+    "Sum of items that is the value itself, such as a median income."
     base: str = ""
-    note: Words | None = None  # a break in the definition, say; shown beside every verdict on it
+    "Sum of items that counts the persons (households, dwellings) behind a value."
+    note: Words | None = None
+    "A break in the definition, say; shown beside every verdict on it."
     plausible: tuple[Number, Number] | None = None
-    formula: str = ""
+    "Lowest and highest value that is believed; what lies outside is reported and not used."
+    formula: Annotated[str, AfterValidator(checked)] = ""
+    """Numerator and denominator in one line, "unemployed / (unemployed + employed)"; without a line it is the value,
+    and needs a base."""
+    criterion: str = ""
+    "The criterion of a programme that it is, by definition."
     proxy_for: str = ""
+    "The criterion that it stands in for, where that cannot be had."
     differs: Words | None = None
+    "How it differs from that criterion."
 
     @model_validator(mode="before")
     @classmethod
     def _from_formula(cls, given: object) -> object:
         """Numerator and denominator from a formula, so that nothing else needs to know of it."""
-        if not isinstance(given, dict) or not isinstance(given.get("formula"), str) or not given["formula"]:
-            return given
-        if given.get("numerator") or given.get("denominator") or given.get("value"):
-            raise ValueError("a formula, or numerator and denominator, or value and base")
-        top, bottom = split_formula(given["formula"])
-        if not bottom:
-            return {**given, "value": top}
-        return {**given, "numerator": top, "denominator": bottom}
+        if not isinstance(given, dict) or any(
+            given.get(key) for key in ("numerator", "denominator", "value")
+        ):
+            return given  # both are given: `consistency` compares them
+        try:
+            top, bottom = split_formula(given["formula"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return given  # its own check says what is wrong
+        return {**given, "numerator": top, "denominator": bottom} if bottom else {**given, "value": top}
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -168,102 +245,141 @@ class IndicatorSpec(_Table):
 
 
 class FetchSpec(_Table):
-    """`[source.fetch]`: where a raw file is downloaded from, and which part of the table.
-
-    PxWeb: `select` gives for each dimension, by its code, the codes wanted, or ["*"] for all; `area` and `time` are
-    the codes of the dimensions of areas and years (the table itself may say which is time).
-    Sotkanet: `select` has `indicator`, `year`, `category` (of regions, such as KUNTA) and, where not all are wanted,
-    `region` (codes) and `gender`.
-    """
+    """`[source.fetch]`: where a raw file is downloaded from, and which part of the table."""
 
     service: Literal["pxweb", "sotkanet"]
+    "The kind of server."
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+/[^\s?#]*$")]
+    "The address of the table (PxWeb) or of the service (Sotkanet)."
     select: Annotated[dict[str, Annotated[tuple[Text, ...], Field(min_length=1)]], Field(min_length=1)]
+    """PxWeb: for each dimension, by its code, the codes wanted, or ["*"] for all. Sotkanet: `indicator`, `year`,
+    `category` (of regions, such as KUNTA) and, where not all are wanted, `region` (codes) and `gender`."""
     area: str = ""
+    "PxWeb: code of the dimension of areas."
     time: str = ""
+    "PxWeb: code of the dimension of years, where the table itself does not say it."
     format: Literal["json-stat2", "csv"] = "json-stat2"
-    language: Literal["fi", "sv", "en"] = "fi"  # of Sotkanet's names; in PxWeb the address says it
+    "The form that is asked for."
+    language: Literal["fi", "sv", "en"] = "fi"
+    "Of Sotkanet's names; in PxWeb the address says it."
 
 
 class CatalogueUse(_Table):
-    """`[catalogue]`: shipped definitions that the study uses: catalogues by name, and the indicators wanted of them."""
+    """`[catalogue]`: shipped definitions that the study uses (see docs/catalogue.md).
 
-    use: Annotated[tuple[Name, ...], Field(min_length=1)]
-    indicators: tuple[Name, ...] = ()
+    Only items that its indicators or sources use are taken. An `[[item]]` of the same name adds its labels to the
+    catalogue's; an `[[indicator]]` of the name of a taken one is a fault.
+    """
+
+    use: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+    "Catalogues by name: paavo, aluesarjat, sotkanet."
+    indicators: Annotated[tuple[Name, ...], Field(max_length=500)] = ()
+    "The indicators wanted of them."
 
 
 class SourceSpec(_Table):
     """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe.
 
-    `vintage` is the year of publication and `published` the day, where it is known; `level` is the level of the
-    areas it speaks of, where the study has several whose codes could be mistaken for each other.
-
-    `area_column`, `item_column`, `year_column` and `value_column` name columns of a table or dimensions of a cube;
-    `take` gives the one value wanted of each other column or dimension ({ Sukupuoli = "Naiset" }), and `area_by`
-    says whether areas of a cube are known by their code or by their label. `header_row` is the row of the first
-    column names, `header_rows` how many rows of names there are. `decimal` and `thousands` are the marks in
-    numbers, `symbols` what stands where a number does not ({ "-1" = "suppressed" }), `area_digits` the length to
-    which codes that lost their leading zeros are filled. `table` names a sheet or a table inside the file.
+    Columns of a table and dimensions of a cube (`.px`, JSON-stat) are named alike. A key that the reader does not know
+    is a fault.
     """
 
     file: Text
+    "The file, below the folder of raw data."
     reader: str
+    "Its format: one of the readers of `mekeval.sources.READERS`."
     vintage: Year
-    sha256: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{64})?$")]  # empty: not fetched yet
-    items: Annotated[tuple[Name, ...], Field(min_length=1)]
-    published: datetime.date | None = None
+    "Year of publication; the statistics inside are older."
+    sha256: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{64})?$")]
+    "Checksum of the file: another file is refused. Empty while it was not fetched yet."
+    items: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2000)]
+    "Items that the file must hold."
+    published: Day | None = None
+    "Day of publication, where it is known: `2024-01-25`."
     level: str = ""
+    "Level of the areas it speaks of, where the study has several whose codes could be mistaken for each other."
     year: Year | None = None
+    "The year that the statistics describe, where neither a column nor the columns' names tell it."
     years: dict[str, Year] = {}
+    "The same by item label or by group of columns: `{ HR = 2019, PT = 2018 }`."
     area_column: str = ""
+    "Column of the areas."
     table: str = ""
+    "A sheet, or a table inside the file."
     item_column: str = ""
+    "Column of the items, where each row is one value; without it the items are columns."
     year_column: str = ""
+    "Column of the years."
     value_column: str = ""
+    "Column of the values, where each row is one value."
     area_by: Literal["", "code", "label"] = ""
+    "Whether areas of a cube are known by their code or by their label."
     area_digits: Annotated[Whole, Field(ge=0, le=20)] = 0
+    "Length to which codes that lost their leading zeros are filled."
     take: dict[Text, Text] = {}
+    'The one value wanted of each other column: `{ Sukupuoli = "Naiset" }`.'
     header_row: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    "Row of the first column names, from 1."
     header_rows: Annotated[Whole, Field(ge=1, le=10)] = 1
+    "How many rows of names there are; upper names hold for the columns to their right until the next one."
+    footer_rows: Annotated[Whole, Field(ge=0, le=1000)] = 0
+    "How many rows of notes stand under the table; empty rows do not count."
     decimal: Literal[".", ","] = "."
+    "The decimal mark."
     thousands: Literal["", " ", ".", ",", "'"] = ""
+    "What parts thousands; a blank stands for every kind of blank."
     symbols: dict[str, Literal["suppressed", "not_applicable", "missing"]] = {}
+    'What stands where a number does not: `{ "-1" = "suppressed" }`.'
     other_areas: Literal["refuse", "drop"] = "refuse"
+    "What is done with areas that the study does not know."
     scope: Literal["city", "reference", "both"] = "city"
+    "Whether it speaks of the city, of the reference cities or of both."
     fetch: FetchSpec | None = None
+    "Where it is downloaded from."
 
 
 class Exclusion(_Table):
-    """`[[reference.exclude]]`: a city that is no reference, and why."""
+    """`[[reference.exclude]]`: a city that is no reference."""
 
     city: Text
+    "The city."
     reason: Words
+    "Why it is none; shown in the report."
 
 
 class Reference(_Table):
     """`[reference]`: areas of other cities, where the programme's rule is applied although nothing was done.
 
-    They are listed in `areas` (a file like areas.csv; the city of an area is its `parent`), or found in the area labels
-    of the source `areas_from` by the pattern `label` with the groups `code` and `city`. `window` joins so many
-    neighbouring areas, by the order of their codes, to one city each, where municipalities are too few or too small.
+    They are listed in `areas`, or found in the area labels of the source `areas_from` by the pattern `label`.
     """
 
     areas: str = ""
+    "A file like areas.csv; the city of an area is its `parent`."
     areas_from: str = ""
+    "The `file` of a source whose area labels name the areas and their cities."
     label: str = ""
+    "A pattern for these labels with the groups `code` and `city`."
     window: Annotated[Whole, Field(ge=6)] | None = None
+    "Joins so many neighbouring areas in the order of their codes to one city each, where cities are too few or small."
     minimum_population: Annotated[Number, Field(ge=0)] = 0
+    "Smaller areas are left out."
     exclude: tuple[Exclusion, ...] = ()
+    "Cities that are no reference."
 
 
 class Plan(_Table):
-    """`[plan]`: outcomes, level of the tests and the years that are compared, fixed before outcomes are seen."""
+    """`[plan]`: what is tested and how, fixed before outcomes are seen."""
 
-    primary: Annotated[tuple[str, ...], Field(min_length=1)]
-    secondary: tuple[str, ...] = ()
+    primary: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    "Indicators on which the verdict on the programme rests."
+    secondary: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    "Further indicators that are judged."
     alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
+    "Level of the tests."
     pre_years: Annotated[Whole, Field(ge=1)] = 5
+    "The base of every change is the mean of the years at most this far before an area entered."
     partial_years: Annotated[Whole, Field(ge=0)] = 0
+    "Years after entry that are neither before nor after."
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -275,14 +391,23 @@ class StudySpec(_Table):
     """The whole of `study.toml`. A study without a programme can be cleaned and not evaluated."""
 
     study: About
+    "Name, seed, disclosure threshold."
     areas: AreasTable
+    "The areas."
     programme: Programme | None = None
+    "The programme; without it the study's data can be cleaned only."
     catalogue: CatalogueUse | None = None
-    item: tuple[Item, ...] = ()
-    indicator: tuple[IndicatorSpec, ...] = ()
-    source: Annotated[tuple[SourceSpec, ...], Field(min_length=1)]
+    "Shipped definitions."
+    item: Annotated[tuple[Item, ...], Field(max_length=2000)] = ()
+    "Raw quantities, beside those of the catalogue."
+    indicator: Annotated[tuple[IndicatorSpec, ...], Field(max_length=500)] = ()
+    "Indicators, beside those of the catalogue."
+    source: Annotated[tuple[SourceSpec, ...], Field(min_length=1, max_length=2000)]
+    "Raw files."
     plan: Plan | None = None
+    "The plan of the evaluation."
     reference: Reference | None = None
+    "Cities without a programme, for the rule placebo."
 
     @property
     def waves(self) -> tuple[Wave, ...]:
@@ -302,40 +427,3 @@ class StudySpec(_Table):
     def labels(self, source: SourceSpec) -> dict[str, tuple[str, ...]]:
         """For each item the spellings that a source of this vintage may use."""
         return {item.name: item.spellings(source.vintage) for item in self.item}
-
-
-def terms(expression: str) -> tuple[str, ...]:
-    """Names in a sum of items: "unemployed + employed" gives ("unemployed", "employed")."""
-    return tuple(name for _, name in signed_terms(expression))
-
-
-def signed_terms(expression: str) -> tuple[tuple[int, str], ...]:
-    """Signs and names in a sum: "adults - educated" gives ((1, "adults"), (-1, "educated"))."""
-    parts = re.split(r"([+-])", expression)
-    signs = [1, *(1 if mark == "+" else -1 for mark in parts[1::2])]
-    return tuple((sign, part.strip()) for sign, part in zip(signs, parts[::2], strict=True))
-
-
-def split_formula(formula: str) -> tuple[str, str]:
-    """The sums above and below the line of a formula; nothing below where it has no line.
-
-    Raises
-    ------
-    ValueError
-        It is more than one sum, or one sum over another.
-
-    Examples
-    --------
-    >>> split_formula("unemployed / (unemployed + employed)")
-    ('unemployed', 'unemployed + employed')
-    """
-    sums = [part.strip() for part in formula.split("/")]
-    bare = [part[1:-1].strip() if part.startswith("(") and part.endswith(")") else part for part in sums]
-    one = r"[a-z][a-z0-9_]*"
-    if (
-        len(bare) > 2
-        or not all(re.fullmatch(rf"{one}(?:\s*[+-]\s*{one})*", part) for part in bare)
-        or any("-" in part or "+" in part for part in sums if not part.startswith("(") and len(sums) == 2)
-    ):
-        raise ValueError("a sum of items, or one sum over another: (a + b) / (c - d)")
-    return bare[0], bare[1] if len(bare) == 2 else ""

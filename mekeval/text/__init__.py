@@ -5,11 +5,13 @@ In: a language code and a key. Out: text. Never: a fallback to another language;
 
 from __future__ import annotations
 
+import datetime
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 
+from babel.dates import format_date
 from babel.numbers import format_decimal
 
 from ..errors import MekevalError, closest
@@ -91,6 +93,10 @@ class Texts:
         """A number with the decimals it has, at most six."""
         digits = f"{value:.6f}".rstrip("0").partition(".")[2]
         return self.number(value, len(digits))
+
+    def date(self, day: datetime.date) -> str:
+        """A day as the language writes it: "30 June 2024"."""
+        return str(format_date(day, format="long", locale=_LOCALES[self.language])).replace(" ", NO_BREAK)
 
     def join(self, words: list[str]) -> str:
         """Join words as the language does: "a, b and c"."""

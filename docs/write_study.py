@@ -1,0 +1,173 @@
+"""Write docs/study.md: every key of study.toml, from the schema and the texts that stand below its keys."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from mekeval.sources import READERS
+from mekeval.study import schema
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "study.md"
+INTRODUCTION = """# study.toml
+
+Written by `make pages` from `mekeval/study/schema.py`; do not edit. A study is a folder: `study.toml`, `areas.csv` and
+raw files. A key that is not here is refused with the closest that is. `mekeval new my-study` writes one that works; the
+shortest that can be cleaned (not evaluated: that needs `[programme]` and `[plan]`) is of this form:
+
+```toml
+[study]
+name = "my-study"
+seed = 1
+minimum_base = 30
+title.fi = "Alueiden tunnusluvut"
+attribution.fi = "Tilastokeskus, Paavo (CC BY 4.0)"
+
+[areas]
+file = "areas.csv"
+unit = "postal_area"
+city.fi = "Vantaa"
+
+[catalogue]
+use = ["paavo"]
+indicators = ["unemployment_rate"]
+
+[[source]]
+file = "raw/Main_type_of_activity_2015.csv"
+reader = "pxweb-csv"
+vintage = 2018
+items = ["employed", "unemployed"]
+other_areas = "drop"
+sha256 = "6c367600fb29f24de605f7d538a84607ef56f73bf79270932b521a41aa0967f2"
+```
+
+A table that no reader has seen is described in its source. Finnish headers in row 3, decimal commas, a blank between
+thousands, one row for each value:
+
+```toml
+[[source]]
+file = "raw/taulu.csv"
+reader = "csv"
+vintage = 2025
+header_row = 3
+area_column = "Alue"
+area_digits = 5
+item_column = "Tieto"
+year_column = "Vuosi"
+value_column = "Arvo"
+take = { Sukupuoli = "Yhteensä" }
+decimal = ","
+thousands = " "
+symbols = { "-1" = "suppressed" }
+items = ["unemployed"]
+sha256 = ""
+```"""
+#: In the order of a study.toml; `Words` last, because every title and label is one.
+TABLES = (
+    schema.StudySpec,
+    schema.About,
+    schema.AreasTable,
+    schema.FoundAreas,
+    schema.CatalogueUse,
+    schema.Item,
+    schema.Spelling,
+    schema.IndicatorSpec,
+    schema.SourceSpec,
+    schema.FetchSpec,
+    schema.Programme,
+    schema.Wave,
+    schema.Rule,
+    schema.Plan,
+    schema.Reference,
+    schema.Exclusion,
+    schema.Words,
+)
+
+
+def page() -> str:
+    """The whole page."""
+    readers = ", ".join(f"`{name}`" for name in READERS)
+    return "\n\n".join([INTRODUCTION, *map(_table, TABLES), f"## Readers\n\n{readers}."]) + "\n"
+
+
+def texts(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each key of a table in the schema."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    found = {}
+    for key, text in pairwise(body):
+        if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name) and isinstance(text, ast.Expr):
+            found[key.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found
+
+
+def _table(model: type[BaseModel]) -> str:
+    summary, _, rest = (inspect.getdoc(model) or "").partition("\n\n")
+    title, _, said = " ".join(summary.split()).partition(": ")
+    if not title.startswith("`["):
+        title, said = (
+            {schema.StudySpec: "Tables", schema.Spelling: "A label with years"}.get(model, "Texts"),
+            summary,
+        )
+    lines = [f"## {title}", said[:1].upper() + said[1:], " ".join(rest.split())]
+    below = texts(model)
+    rows = ["| key | value | default | |", "| --- | --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        kind = " or ".join(dict.fromkeys(_kinds(field.annotation)))
+        default = "needed" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        rows.append(f"| `{name}` | {kind} | {default} | {below.get(name, '').replace('|', chr(92) + '|')} |")
+    return "\n\n".join([*(line for line in lines if line), "\n".join(rows)])
+
+
+def _kinds(annotation: object) -> Iterator[str]:
+    """What a value may be, in words."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        yield ", ".join(f'`"{part}"`' for part in parts)
+    elif origin is tuple:
+        listed = parts[:1] if len(parts) == 2 and parts[1] is Ellipsis else dict.fromkeys(parts)
+        yield ("list of " if len(parts) == 2 and parts[1] is Ellipsis else f"{len(parts)} of ") + " or ".join(
+            dict.fromkeys(kind for part in listed for kind in _kinds(part))
+        )
+    elif origin is dict:
+        yield "table of " + " or ".join(_kinds(parts[1]))
+    elif isinstance(annotation, type):
+        if issubclass(annotation, BaseModel):
+            title = re.match(r"`\[+([\w.]+)\]+`", inspect.getdoc(annotation) or "")
+            yield f"[{title.group(1)}]" if title else "texts" if annotation is schema.Words else "table"
+        elif annotation is not type(None):
+            names = {
+                "str": "text",
+                "int": "whole number",
+                "float": "number",
+                "bool": "true or false",
+                "date": "day",
+            }
+            yield names[annotation.__name__]
+    else:
+        for part in parts:
+            if isinstance(part, type) or get_origin(part) is not None:
+                yield from _kinds(part)
+
+
+def _default(value: object) -> str:
+    if value in ((), "", None, {}) or value is PydanticUndefined:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(f'"{part}"' for part in value) + "]`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,489 @@
+"""The list of areas: codes, names in three languages, levels, size and place on the tile map.
+
+In: `areas.csv` of a study, or labels of statistics. Out: `Areas`, which resolves what people and statistics call an
+area to its code.
+Never: a guess; a name that fits no area or two areas is answered with the closest ones.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import Fault, Place, StudyError, closest
+from .hierarchy import above, parent_faults
+
+COLUMNS = ("code", "level", "parent", "name_fi", "name_sv", "name_en", "population", "tile_row", "tile_col")
+#: No area has more people than this, and no tile map more rows.
+_MOST = 1_000_000_000
+#: The code that a label begins with: digits in groups, and the letter by which twins differ ("091 201", "091201P").
+_LEADING_CODE = re.compile(r"\s*(\d[\d ]*(?<=\d)[A-Za-z]?)(?=\s|$)")
+#: Two spellings of a name are at least this alike; names of neighbouring areas are not.
+_ALIKE = 0.75
+_LONGEST_LABEL = 500
+
+
+def fold(name: str) -> str:
+    """Reduce a name to what people agree on: no case, no marks on letters, no punctuation, no doubled spaces.
+
+    Examples
+    --------
+    >>> fold("  LÄNSIMÄKI ") == fold("lansimaki")
+    True
+    """
+    letters = unicodedata.normalize("NFKD", name.casefold())  # ä may be one character or a and a mark
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return " ".join(re.sub(r"[^\w ]", " ", bare).split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Areas:
+    """The areas of one study.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        Indexed by `code` (str), in the order of the file; the other columns of `COLUMNS`. `population` is in
+        persons; `tile_row` and `tile_col` are whole numbers or <NA>. Do not change it.
+    unit : str
+        The level whose areas are compared with each other, for example "district".
+    """
+
+    table: pd.DataFrame
+    unit: str
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Codes of the areas that are compared, in the order of the file."""
+        return tuple(self.table.index[self.table["level"] == self.unit])
+
+    def name(self, code: str, language: str) -> str:
+        """What an area is called in a language (fi, sv or en); the Finnish name where it has no other."""
+        row = self.table.loc[code]
+        return str(row[f"name_{language}"] or row["name_fi"])
+
+    def resolve(self, name: str) -> str:
+        """The code of a unit from its code or its name in any language, with or without ä and ö.
+
+        Raises
+        ------
+        MekevalError
+            No unit, or more than one, is called so; the message names the closest.
+
+        Examples
+        --------
+        >>> areas = areas_from_rows([{"code": "09291", "level": "district", "name_fi": "Länsimäki"}], unit="district")
+        >>> areas.resolve("lansimaki")
+        '09291'
+        """
+        text = name.strip()
+        if text in self.units:
+            return text
+        known = self._by_name(self.units)
+        codes = known.get(fold(text), ())
+        if len(codes) == 1:
+            return codes[0]
+        names = [str(self.table.loc[code, "name_fi"]) for code in self.units]
+        if codes:
+            raise StudyError(
+                "Two areas have this name.",
+                found=repr(name),
+                expected="one of the codes " + ", ".join(codes),
+                fix="Use the code instead of the name.",
+            )
+        raise StudyError(
+            f"The study has no {self.unit} of this name.", found=repr(name), expected=closest(text, names)
+        )
+
+    def ancestors(self, code: str) -> tuple[str, ...]:
+        """Codes of the listed areas that an area lies in, the nearest first.
+
+        Examples
+        --------
+        >>> rows = [
+        ...     {"code": "092", "level": "city", "name_fi": "Vantaa"},
+        ...     {"code": "0925", "level": "major_area", "parent": "092", "name_fi": "Koivukylä"},
+        ...     {"code": "09274", "level": "district", "parent": "0925", "name_fi": "Havukoski"},
+        ... ]
+        >>> areas = areas_from_rows(rows, unit="district")
+        >>> areas.ancestors("09274"), areas.children("092"), areas.children("092", level="district")
+        (('0925', '092'), ('0925',), ('09274',))
+        """
+        return above(self._listed(code), self.table["parent"])
+
+    def children(self, code: str, *, level: str | None = None) -> tuple[str, ...]:
+        """Codes of the areas whose parent this is, or of all areas of a level that lie in it at whatever depth."""
+        parents = self.table["parent"]
+        if level is None:
+            return tuple(self.table.index[parents == self._listed(code)])
+        self._listed(code)
+        return tuple(one for one in self._on(level) if code in above(one, parents))
+
+    def _listed(self, code: str) -> str:
+        if code not in self.table.index:
+            raise StudyError(
+                "No area has this code.", found=repr(code), expected=closest(code, self.table.index)
+            )
+        return code
+
+    def _on(self, level: str | None) -> list[str]:
+        """Codes of one level, or all of them."""
+        if level is None:
+            return [str(code) for code in self.table.index]
+        codes = [str(code) for code in self.table.index[self.table["level"] == level]]
+        if not codes:
+            raise StudyError(
+                "No area is on this level.",
+                found=repr(level),
+                expected=closest(level, self.table["level"].unique()),
+            )
+        return codes
+
+    def codes_of_labels(self, labels: Iterable[str], *, level: str | None = None) -> dict[str, str | None]:
+        """Codes for area labels as statistics print them; None where the study has no such area.
+
+        A label may be a code, a code and a name ("092 74 Havukoski", "01280 Länsimäki   (Vantaa )", "091201P") or a
+        name. A code decides: names carry typos, and a postal area changes municipality for some releases. A name
+        decides only between areas whose codes differ in a last letter: labels print them with the same number
+        ("091 201 Ruoholahti" is 091201, "091 201 Reijolan peruspiiri" is 091201P).
+
+        Parameters
+        ----------
+        labels : iterable of str
+        level : str, optional
+            The level of the areas that the labels speak of; areas of other levels are not looked at. Codes of
+            districts and of postal areas are both of five digits.
+
+        Raises
+        ------
+        StudyError
+            A label without a code is the name of two areas; a number stands for several areas and the name does not
+            say which; two labels with one number have names of different areas; no area is on the level.
+        """
+        codes = self._on(level)
+        known = set(codes)
+        by_number: dict[str, tuple[str, ...]] = {}
+        for code in codes:
+            number = code.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+            by_number[number] = (*by_number.get(number, ()), code)
+        found: dict[str, str | None] = {}
+        by_name: dict[str, tuple[str, ...]] | None = None
+        faults: list[Fault] = []
+        for label in dict.fromkeys(labels):
+            match = _LEADING_CODE.match(label[:_LONGEST_LABEL])
+            first = label.split(maxsplit=1)[0] if label.strip() else ""
+            if match is None and first in known and any(letter.isdigit() for letter in first):
+                found[label] = first  # a code that begins with a letter: "KU092 Vantaa"
+            elif match is None:
+                by_name = self._by_name(codes) if by_name is None else by_name
+                found[label] = self._code_of_name(label, by_name)
+            else:
+                code = match.group(1).replace(" ", "")
+                twins = by_number.get(code, ())
+                name = _name_after(label, match.end())
+                if code in known and (not name or len(twins) < 2):
+                    found[label] = code
+                    continue
+                named = [twin for twin in twins if name in self._folded(twin)]
+                found[label] = named[0] if len(named) == 1 else None
+                if len(named) != 1 and len(twins) > 1:
+                    faults.append(_which(label, twins))
+        faults += self._number_of_two(found)
+        if faults:
+            raise StudyError.of(faults)
+        return found
+
+    def _number_of_two(self, found: dict[str, str | None]) -> Iterator[Fault]:
+        """Labels with one number whose names are so unlike that they must be different areas."""
+        labels: dict[str, dict[str, str]] = {}
+        for label, code in found.items():
+            match = _LEADING_CODE.match(label[:_LONGEST_LABEL])
+            name = _name_after(label, match.end()) if match else ""
+            if code is not None and name:
+                labels.setdefault(code, {}).setdefault(name, label)
+        for code, names in labels.items():
+            first, *others = names
+            unlike = [one for one in others if difflib.SequenceMatcher(None, first, one).ratio() < _ALIKE]
+            if unlike:
+                yield Fault(
+                    what="One number stands for two areas.",
+                    found=" and ".join(repr(names[name]) for name in (first, unlike[0])),
+                    expected=f"one name for {code}",
+                    fix='Take the codes of the source (`area_by = "code"`), or list both areas with their codes.',
+                )
+
+    def _folded(self, code: str) -> set[str]:
+        names = self.table.loc[code, ["name_fi", "name_sv", "name_en"]]
+        return {fold(str(name)) for name in names} - {""}
+
+    def _code_of_name(self, label: str, by_name: dict[str, tuple[str, ...]]) -> str | None:
+        codes = by_name.get(fold(label.split("(")[0]), ())
+        if len(codes) > 1:
+            raise StudyError(
+                "Two areas have the name of this label.",
+                found=repr(label),
+                expected="a label with one of the codes " + ", ".join(codes),
+                fix="Give the areas names that differ, the labels their codes, or the source its level.",
+            )
+        return codes[0] if codes else None
+
+    def _by_name(self, codes: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        known: dict[str, tuple[str, ...]] = {}
+        columns = self.table.loc[list(codes), ["name_fi", "name_sv", "name_en"]]
+        for code, *names in columns.itertuples(name=None):
+            for folded in dict.fromkeys(fold(name) for name in dict.fromkeys(map(str, names))):
+                if folded:
+                    known[folded] = (*known.get(folded, ()), code)
+        return known
+
+
+def _name_after(label: str, end: int) -> str:
+    """The folded name of a label behind its code, without what stands in brackets."""
+    return fold(label[end:_LONGEST_LABEL].split("(")[0])
+
+
+def _which(label: str, twins: tuple[str, ...]) -> Fault:
+    return Fault(
+        what="The number of this label stands for several areas, and its name is that of none of them.",
+        found=repr(label),
+        expected="the name of one of " + ", ".join(twins),
+        fix='Take the codes of the source (`area_by = "code"`), or give the source its `level`.',
+    )
+
+
+def found_areas(labels: Iterable[str], pattern: str, level: str, *, where: str = "areas.found") -> Areas:
+    """The areas that labels speak of, in the order of their codes; the last name of an area wins.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Of one source or of several, the oldest release first.
+    pattern : str
+        A regular expression with the group `code` and, where labels tell them, `name` (or `name_fi`, `name_sv`,
+        `name_en`) and `parent`; labels that it does not fit are no areas.
+    level : str
+        The level of these areas.
+    where : str
+        What stands in messages as the place of the pattern.
+
+    Raises
+    ------
+    StudyError
+        The pattern is none, has no group `code` or fits no label; a code that is none.
+
+    Examples
+    --------
+    >>> labels = ["01280 Lansimaki  (Vantaa)", "FINLAND", "01280 Länsimäki   (Vantaa )"]
+    >>> found = found_areas(labels, r"(?P<code>\\d{5})\\s+(?P<name>[^(]*?)\\s*\\(", "postal_area")
+    >>> found.units, found.name("01280", "fi")
+    (('01280',), 'Länsimäki')
+    """
+    try:
+        compiled = re.compile(pattern)
+    except re.error as cause:
+        raise StudyError(
+            "The pattern of labels is no regular expression.",
+            where=where,
+            found=repr(pattern),
+            expected=str(cause),
+        ) from None
+    groups = ("code", "name", "name_fi", "name_sv", "name_en", "parent")
+    unknown = sorted(set(compiled.groupindex) - set(groups))
+    if "code" not in compiled.groupindex or unknown:
+        raise StudyError(
+            "The pattern of labels has not the groups that it may have.",
+            where=where,
+            found=repr(pattern),
+            expected="(?P<code>…) and, where labels tell it, "
+            + ", ".join(f"(?P<{name}>…)" for name in groups[1:]),
+        )
+    rows: dict[str, dict[str, str]] = {}
+    first = ""
+    for label in dict.fromkeys(labels):
+        first = first or label
+        match = compiled.match(label) if len(label) <= _LONGEST_LABEL else None
+        if match is None or not match["code"]:
+            continue
+        parts = {name: text.strip() for name, text in match.groupdict().items() if text}
+        code = parts["code"].replace(" ", "")
+        name = parts.get("name_fi") or parts.get("name") or ""
+        known = rows.pop(code, {"name_fi": code})  # so that the newest stands last
+        rows[code] = known | {
+            **{key: text for key, text in parts.items() if key in COLUMNS},
+            "code": code,
+            "level": level,
+            **({"name_fi": name} if name else {}),
+        }
+    if not rows:
+        raise StudyError(
+            "The pattern fits no label.", where=where, found=repr(first), expected=f"a label like {pattern!r}"
+        )
+    return areas_from_rows([rows[code] for code in sorted(rows)], unit=level, where=where)
+
+
+def join_areas(*lists: Areas, unit: str) -> Areas:
+    """One list of several: areas that an earlier list has are not taken from a later one.
+
+    Raises
+    ------
+    StudyError
+        A code stands for areas of two levels; no area is on the level of the units.
+    """
+    joined = pd.concat([one.table for one in lists if len(one.table)] or [lists[0].table])
+    levels = joined["level"].groupby(level=0).nunique()
+    faults = [
+        Fault(
+            what="A code stands for areas of two levels.",
+            found=f"{code}: {', '.join(dict.fromkeys(joined.loc[[code], 'level']))}",
+            expected="a code for each area; of the two, one list must do without",
+        )
+        for code in levels.index[levels > 1]
+    ]
+    if faults:
+        raise StudyError.of(faults[:20])
+    table = joined.loc[~joined.index.duplicated()]
+    if not (table["level"] == unit).any():
+        raise StudyError(
+            "No area is on the level of the units.",
+            found=", ".join(map(repr, sorted(set(table["level"])))),
+            expected=repr(unit),
+        )
+    return Areas(table=table, unit=unit)
+
+
+def read_areas(path: Path, *, unit: str) -> Areas:
+    """Read `areas.csv`.
+
+    Parameters
+    ----------
+    path : Path
+        A UTF-8 CSV with the columns of `COLUMNS`; all but code, level and name_fi may be empty.
+    unit : str
+        The level of the areas that are compared.
+
+    Raises
+    ------
+    StudyError
+        All faults of the file at once: a missing column, a repeated code, a number that is none, a parent that
+        is not listed, lies on its child's own level or below it, or goes round in a circle. In a list of one level
+        parents stand for something outside of it and are not looked up.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            text = stream.read()
+        if "\x00" in text:
+            raise csv.Error("it has a NUL byte")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise StudyError("The list of areas cannot be read.", where=str(path), found=str(cause)) from None
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    _refuse_header(header, path.name)
+    faults = [
+        Fault(
+            what="A row has another number of cells than the header.",
+            place=Place(file=path.name, row=line),
+            found=f"{len(row)} cells, the first {row[0]!r}",
+            expected=f"{len(header)} cells",
+        )
+        for line, row in lines[1:]
+        if len(row) != len(header)
+    ]
+    rows = [(line, dict(zip(header, row, strict=False))) for line, row in lines[1:]]
+    return _build(rows, unit, path.name, faults)
+
+
+def areas_from_rows(rows: Iterable[dict[str, str]], *, unit: str, where: str = "areas") -> Areas:
+    """Build `Areas` from rows of text, one dictionary each; see `read_areas`."""
+    numbered = list(enumerate(rows, start=2))
+    _refuse_header(list(dict.fromkeys(str(key) for _, row in numbered for key in row)), where)
+    return _build(numbered, unit, where, [])
+
+
+def _refuse_header(header: list[str], where: str) -> None:
+    faults = [
+        Fault(what="Two columns have one name.", where=where, found=repr(name))
+        for name in sorted({name for name in header if name in COLUMNS and header.count(name) > 1})
+    ]
+    if any(column not in header for column in ("code", "level", "name_fi")):
+        faults.append(
+            Fault(
+                what="The list of areas lacks columns.",
+                where=where,
+                found=", ".join(header) or "no columns",
+                expected=", ".join(COLUMNS),
+            )
+        )
+    if faults:
+        raise StudyError.of(faults)
+
+
+def _build(rows: list[tuple[int, dict[str, str]]], unit: str, where: str, faults: list[Fault]) -> Areas:
+    table = pd.DataFrame(
+        [[(row.get(column) or "").strip() for column in COLUMNS] for _, row in rows],
+        columns=list(COLUMNS),
+        dtype=str,
+    )
+    lines = [line for line, _ in rows]
+    for column in ("code", "level", "name_fi"):
+        faults += [
+            Fault(
+                what=f"An area has no {column}.",
+                place=Place(file=where, row=lines[row], column=column),
+                expected=column,
+            )
+            for row in table.index[table[column] == ""]
+        ]
+    faults += [
+        Fault(
+            what="An area is listed twice.",
+            place=Place(file=where, row=lines[row], column="code"),
+            found=table["code"].iloc[row],
+        )
+        for row in table.index[table["code"].duplicated() & (table["code"] != "")]
+    ]
+    faults += [
+        Fault(
+            what="A code may hold letters, digits, '-' and '_' only: it becomes part of file names.",
+            place=Place(file=where, row=lines[row], column="code"),
+            found=repr(table["code"].iloc[row][:60]),
+        )
+        for row in table.index[(table["code"] != "") & ~table["code"].str.fullmatch(r"[\w-]{1,40}")]
+    ]
+    for column in ("population", "tile_row", "tile_col"):
+        numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
+        bad = table.index[
+            (table[column] != "") & (numbers.isna() | (numbers % 1 != 0) | ~numbers.between(0, _MOST))
+        ]
+        faults += [
+            Fault(
+                what=f"{column} is not a whole number.",
+                place=Place(file=where, row=lines[row], column=column),
+                found=repr(table[column].iloc[row]),
+                expected="a whole number of at least 0, or nothing",
+            )
+            for row in bad
+        ]
+        table[column] = numbers.where(~numbers.index.isin(bad)).astype("Int64")
+    faults += parent_faults(table, lines, where)
+    if not (table["level"] == unit).any():
+        levels = sorted(set(table["level"]))
+        faults.append(
+            Fault(
+                what="No area is on the level of the units.",
+                where=where,
+                found=", ".join(map(repr, levels)) or "no areas",
+                expected=repr(unit),
+            )
+        )
+    if faults:
+        raise StudyError.of(faults)
+    return Areas(table=table.set_index("code"), unit=unit)

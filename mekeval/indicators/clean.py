@@ -1,0 +1,361 @@
+"""Raw tables -> one tidy table of indicators and an honest quality log."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..areas import Areas
+from ..dates import AsOf, as_date
+from ..study import Study, StudySpec, terms
+from .cache import available, key_of, load, save
+from .cells import Grid, joined, newest
+from .flags import breaks_of, far_values, units_of
+from .rates import Rows, Sources, framed, place_of, tidy
+from .reading import RawFile, read_files
+from .result import FILE_COLUMNS, RELEASE_COLUMNS, STATUSES, Indicators, Log
+from .series import Known, series_of
+
+_OK = STATUSES.index("ok")
+
+
+def clean_indicators(study: Study, *, as_of: AsOf = None, cache: Path | None = None) -> Indicators:
+    """Read all sources of a study and build its indicators.
+
+    Parameters
+    ----------
+    study : Study
+    as_of : date, int or str, optional
+        Read only what was published by this day, or by the end of this year: last year's report can be reproduced.
+        A source without a day of publication counts as published on 31 December of its vintage.
+    cache : Path, optional
+        A folder for results; a second call on unchanged files, study and library reads them from there. It needs the
+        extra `register` (DuckDB writes and reads Parquet); without it everything is read again.
+
+    Returns
+    -------
+    Indicators
+
+    Raises
+    ------
+    DataError
+        All faults of all files at once: cells told in two ways, areas that the study does not list, missing
+        columns, text where a number is due; nothing was published by `as_of`.
+
+    Examples
+    --------
+    >>> from mekeval import example_study, read_study
+    >>> indicators = clean_indicators(read_study(example_study()))
+    >>> sorted(set(indicators.table["indicator"]))[:2]
+    ['basic_education_25_44', 'foreign_language_0_6']
+    >>> early = clean_indicators(read_study(example_study()), as_of=2026)
+    >>> early.as_of
+    datetime.date(2026, 12, 31)
+    """
+    day = as_date(as_of)
+    if cache is None or not available():
+        return _clean(study, day)
+    key = key_of(study, day)
+    known = load(Path(cache), key) if key else None
+    if known is not None:
+        return known
+    result = _clean(study, day)
+    # A file that changed while it was read must not be kept under the checksum that it had before or after.
+    if key is not None and key_of(study, day) == key:
+        save(Path(cache), key, result)
+    return result
+
+
+def _clean(study: Study, day: datetime.date | None) -> Indicators:
+    log = Log()
+    spec = study.spec
+    areas, read = read_files(study, day, log)
+    # Oldest release first, in the order of the study within one: the newest is the last.
+    order = sorted(range(len(read)), key=lambda at: read[at].source.vintage)
+    everything = joined([read[at].cells for at in order])
+    sources = Sources(
+        files=[file.source.file for file in read],
+        vintages=np.array([file.source.vintage for file in read], dtype=np.int64),
+    )
+    grid = newest(everything, len(spec.item))
+    older, replacing = _replaced(grid, sources, log)
+    rows = tidy(spec, grid, sources, log)
+    _log_changes(grid, older, replacing, rows, spec, sources, log)
+    _log_gaps(rows, areas, everything.area_names, study, log)
+    _log_flags(rows, grid, areas, spec, sources, log)
+    files = pd.DataFrame([_file_row(file) for file in read], columns=list(FILE_COLUMNS))
+    return Indicators(
+        table=framed(rows, spec, everything.area_names, sources),
+        log=log.frame(),
+        areas=areas,
+        files=files,
+        releases=_releases(grid, rows, spec, sources),
+        as_of=day,
+        outcomes=spec.outcomes,
+    )
+
+
+def _file_row(file: RawFile) -> dict[str, object]:
+    cells, source = file.cells, file.source
+    years = np.unique(cells.year).tolist()
+    return {
+        "file": source.file,
+        "reader": source.reader,
+        "vintage": source.vintage,
+        "published": str(source.published or ""),
+        "form": ", ".join(note for note in file.notes if not note.startswith("NOTE")),
+        "rows": len(np.unique(cells.row)),
+        "cells": len(cells.year),
+        "areas": len(np.unique(cells.area)),
+        "years": _spans(years),
+        "items": len(np.unique(cells.item)),
+    }
+
+
+def _spans(years: Iterable[int]) -> str:
+    """Years as text: 2012-2014, 2016."""
+    spans: list[list[int]] = []
+    for year in years:
+        if spans and year == spans[-1][1] + 1:
+            spans[-1][1] = year
+        else:
+            spans.append([year, year])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def _replaced(grid: Grid, sources: Sources, log: Log) -> tuple[np.ndarray, np.ndarray]:
+    """Cells whose number a later release changed, and the cells that hold now; the log counts the confirmed."""
+    cells = grid.cells
+    holds = grid.best.reshape(-1)[grid.key()]
+    older = np.flatnonzero((cells.status == _OK) & (holds != np.arange(len(holds))))
+    now = holds[older]
+    same = cells.value[older] == cells.value[now]
+    files = np.array(sources.files, dtype=object)
+    pairs = pd.DataFrame(
+        {"old": files[cells.source[older]], "new": files[cells.source[now]], "same": same.astype(int)}
+    )
+    counts = pairs.groupby(["old", "new"], sort=True)["same"].sum().reset_index()
+    for line in counts.to_dict("records"):
+        log.note("info", "confirmed", file=line["old"], found=line["new"], count=int(line["same"]))
+    changed = ~same
+    older, now = older[changed], now[changed]
+    order = pairs.loc[changed].assign(at=np.arange(len(older))).sort_values(["old", "new"], kind="stable")
+    return older[order["at"]], now[order["at"]]
+
+
+def _log_changes(
+    grid: Grid,
+    older: np.ndarray,
+    now: np.ndarray,
+    rows: Rows,
+    spec: StudySpec,
+    sources: Sources,
+    log: Log,
+) -> None:
+    """A line for each number that another release replaced; the numbers only where nobody can be told from them.
+
+    They stay out where an indicator of the item has no value there, and where a base is or was under the limit.
+    """
+    if not len(older):
+        return
+    cells = grid.cells
+    # The lowest number that was ever replaced or put in its place, for each item, area and year.
+    lowest = np.full(grid.best.shape, np.inf)
+    np.minimum.at(lowest.reshape(-1), grid.key()[older], np.minimum(cells.value[older], cells.value[now]))
+    position = {item.name: at for at, item in enumerate(spec.item)}
+    public = np.zeros(grid.best.shape, dtype=bool)
+    shown = np.zeros((len(spec.indicator), *grid.best.shape[1:]), dtype=bool)
+    ok = rows.status == _OK
+    shown[rows.indicator[ok], rows.area[ok], np.searchsorted(grid.years, rows.year[ok])] = True
+    for item in spec.item:
+        users = [at for at, indicator in enumerate(spec.indicator) if item.name in indicator.items]
+        bases = {
+            part for at in users for part in terms(spec.indicator[at].denominator or spec.indicator[at].base)
+        }
+        if bases:
+            public[position[item.name]] = np.logical_and.reduce(
+                [shown[at] for at in users]
+                + [lowest[position[base]] >= spec.study.minimum_base for base in bases]
+            )
+    told = public.reshape(-1)[grid.key()[older]]
+    old_source, new_source = cells.source[older], cells.source[now]
+    conflict = sources.vintages[old_source] == sources.vintages[new_source]
+    lines = pd.DataFrame(
+        {
+            "level": "warning",
+            "rule": np.where(conflict, "conflict", "revised"),
+            "file": [sources.files[at] for at in old_source.tolist()],
+            "row": cells.row[older],
+            "column": [cells.columns[at] for at in cells.column[older].tolist()],
+            "area": [cells.area_names[at] for at in cells.area[older].tolist()],
+            "year": cells.year[older],
+            "subject": [spec.item[at].name for at in cells.item[older].tolist()],
+            "found": [
+                f"{old:.15g} -> {new:.15g} ({sources.files[at]})"
+                if public_
+                else f"not shown: too few people, or no value ({sources.files[at]})"
+                for old, new, at, public_ in zip(
+                    cells.value[older].tolist(),
+                    cells.value[now].tolist(),
+                    new_source.tolist(),
+                    told.tolist(),
+                    strict=True,
+                )
+            ],
+            "count": 1,
+        }
+    )
+    log.parts.append(lines)
+
+
+def _log_gaps(rows: Rows, areas: Areas, names: list[str], study: Study, log: Log) -> None:
+    """Count what is not there, by indicator, year and reason, and name areas that never appear.
+
+    Implausible values have a line each already.
+    """
+    spec = study.spec
+    unit_at = pd.Index(list(areas.units), dtype=object).get_indexer(pd.Index(names, dtype=object))[rows.area]
+    own = unit_at >= 0
+    indicator, status, unit_at = rows.indicator[own].astype(np.int64), rows.status[own], unit_at[own]
+    years, year_at = np.unique(rows.year[own], return_inverse=True)
+    n_indicators, n_units, n_years = len(spec.indicator), len(areas.units), len(years)
+    gone = ~np.isin(status, [_OK, STATUSES.index("implausible")])
+    size = (n_indicators, n_years, len(STATUSES))
+    counts = np.bincount(
+        np.ravel_multi_index((indicator[gone], year_at[gone], status[gone].astype(np.int64)), size),
+        minlength=int(np.prod(size)),
+    ).reshape(size)
+    lines = [
+        (spec.indicator[at].name, int(years[year]), STATUSES[reason], int(counts[at, year, reason]))
+        for at, year, reason in zip(*np.nonzero(counts), strict=True)
+    ]
+    for subject, year, reason, count in sorted(lines):
+        log.note("info", reason, year=year, subject=subject, count=count)
+    present = np.zeros((n_indicators, n_units), dtype=bool)
+    present[indicator, unit_at] = True
+    published = np.bincount(indicator * n_years + year_at, minlength=n_indicators * n_years)
+    units = np.array(areas.units, dtype=object)
+    listed = np.isin(units, np.array(study.areas.units, dtype=object))
+    levels = {item.name: {one.level for one in spec.source if item.name in one.items} for item in spec.item}
+    for at, one in enumerate(spec.indicator):
+        there = present[at]
+        if not {"", areas.unit} & set().union(*(levels[name] for name in one.items)):
+            continue  # its sources speak of areas of other levels
+        # An area that was found is not expected to be in other statistics: a count says enough.
+        log.lines("warning", "absent", {"area": units[listed & ~there], "subject": one.name, "count": 1})
+        if lacking := int((~listed & ~there).sum()):
+            log.note("info", "absent", subject=one.name, count=lacking)
+        for year, number in zip(years.tolist(), published.reshape(n_indicators, n_years)[at], strict=True):
+            if 0 < number < there.sum():
+                log.note(
+                    "info", "not_published", year=year, subject=one.name, count=int(there.sum() - number)
+                )
+
+
+def _log_flags(rows: Rows, grid: Grid, areas: Areas, spec: StudySpec, sources: Sources, log: Log) -> None:
+    """What looks wrong and may be right: see `flags`."""
+    at = np.flatnonzero(rows.status == _OK)
+    names = grid.cells.area_names
+    level, _ = pd.factorize(areas.table["level"].reindex(names))
+    known = Known(
+        row=at,
+        area=rows.area[at],
+        indicator=rows.indicator[at],
+        source=rows.source[at],
+        level=level[rows.area[at]],
+        year=rows.year[at],
+        value=rows.value[at],
+        numerator=rows.numerator[at],
+        denominator=rows.denominator[at],
+        areas=names,
+        indicators=[one.name for one in spec.indicator],
+        sources=sources.files,
+    )
+    series = series_of(known)
+    for one in breaks_of(series).to_dict("records"):
+        mark = " %" if one["scale"] == "percent" else ""
+        log.note(
+            "warning",
+            "level_break",
+            year=one["year"],
+            subject=one["indicator"],
+            found=f"{one['change']:+.3g}{mark} from {one['year_before']} to {one['year']} in {one['areas']} areas",
+            expected=f"about {one['expected']:+.3g}{mark}",
+            count=1,
+        )
+    for one in units_of(known, series).to_dict("records"):
+        log.note(
+            "warning",
+            "unit_break",
+            file=one["source"],
+            area=one["area"] or None,
+            year=one["year"],
+            subject=one["indicator"],
+            found=f"{one['ratio']:g} times the value of {one['year_before']} in {one['areas']} areas"
+            if not one["area"]
+            else f"{one['ratio']:g} times the value of {one['year_before']}",
+            expected="values of about the same size",
+            count=1,
+        )
+    far = far_values(series)
+    row = at[far["at"].to_numpy(dtype=np.int64)]
+    log.lines(
+        "warning",
+        "outlier",
+        {
+            **place_of(rows.cell[row], grid, sources),
+            "area": [names[area] for area in rows.area[row].tolist()],
+            "year": rows.year[row],
+            "subject": [spec.indicator[one].name for one in rows.indicator[row].tolist()],
+            "found": [f"{value:.6g}" for value in rows.value[row].tolist()],
+            "expected": [f"about {value:.4g}" for value in far["expected"].tolist()],
+            "count": 1,
+        },
+    )
+
+
+def _releases(grid: Grid, rows: Rows, spec: StudySpec, sources: Sources) -> pd.DataFrame:
+    """Each release by itself, where two or more speak of a value; see `Indicators.releases`."""
+    cells = grid.cells
+    vintage = sources.vintages[cells.source]
+    # Only where two releases speak of one cell can two speak of one value.
+    key = grid.key()
+    first = np.full(grid.best.size, -1, dtype=np.int64)
+    first[key[::-1]] = vintage[::-1]
+    several = np.zeros(grid.best.size, dtype=bool)
+    several[key[vintage != first[key]]] = True
+    if not several.any():
+        return pd.DataFrame(columns=list(RELEASE_COLUMNS))
+    places = np.asarray(several.reshape(grid.best.shape).any(axis=0))
+    at_place = places[cells.area, np.searchsorted(grid.years, cells.year)]
+    # A value that is hidden now is hidden in every release: its base may have been let out by mistake.
+    shape = (len(spec.indicator), *grid.best.shape[1:])
+    hidden = np.zeros(shape, dtype=bool)
+    small = rows.status == STATUSES.index("confidential")
+    hidden[rows.indicator[small], rows.area[small], np.searchsorted(grid.years, rows.year[small])] = True
+    parts, counts = [], np.zeros(shape, dtype=np.int16)
+    for one in np.unique(vintage).tolist():
+        own = cells.take(at_place & (vintage == one))
+        if len(own.year):
+            release = tidy(spec, newest(own, len(spec.item)), sources, None)
+            at = (release.indicator, release.area, np.searchsorted(grid.years, release.year))
+            counts[at] += 1
+            parts.append((one, release, at))
+    frames = []
+    for one, release, at in parts:
+        kept = counts[at] > 1
+        frame = framed(release, spec, cells.area_names, sources).assign(vintage=one, order=release.indicator)
+        secret = hidden[at]
+        frame["value"] = frame["value"].where(~secret)
+        frame["status"] = frame["status"].where(~secret, "confidential")
+        frames.append(frame.loc[kept])
+    return (
+        pd.concat(frames, ignore_index=True)
+        .sort_values(["order", "area", "year", "vintage"], kind="stable")
+        .reset_index(drop=True)
+        .loc[:, list(RELEASE_COLUMNS)]
+    )

@@ -1,0 +1,389 @@
+"""The report on data quality: what it says agrees with the data; in every language; nothing hidden gets out."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_clean import AREAS, rows, small
+
+from mekeval import Indicators, MekevalError, Study, clean_indicators, evaluate, quality_report, read_study
+from mekeval.clean import clean_study
+from mekeval.figures import About
+from mekeval.figures.coverage import NAMED, plot_coverage, plot_coverage_shares, plot_releases
+from mekeval.indicators import failures_table
+from mekeval.reference import reference_areas
+from mekeval.report import quality
+from mekeval.report.facts import _FORMS, fact
+from mekeval.report.quality import quality_sections, seen_of, unit_coverage
+from mekeval.run import plan_jobs
+from mekeval.text import LANGUAGES, Texts
+
+EN, FI = Texts("en"), Texts("fi")
+SECTIONS = ("summary", "coverage", "changes", "releases", "flags", "failures", "sources")
+
+
+def plain(part: str) -> str:
+    """The words of a piece of HTML."""
+    text = re.sub(r"<[^>]+>", " ", re.sub(r'src="data:[^"]*"', "", part))
+    return " ".join(html.unescape(text).split())
+
+
+def whole(report: quality.QualityReport) -> str:
+    return "\n".join(getattr(report, name).html for name in SECTIONS)
+
+
+def grid(statuses: dict[str, list[str]], *, first: int = 2019, indicator: str = "x") -> pd.DataFrame:
+    """Coverage of one indicator: the statuses of each area, year by year."""
+    return pd.DataFrame(
+        [
+            (area, indicator, first + at, status)
+            for area, some in statuses.items()
+            for at, status in enumerate(some)
+        ],
+        columns=["area", "indicator", "year", "status"],
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    files = {
+        "old.csv": (2021, rows(2019) + rows(2020)),
+        "new.csv": (2022, rows(2020, poor=25) + rows(2021, poor=70)),
+    }
+    return read_study(small(tmp_path_factory.mktemp("study"), files))
+
+
+@pytest.fixture(scope="module")
+def indicators(study: Study) -> Indicators:
+    return clean_indicators(study)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_section_is_there_in_every_language(
+    study: Study, indicators: Indicators, language: str
+) -> None:
+    report = quality_sections(study, indicators, Texts(language))
+    for name in SECTIONS:
+        assert "<h" in getattr(report, name).html, name
+    assert report.title == Texts(language)("quality.title", title="Pieni" if language == "fi" else "Small")
+    bundle = report.findings._repr_mimebundle_()
+    assert json.loads(json.dumps(bundle))["application/vnd.mekeval.findings+json"]["title"] == report.title
+
+
+def test_the_main_points_count_right(study: Study, indicators: Indicators) -> None:
+    # 10 areas in 3 years; area 010 is confidential throughout; 2021 is implausible everywhere else: 18 of 30.
+    points = plain(quality_sections(study, indicators, EN).summary.html)
+    assert (
+        "2 raw files were read; they have numbers on 9 of 10 areas and on 1 indicator in the years 2019–2020."
+        in points
+    )
+    assert "60.0% of the cells have a number" in points
+    # 12 cells without one: 9 implausible, 3 confidential.
+    assert "implausible (75.0%), too few people (25.0%)" in points
+    assert "Of 9 values that stand in two releases, the later one changed 9" in points
+    assert "Values that failed a check and were left out: 9." in points
+    assert quality_sections(study, indicators, EN).summary.html.count("<li>") <= 6
+
+
+def test_a_year_counts_only_for_indicators_that_have_it(indicators: Indicators) -> None:
+    late = indicators.table.loc[indicators.table["year"] > 2019].assign(indicator="late")
+    both = pd.concat([indicators.table, late], ignore_index=True)
+    found = unit_coverage(Indicators(**{**vars(indicators), "table": both}))
+    years = found.groupby("indicator", observed=True)["year"].unique()
+    assert {str(name): sorted(some) for name, some in years.items()} == {
+        "poverty": [2019, 2020, 2021],
+        "late": [2020, 2021],
+    }
+
+
+def test_seen_counts_cells_with_a_number() -> None:
+    table = pd.concat(
+        [
+            grid({"a": ["ok"], "b": ["missing"]}),
+            grid({"a": ["ok", "ok"], "b": ["ok", "not_published"]}, indicator="y"),
+        ]
+    )
+    seen = seen_of(table)
+    # x: 1 of 2; y: 3 of 4.
+    assert seen.share == pytest.approx(4 / 6)
+    assert (seen.areas, seen.indicators, seen.years) == (2, 2, "2019–2020")
+    assert seen.reasons == {"missing": 1, "not_published": 1}
+    assert seen_of(table.iloc[:0]).share is None
+
+
+def test_the_sums_of_a_city_are_no_areas_of_the_study(example: Study) -> None:
+    found = unit_coverage(clean_indicators(example))
+    assert set(found["area"]) == set(example.areas.units)
+
+
+def test_hostile_names_stay_text(study: Study, indicators: Indicators) -> None:
+    table = study.areas.table.copy()
+    table.loc["001", ["name_fi", "name_en"]] = "<script>alert(1)</script>"
+    areas = type(study.areas)(table=table, unit=study.areas.unit)
+    log = indicators.log.copy()
+    log.loc[0, ["rule", "file", "level"]] = ["implausible", "<b>.csv", "warning"]
+    altered = Indicators(**{**vars(indicators), "areas": areas, "log": log})
+    page = whole(quality_sections(study, altered, EN))
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "&lt;b&gt;.csv" in page
+
+
+def test_nothing_under_the_limit_gets_out(study: Study, tmp_path: Path) -> None:
+    """Area 010 has 12 people; neither that nor what could be told from it stands anywhere."""
+    files = {
+        "old.csv": (2021, [*rows(2019)[:-1], "010,2019,8,23"]),
+        "new.csv": (2022, [*rows(2019)[:-1], "010,2019,13,29"]),
+    }
+    folder = clean_study(small(tmp_path, files), out=tmp_path / "clean", report=False).folder
+    for path in folder.glob("*.csv"):
+        for line in path.read_text().splitlines():
+            if re.search(r"\b010\b", line):
+                assert not re.search(r"(?<![\d.])(8|23|13|29|34\.7\d*|44\.8\d*)(\.0)?(?![\d.])", line), (
+                    path.name,
+                    line,
+                )
+    page = plain(whole(quality_report(tmp_path / "small", language="en")))
+    assert not re.search(r"\b(34\.[78]|44\.8)", page)
+
+
+def test_a_long_list_ends_with_how_much_more_there_is(
+    study: Study, indicators: Indicators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quality, "_LINES", 4)
+    failures = quality_sections(study, indicators, EN).failures.html
+    assert failures.count('<tr><th scope="row"') == 4
+    assert "Not shown here: 5 more lines; all of them are in failures.csv." in failures
+
+
+def test_as_of_is_said_and_counts(study: Study) -> None:
+    report = quality_report(study, language="en", as_of="2021-12-31")
+    assert "As known on 31\N{NO-BREAK SPACE}December\N{NO-BREAK SPACE}2021" in report.summary.html
+    assert "1 raw file was" in plain(report.summary.html) or "1 raw file " in plain(report.summary.html)
+    assert "2019–2020" in plain(report.summary.html)
+    assert "31. joulukuuta 2021" in quality_report(study, language="fi", as_of=2021).summary.html.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    with pytest.raises(MekevalError, match="no day"):
+        quality_report(study, language="en", as_of="x")
+
+
+def test_last_years_report_can_be_made_again(example: Study) -> None:
+    """A source that was published later changes nothing of what was known before, here and elsewhere."""
+    late = example.spec.source[0].model_copy(update={"vintage": 2030})
+    spec = example.spec.model_copy(update={"source": (*example.spec.source, late)})
+    more = Study(**{**vars(example), "spec": spec, "paths": (*example.paths, example.paths[0])})
+    then = evaluate(more, year=2021, district="Hakunila", as_of="2029-06-30")
+    now = evaluate(example, year=2021, district="Hakunila")
+    assert str(then.indicators.as_of) == "2029-06-30"
+    assert then.indicators.files["file"].tolist() == now.indicators.files["file"].tolist()
+    tested = {key: one.inference.p_value for key, one in now.findings.items() if one.inference is not None}
+    assert tested
+    assert {key: then.findings[key].inference.p_value for key in tested} == tested
+    with pytest.raises(MekevalError, match="No source was published"):
+        reference_areas(example, as_of=1999)
+
+
+def test_the_grid_says_why_there_is_no_number() -> None:
+    table = grid({"b": ["ok", "ok"], "a": ["suppressed", "ok"], "c": ["missing", "not_applicable"]})
+    picture = plot_coverage(table, indicator="x", texts=EN, about=About(outcome="Rate", names={"a": "Alpha"}))
+    assert picture.headline == (
+        "Rate: 50% of the cells have a number (3 areas, 2019–2020); 1 areas have one in every year."
+    )
+    assert picture.alt.startswith("Grid of areas by years. Rate: 50%")
+    assert "hidden by the producer 1" in picture.alt
+    assert [row[0] for row in picture.data.rows] == ["Alpha", "b", "c"]
+    assert picture.data.rows[0] == ("Alpha", "2020", "hidden by the producer 2019")
+    assert picture.data.rows[2] == ("c", "", "not applicable 2020; missing 2019")
+
+
+def test_a_year_that_nobody_published_is_no_gap() -> None:
+    table = grid(
+        {
+            "a": ["ok", "not_published", "ok", "not_published"],
+            "b": ["ok", "not_published", "ok", "not_published"],
+        }
+    )
+    picture = plot_coverage(table, indicator="x")
+    assert picture.headline == "x: every one of 2 areas has a number in every year with data (2019, 2021)."
+
+
+def test_nothing_there_and_nothing_known() -> None:
+    assert "no area has a number" in plot_coverage(grid({"a": ["missing"]}), indicator="x").headline
+    with pytest.raises(MekevalError, match="nothing to draw"):
+        plot_coverage(grid({"a": ["ok"]}), indicator="y")
+    with pytest.raises(MekevalError, match="nothing to draw"):
+        plot_releases(pd.DataFrame(columns=["indicator"]), labels={})
+
+
+@pytest.mark.parametrize("n", [NAMED, NAMED + 1, 3000])
+def test_many_areas_are_an_image_with_shares(n: int) -> None:
+    statuses = {f"{at:05d}": ["ok", "ok" if at % 4 else "suppressed"] for at in range(n)}
+    picture = plot_coverage(grid(statuses), indicator="x", texts=EN)
+    svg = picture.svg().decode()
+    if n == NAMED:
+        assert "<image" not in svg
+        assert len(picture.data.rows) == n
+    else:
+        assert svg.count("<image") == 1
+        assert len(svg) < 300_000
+        expected = EN.number(-(-n // 4))  # every fourth area, the first among them
+        assert picture.data.rows[1][-1] == expected
+    assert svg == picture.svg().decode()
+    assert all(float(height) < 900 for height in re.findall(r'height="(\d+(?:\.\d+)?)pt"', svg)) or n == NAMED
+
+
+def test_pictures_ask_nothing_of_the_web_and_the_frame_stays() -> None:
+    table = grid({f"{at:05d}": ["ok", "missing"] for at in range(100)})
+    before = table.copy()
+    picture = plot_coverage(table, indicator="x")
+    pd.testing.assert_frame_equal(table, before)
+    addresses = re.findall(r'href="([^"]*)"', picture.svg().decode())
+    assert addresses
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in addresses)
+
+
+def test_every_state_has_a_letter_of_its_own() -> None:
+    from mekeval.figures.coverage import _MARKS
+    from mekeval.indicators import STATUSES
+
+    assert set(STATUSES) <= set(_MARKS)
+    letters = [mark.letter for mark in _MARKS.values()]
+    assert len(set(letters)) == len(letters)
+    for texts in (EN, FI):
+        assert all(texts(f"status.{status}") for status in _MARKS)
+
+
+def test_every_rule_has_words() -> None:
+    for texts in (EN, FI):
+        for rule in (
+            "read",
+            "other_areas",
+            "confirmed",
+            "revised",
+            "conflict",
+            "mixed_releases",
+            "absent",
+            "not_published",
+            "implausible",
+            "level_break",
+            "unit_break",
+            "outlier",
+            "duplicate_row",
+            "interpolated",
+            "suppressed",
+            "missing",
+            "not_applicable",
+            "empty_area",
+            "confidential",
+        ):
+            assert f"quality.name.{rule}" in texts
+            assert f"quality.rule.{rule}" in texts
+
+
+def test_shares_name_the_weakest_year() -> None:
+    table = pd.concat(
+        [
+            grid({"a": ["ok", "ok"], "b": ["ok", "missing"]}),
+            grid({"a": ["ok", "not_published"], "b": ["ok", "not_published"]}, indicator="y"),
+        ]
+    )
+    picture = plot_coverage_shares(table, labels={"x": "Rate X", "y": "Rate Y"}, texts=EN)
+    assert "lowest for rate X in 2020: 50% of 2 areas" in picture.headline
+    assert picture.data.rows == (("Rate X", "100%", "50%"), ("Rate Y", "100%", ""))
+
+
+def test_releases_are_compared_by_pair_and_year() -> None:
+    columns = ["indicator", "year", "vintage_old", "vintage_new", "areas", "changed"]
+    table = pd.DataFrame([("x", 2019, 2020, 2021, 10, 4), ("x", 2020, 2021, 2022, 10, 0)], columns=columns)
+    picture = plot_releases(table, labels={"x": "Rate"}, texts=EN)
+    assert picture.headline == "Later releases changed 4 of 20 values that stand in two releases (20%)."
+    assert picture.data.rows == (("Rate: 2020 → 2021", "40%"),)  # where nothing was changed there is no row
+    both = plot_releases(table.assign(changed=[4, 1]), labels={"x": "Rate"}, texts=EN)
+    assert both.data.rows == (("Rate: 2020 → 2021", "40%", ""), ("Rate: 2021 → 2022", "", "10%"))
+    same = plot_releases(table.assign(changed=0), labels={"x": "Rate"}, texts=FI)
+    assert "vahvistivat kaikki 20 arvoa" in same.headline
+
+
+def test_indicators_with_the_same_cells_share_a_picture(study: Study, indicators: Indicators) -> None:
+    table = indicators.table
+    twin = study.spec.indicator[0].model_copy(update={"name": "twin", "label": study.spec.study.title})
+    spec = study.spec.model_copy(update={"indicator": (*study.spec.indicator, twin)})
+    both = pd.concat([table, table.assign(indicator="twin")], ignore_index=True)
+    report = quality_sections(
+        Study(**{**vars(study), "spec": spec}), Indicators(**{**vars(indicators), "table": both}), EN
+    )
+    assert report.coverage.html.count("<figure>") == 2  # the shares, and one grid for both
+    assert "The same for: Small." in plain(report.coverage.html)
+
+
+def test_the_published_page_is_whole_and_says_that_the_data_are_made_up(tmp_path: Path) -> None:
+    folder = small(tmp_path, {"old.csv": (2021, rows(2019))})
+    result = clean_study(folder, out=tmp_path / "clean", languages=["en"])
+    (page,) = result.reports
+    text = page.read_text(encoding="utf-8")
+    assert page.name == "data_quality_en.html"
+    assert '<html lang="en">' in text
+    assert "The figures are made up" in text
+    assert str(tmp_path) not in text
+    notebook = page.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert str(tmp_path) not in notebook
+    assert 'href="data_quality_en.ipynb"' in text
+    assert f"{len(AREAS) - 1} of {len(AREAS)} areas" in plain(text)
+    for picture in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text):
+        assert base64.b64decode(picture).startswith(b"<svg")
+    assert len(re.findall(r"<img ", text)) == len(re.findall(r'<img alt="[^"]{20,}"', text))
+
+
+@pytest.mark.parametrize(
+    ("said", "english", "finnish"),
+    [
+        ("about 5.626", "about 5.63", "noin 5,63"),
+        ("about 1.885e+04", "about 18,850", "noin 18 850"),
+        ("50.1712", "50.17", "50,17"),
+        ("-0.0123", "−0.0123", "−0,0123"),
+        ("about -3.76", "about −3.76", "noin −3,76"),
+        ("about +3.93 %", "about +3.93%", "noin +3,93 %"),
+        (
+            "-18.5 % from 2019 to 2024 in 2756 areas",
+            "−18.5% from 2019 to 2024 in 2,756 areas",
+            "−18,5 % vuodesta 2019 vuoteen 2024, alueita 2 756",
+        ),
+        (
+            "9.86 times the value of 1972",
+            "9.86 times the value of 1972",
+            "9,86-kertainen vuoteen 1972 verrattuna",
+        ),
+        ("0 to 60", "0 to 60", "0–60"),
+        ("12 -> 13.5 (raw/a.csv)", "12 → 13.5 (raw/a.csv)", "12 → 13,5 (raw/a.csv)"),
+        ("something else 1.5", "something else 1.5", "something else 1.5"),
+        ("", "", ""),
+    ],
+)
+def test_facts_of_the_log_are_written_in_the_language(said: str, english: str, finnish: str) -> None:
+    assert fact(said, EN) == english
+    assert fact(said, FI).replace("\N{NO-BREAK SPACE}", " ") == finnish
+
+
+def test_every_fact_of_a_log_has_a_form(indicators: Indicators) -> None:
+    """What the log of a study says about its values is told in Finnish, too."""
+    lines = indicators.log.loc[
+        indicators.log["rule"].isin(["implausible", "level_break", "outlier", "unit_break"])
+    ]
+    assert len(lines)
+    for text in failures_table(indicators)["value"].tolist() + lines["expected"].dropna().tolist():
+        assert any(form.fullmatch(text) for _, form in _FORMS), text
+
+
+def test_a_run_hands_the_day_to_every_report(example: Study) -> None:
+    jobs = plan_jobs(example, years=[2021], as_of="2029")
+    assert {job.parameters["as_of"] for job in jobs} == {"2029-12-31"}
+    assert all("as_of" not in job.parameters for job in plan_jobs(example, years=[2021]))
+    with pytest.raises(MekevalError, match="--as-of"):
+        plan_jobs(example, years=[2021], as_of="soon")
