@@ -50,10 +50,25 @@ other_areas = "drop"
 sha256 = "6c367600fb29f24de605f7d538a84607ef56f73bf79270932b521a41aa0967f2"
 ```
 
-A table that no reader has seen is described in its source. Finnish headers in row 3, decimal commas, a blank between
-thousands, one row for each value:
+A table that no reader has seen is described in its source, and its items with the labels that stand in it. Finnish
+headers in row 3, decimal commas, a blank between thousands, one row for each value:
 
 ```toml
+[[item]]
+name = "job_seekers"
+labels = ["Työttömät"]
+
+[[item]]
+name = "labour_force"
+labels = ["Työvoima"]
+
+[[indicator]]
+name = "job_seekers_rate"
+label.fi = "Työttömien osuus työvoimasta"
+higher_is = "worse"
+unit = "percent"
+formula = "job_seekers / labour_force"
+
 [[source]]
 file = "raw/taulu.csv"
 reader = "csv"
@@ -68,7 +83,7 @@ take = { Sukupuoli = "Yhteensä" }
 decimal = ","
 thousands = " "
 symbols = { "-1" = "suppressed" }
-items = ["unemployed"]
+items = ["job_seekers", "labour_force"]
 sha256 = ""
 ```"""
 #: In the order of a study.toml; `Words` last, because every title and label is one.
@@ -87,6 +102,7 @@ TABLES = (
     schema.Wave,
     schema.Rule,
     schema.Plan,
+    schema.PlanDeviation,
     schema.Reference,
     schema.Exclusion,
     schema.Words,

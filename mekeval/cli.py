@@ -1,4 +1,4 @@
-"""The command line: `mekeval run`, `mekeval clean`, `mekeval fetch` and `mekeval new`.
+"""The command line: `mekeval run`, `mekeval clean`, `mekeval fetch`, `mekeval plan` and `mekeval new`.
 
 In: words. Out: files, one line for each thing done, and an exit code: 0 all well, 1 some of them failed, 2 refused.
 Never: a traceback for a user's mistake.
@@ -6,19 +6,23 @@ Never: a traceback for a user's mistake.
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
 from . import __version__
-from .errors import Fault, MekevalError, RunError
+from .errors import Fault, MekevalError, RunError, StudyError
+
+if TYPE_CHECKING:
+    from .study import PlanState
 
 P = ParamSpec("P")
 
@@ -31,7 +35,7 @@ def main() -> None:
 
 def _plainly(command: Callable[P, None]) -> Callable[P, None]:
     """End with the message of a user's mistake and exit code 2."""
-    done = "fetched" if command.__name__ == "fetch" else "published"
+    done = {"fetch": "fetched", "lock": "locked", "show": "shown"}.get(command.__name__, "published")
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -88,6 +92,7 @@ def run(
     """Make the reports of STUDY: each treated district and the city, for each year and language."""
     from .run import run_study, typed_parameters
 
+    as_of = _day(as_of)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the run cleans up behind itself
     result = run_study(
         study,
@@ -140,7 +145,7 @@ def clean(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         result = clean_study(
-            study, raw=raw, as_of=as_of, out=out, languages=languages or None, report=not no_report
+            study, raw=raw, as_of=_day(as_of), out=out, languages=languages or None, report=not no_report
         )
     except MekevalError as error:
         click.echo(_grouped(error), err=True)
@@ -155,6 +160,19 @@ def clean(
     click.echo(result.summary)
     for path in result.reports or (result.folder,):
         click.echo(str(path))
+
+
+def _day(text: str | None) -> str | None:
+    """A day as it was given; an empty one, from a variable that is not set, must not mean "no limit"."""
+    if text is not None and not text.strip():
+        raise MekevalError(
+            "This is no day.",
+            where="--as-of",
+            found=repr(text),
+            expected="2024-06-30, or a year such as 2024",
+            fix="Leave the option out where everything counts.",
+        )
+    return text
 
 
 def _grouped(error: MekevalError, *, kinds: int = 12, each: int = 5) -> str:
@@ -214,6 +232,63 @@ def fetch(
         sys.exit(1)
 
 
+@main.group()
+def plan() -> None:
+    """Fix the plan of a study before its outcomes are seen, and see whether the study keeps to it."""
+
+
+@plan.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--again", is_flag=True, help="Replace the lock; the new one names the day of the old one.")
+@_plainly
+def lock(study: Path, *, again: bool) -> None:
+    """Write plan.lock beside the study.toml of STUDY; the raw files need not be there."""
+    from .study import LOCK, lock_plan, read_spec
+
+    state = lock_plan(study, again=again)
+    for line in _locked(state):
+        click.echo(line)
+    click.echo(str(read_spec(study)[0].parent / LOCK))
+
+
+@plan.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@_plainly
+def show(study: Path) -> None:
+    """Show what the plan of STUDY fixes, whether it is locked, and what differs from the lock."""
+    from .study import plan_state, planned, read_spec
+
+    file, _, spec = read_spec(study)
+    if spec.plan is None:
+        raise StudyError("The study has no plan.", where=str(file), expected="a table [plan]")
+    state = plan_state(file.parent, spec)
+    for key, value in sorted(planned(file.parent, spec).items()):
+        click.echo(f"{key}: {json.dumps(value, ensure_ascii=False)}")
+    for line in _locked(state):
+        click.echo(line)
+    for one in state.deviations:
+        day = f"{one.date}: " if one.date else ""
+        why = f"{day}{' '.join(one.reason.fi.split())}" if one.reason else "no reason given"
+        click.echo(f"differs: {one.key}: {one.locked or 'not there'} -> {one.now or 'not there'} ({why})")
+
+
+def _locked(state: PlanState) -> Iterator[str]:
+    """Whether and when a plan was locked, and whether the study keeps to it."""
+    if state.date is None:
+        yield "The plan is not locked."
+        return
+    commit = f"git commit {state.commit}" if state.commit else "no git commit"
+    if state.dirty:
+        commit += ", from which the study's folder differed"
+    yield f"Locked on {state.date} by mekeval {state.version}, {commit}."
+    if state.earlier:
+        yield f"Locked before on {', '.join(map(str, state.earlier))}."
+    yield {
+        "kept": "The study keeps to it.",
+        "explained": "The study differs from it; every difference has a reason.",
+    }.get(state.state, f"The study differs from it without a reason: {', '.join(state.unexplained)}.")
+
+
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @_plainly
@@ -236,4 +311,6 @@ def _copy_example(path: Path) -> None:
 
     leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     shutil.copytree(example_study(), path / "data" / "vantaa-mek", ignore=leave)
+    # The lock is of the example's plan, not of what becomes of it here.
+    (path / "data" / "vantaa-mek" / "plan.lock").unlink(missing_ok=True)
     shutil.copytree(shipped("notebooks"), path / "notebooks", ignore=leave)

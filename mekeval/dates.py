@@ -1,4 +1,4 @@
-"""The day up to which releases count: given as a date, as its text, or as a year."""
+"""The day up to which releases count: given as a date, as its text, or as a year; and what it adds to a name."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ def as_date(value: AsOf, *, where: str = "as_of") -> datetime.date | None:
     raise MekevalError(
         "This is no day.", where=where, found=repr(value), expected="2024-06-30, or a year such as 2024"
     )
+
+
+def dated(name: str, day: datetime.date | None) -> str:
+    """The name of what was made as of a day, so that it does not take the place of what is known today.
+
+    Examples
+    --------
+    >>> dated("vantaa-mek", datetime.date(2024, 6, 30)), dated("vantaa-mek", None)
+    ('vantaa-mek@2024-06-30', 'vantaa-mek')
+    """
+    return f"{name}@{day.isoformat()}" if day else name

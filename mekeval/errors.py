@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+#: Faults that a message tells one by one; `MekevalError.faults` holds them all.
+_SHOWN = 20
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where in a table a fault is: the name of the file, the row (from 1) and the column, as far as they are known."""
@@ -93,8 +97,9 @@ class MekevalError(Exception):
     def __str__(self) -> str:
         if len(self.faults) == 1:
             return str(self.faults[0])
-        numbered = (f"{number}. {fault}" for number, fault in enumerate(self.faults, start=1))
-        return "\n".join([f"{len(self.faults)} faults:", *numbered])
+        shown = [f"{number}. {fault}" for number, fault in enumerate(self.faults[:_SHOWN], start=1)]
+        rest = [f"… and {len(self.faults) - _SHOWN} more."] if len(self.faults) > _SHOWN else []
+        return "\n".join([f"{len(self.faults)} faults:", *shown, *rest])
 
     def __reduce__(self) -> tuple[object, ...]:  # pickled on its way out of a worker process
         return (_rebuild, (type(self), self.faults))

@@ -8,9 +8,21 @@ The rule, in this order:
    be compared with), or the smallest p-value that the design can give exceeds alpha, or an interval has no end, or the
    city has no peer among the reference cities: **not_identifiable**.
 2. p > alpha: **no_detectable_effect**, with what the interval rules out.
-3. p <= alpha, and a check failed, could not answer or was not made though it must be (`selection`): **fragile**;
-   `because` names the first that failed, else the first without an answer.
-4. p <= alpha and every check passed: **improved** or **worsened**, by the direction of the indicator.
+3. p <= alpha, and a check failed, or a required one could not answer or was not made: **fragile**; `because` names the
+   first that failed, else the first without an answer. `selection` and, where it leads, `rule_placebo` are always
+   required.
+4. p <= alpha otherwise: **improved** or **worsened**, by the direction of the indicator.
+
+How certain that is, after GRADE's four levels (`Finding.certainty`):
+
+- **high**: improved or worsened, judged by the rule placebo, and every check passed, `pre_trend` and `honest` too;
+- **moderate**: improved or worsened otherwise; or no detectable effect, with an interval that lies within what matters;
+- **low**: fragile, because a check could not answer; or no detectable effect with a wider interval;
+- **very_low**: fragile, because a check failed or the choice of the areas was not ruled out as the cause; or not
+  identifiable.
+
+How large it is (`Finding.size`), where the plan says from which size on a change matters: **trivial** below that size,
+**large** from three times that size on, **moderate** between. `docs/verdicts.md` holds the cases; the tests read them.
 """
 
 from __future__ import annotations
@@ -33,6 +45,17 @@ VERDICTS: tuple[Verdict, ...] = (
     "fragile",
     "not_identifiable",
 )
+Certainty = Literal["high", "moderate", "low", "very_low"]
+CERTAINTIES: tuple[Certainty, ...] = ("high", "moderate", "low", "very_low")
+Size = Literal["trivial", "moderate", "large", "unknown"]
+#: A change so many times what matters is called large.
+LARGE = 3.0
+#: Checks without which nothing is called an effect.
+ALWAYS_REQUIRED = ("selection",)
+#: Checks without whose answer nothing is called an effect, unless a plan says otherwise.
+REQUIRED = ("selection", "rule_placebo", "placebo_in_time", "leave_one_out")
+#: Checks without which no certainty is called high.
+FOR_HIGH = ("rule_placebo", "pre_trend", "honest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +84,11 @@ class Finding:
     compared : (tuple of int, tuple of int) or None
         Years before and after that the rule placebo compares: those with data in all cities.
     checks : tuple of Check
+    certainty : str
+        One of `CERTAINTIES`.
+    size : str
+        "trivial", "moderate" or "large" against what matters by the plan; "unknown" where that is not said, or nothing
+        could be tested.
     """
 
     outcome: str
@@ -74,6 +102,8 @@ class Finding:
     placebo: RulePlacebo | None
     compared: tuple[tuple[int, ...], tuple[int, ...]] | None
     checks: tuple[Check, ...]
+    certainty: Certainty
+    size: Size
 
 
 def conclude(
@@ -88,6 +118,8 @@ def conclude(
     plain: Inference | None = None,
     placebo: RulePlacebo | None = None,
     compared: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+    important: float | None = None,
+    required: Sequence[str] = REQUIRED,
 ) -> Finding:
     """Apply the rule of this module.
 
@@ -103,6 +135,11 @@ def conclude(
     problem_facts : mapping, optional
     plain, placebo, compared : optional
         As in `Finding`.
+    important : float, optional
+        The smallest change that matters, in the outcome's unit.
+    required : sequence of str
+        Checks that must have been made and have an answer before anything is called an effect, as far as they were
+        made; `selection` always must.
 
     Returns
     -------
@@ -136,8 +173,16 @@ def conclude(
             placebo=placebo,
             compared=compared,
             checks=tuple(checks),
+            certainty=_certainty(
+                verdict, inference, checks, important, compared_elsewhere=placebo is not None
+            ),
+            size=_size(inference, important),
         )
 
+    if important is not None and not important > 0:
+        raise DesignError(
+            "What matters has a size above zero.", where=f"{outcome}, important", found=repr(important)
+        )
     if inference is None:
         return finding("not_identifiable", *problem, problem_facts)
     if not np.isfinite([inference.estimate, inference.p_value]).all():
@@ -169,7 +214,42 @@ def conclude(
     if placebo is not None and not (judged and placebo.rejects):
         return finding("fragile", "rule_placebo", "not_checked")
     for check in checks:
-        if check.passed is None:
+        if check.passed is None and check.name in (*ALWAYS_REQUIRED, *required):
             return finding("fragile", check.name, check.reason, check.facts)
     better = (inference.estimate > 0) == (higher_is == "better")
     return finding("improved" if better else "worsened", "p_value", "beyond_chance")
+
+
+def _certainty(
+    verdict: Verdict,
+    inference: Inference | None,
+    checks: Sequence[Check],
+    important: float | None,
+    *,
+    compared_elsewhere: bool,
+) -> Certainty:
+    """How certain a verdict is, by the rule of this module."""
+    if verdict == "not_identifiable":
+        return "very_low"
+    if verdict == "fragile":
+        chosen = any(check.name == "selection" and check.passed for check in checks)
+        return "low" if chosen and not any(check.passed is False for check in checks) else "very_low"
+    if verdict == "no_detectable_effect":
+        return "moderate" if within_what_matters(inference, important) else "low"
+    passed = {check.name for check in checks if check.passed}
+    every = all(check.passed for check in checks) and set(FOR_HIGH) <= passed
+    return "high" if every and compared_elsewhere else "moderate"
+
+
+def within_what_matters(inference: Inference | None, important: float | None) -> bool:
+    """Whether the whole interval lies within changes too small to matter."""
+    if inference is None or important is None or inference.low is None or inference.high is None:
+        return False
+    return -important < inference.low and inference.high < important
+
+
+def _size(inference: Inference | None, important: float | None) -> Size:
+    if inference is None or important is None:
+        return "unknown"
+    times = abs(inference.estimate) / important
+    return "trivial" if times < 1 else "large" if times >= LARGE else "moderate"

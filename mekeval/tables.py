@@ -207,20 +207,10 @@ def frame_csv(frame: pd.DataFrame) -> str:
     >>> frame_csv(pd.DataFrame({"area": ["=1+1", None], "value": [-2.5, 1.0]}))
     "area,value\n'=1+1,-2.5\n,1.0\n"
     """
-    safe = {}
-    for name in frame.columns:
-        column = frame[name]
-        if column.dtype.kind not in "biufM" and str(column.dtype) not in ("Int64", "Float64", "boolean"):
-            # A bare carriage return would end a row for some readers, and what follows it would start one.
-            texts = {
-                one: _harmless(one.replace("\r", " "), numeric=False)
-                for one in column.unique()
-                if isinstance(one, str)
-            }
-            column = column.map(lambda one, texts=texts: texts.get(one, one) if isinstance(one, str) else one)
-        safe[_harmless(str(name), numeric=False)] = column
-    columns = {name: column.to_numpy() if column.dtype == object else column for name, column in safe.items()}
-    return str(frame.iloc[:, :0].assign(**columns).to_csv(index=False, lineterminator="\n"))
+    alone = frame.shape[1] == 1
+    heads = [_quoted(_harmless(str(name), numeric=False), alone=alone) for name in frame.columns]
+    columns = [_csv_column(frame.iloc[:, number], alone=alone) for number in range(frame.shape[1])]
+    return "\n".join([",".join(heads), *map(",".join, zip(*columns, strict=True)), ""])
 
 
 def table_latex(table: Table, *, label: str = "", rules_before: Collection[int] = ()) -> str:
@@ -310,6 +300,44 @@ def _latex_row(cells: Sequence[str], *, bold: bool = False) -> str:
     if bold:
         texts = [rf"\textbf{{{text}}}" if text else "" for text in texts]
     return " & ".join(texts) + r" \\"
+
+
+def _csv_column(column: pd.Series, *, alone: bool) -> list[str]:
+    """The cells of a column as they stand in a CSV file; each value that occurs is written once and then looked up."""
+    import pandas as pd
+
+    missing = _quoted("", alone=alone)
+    if str(column.dtype) == "category":
+        known = _csv_column(column.cat.categories.to_series(), alone=alone)
+        return [known[code] if code >= 0 else missing for code in column.cat.codes.tolist()]
+    if column.dtype.kind in "biufM" or str(column.dtype) in ("Int64", "Float64", "boolean"):
+        if column.dtype in ("float64", "float32"):
+            numbers = column.to_numpy(copy=True)  # told apart by their bits, so that -0.0 stays what it is
+            codes, bits = pd.factorize(numbers.view(f"int{8 * numbers.itemsize}"))
+            values = pd.Series(bits.view(numbers.dtype))
+        else:
+            codes, unique = pd.factorize(column)
+            values = pd.Series(unique)
+        written = values.to_csv(index=False, header=False, lineterminator="\n").splitlines()
+        known = [missing if one == '""' else one for one in written]
+        return [known[code] if code >= 0 else missing for code in codes.tolist()]
+    # A bare carriage return would end a row for some readers, and what follows it would start one.
+    texts = {
+        one: _quoted(_harmless(one.replace("\r", " "), numeric=False), alone=alone)
+        for one in column.unique()
+        if isinstance(one, str)
+    }
+    return [
+        texts[one] if isinstance(one, str) else missing if gone else _quoted(str(one), alone=alone)
+        for one, gone in zip(column.tolist(), column.isna().tolist(), strict=True)
+    ]
+
+
+def _quoted(text: str, *, alone: bool) -> str:
+    """A cell between quotation marks where it needs them; `alone` in its row, an empty one does too."""
+    if any(sign in text for sign in ',"\n\r') or (alone and not text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 _NUM = ' class="num"'

@@ -18,7 +18,7 @@ from mekeval.areas import (
     read_areas,
     read_hierarchy,
 )
-from mekeval.errors import MekevalError, StudyError
+from mekeval.errors import MekevalError, Place, StudyError
 from mekeval.study import Study
 
 HEADER = "code,level,parent,name_fi,name_sv,name_en,population,tile_row,tile_col\n"
@@ -126,6 +126,32 @@ def test_a_label_that_fits_two_areas_is_not_guessed() -> None:
         areas.codes_of_labels(["Korso"])
     assert "1, 11" in caught.value.faults[0].expected
     assert areas.resolve("Korso") == "11"  # among the districts there is only one
+
+
+def test_every_label_that_is_unclear_is_told_with_its_place() -> None:
+    names = [f"Alue {chr(65 + at)}" for at in range(26)]
+    rows = [
+        {"code": f"{letter}{at}", "level": "district", "name_fi": name}
+        for at, name in enumerate(names)
+        for letter in "xy"
+    ]
+    areas = areas_from_rows(
+        [*rows, *({"code": code, "level": "district", "name_fi": code} for code in ("091201", "091201P"))],
+        unit="district",
+    )
+    labels = [*names, "091 201 Kallio"]
+    places = {label: Place(file="a.csv", row=2 + at) for at, label in enumerate(labels)}
+    with pytest.raises(StudyError) as caught:
+        areas.codes_of_labels(labels, places=places)
+    faults = caught.value.faults
+    assert [fault.found for fault in faults] == [repr(label) for label in labels]
+    assert [fault.place for fault in faults] == [places[label] for label in labels]
+    assert "x3, y3" in faults[3].expected
+    spellings = [name.replace(" ", " " * blanks) for name in names for blanks in range(1, 42)]  # 1,066 labels
+    with pytest.raises(StudyError) as caught:
+        areas.codes_of_labels(spellings)
+    assert len(caught.value.faults) == 1001
+    assert "And 66 more" in caught.value.faults[-1].what
 
 
 def test_all_faults_come_in_one_message_each_with_its_row(tmp_path: Path) -> None:

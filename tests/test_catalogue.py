@@ -84,7 +84,9 @@ def test_a_label_is_of_one_item_in_every_release(name: str) -> None:
 @pytest.mark.parametrize("indicator", INDICATORS.values(), ids=list(INDICATORS))
 def test_an_indicator_is_whole(indicator: schema.IndicatorSpec) -> None:
     own = next(name for name, each in CATALOGUE.items() if indicator in each.indicator)
-    assert set(indicator.items) <= {item.name for item in CATALOGUE[own].item}
+    other = indicator.by_otherwise
+    items = {*indicator.items, *(other.items if other else ())}
+    assert items <= {item.name for item in CATALOGUE[own].item}
     assert bool(indicator.numerator and indicator.denominator) != bool(indicator.value and indicator.base)
     assert bool(indicator.proxy_for) == bool(indicator.differs)
     assert not (indicator.proxy_for and indicator.criterion)
@@ -170,15 +172,16 @@ def test_columns_of_the_data_frame_mean_what_the_catalogue_says(raw: Path) -> No
         "population",
         "educated_adults",
         "matriculated_adults",
-        "vocational_adults",
-        "lower_tertiary_adults",
+        "vocational_or_lowest_tertiary_adults",
+        "lower_university_adults",
     ]
     items += ["higher_tertiary_adults", "buildings", "other_buildings", "residential_buildings", "dwellings"]
     items += ["floor_area_per_person", "workplaces", "households"]
     keys = {"reader": "paavo-rdata", "table": "pnro.population", "area_column": "pnro", "year": 2019}
     path = raw / "statfi-paavo/vintage-2021/pnro_data_20210304.RData"
     new = _cells(path, items, vintage=2021, **keys).droplevel("year")
-    parts = ["matriculated_adults", "vocational_adults", "lower_tertiary_adults", "higher_tertiary_adults"]
+    parts = ["matriculated_adults", "vocational_or_lowest_tertiary_adults", "lower_university_adults"]
+    parts.append("higher_tertiary_adults")
     whole = new.dropna(subset=[*parts, "educated_adults"])
     assert (whole[parts].sum(axis=1) == whole["educated_adults"]).all()
     assert len(whole) > 2_500
@@ -191,6 +194,71 @@ def test_columns_of_the_data_frame_mean_what_the_catalogue_says(raw: Path) -> No
         both = pd.concat([old[item], new[item]], axis=1, keys=["old", "new"]).dropna()
         both = both[both["old"] > 0]
         assert (both["new"] / both["old"]).median() == pytest.approx(1, abs=0.05), item
+
+
+OLD_LEVELS = ("vocational_or_lowest_tertiary_adults", "lower_university_adults")
+NEW_LEVELS = ("vocational_adults", "lower_tertiary_adults")
+
+
+def test_the_lowest_level_of_tertiary_education_is_in_one_item_in_each_release() -> None:
+    for vintage in range(2015, 2031):
+        short = {ITEMS[name].name: ITEMS[name].spellings(vintage) for name in (*OLD_LEVELS, *NEW_LEVELS)}
+        holds, other = (OLD_LEVELS, NEW_LEVELS) if vintage <= 2023 else (NEW_LEVELS, OLD_LEVELS)
+        assert "ko_ammat" in short[holds[0]]
+        assert "ko_al_kork" in short[holds[1]]
+        assert not {"ko_ammat", "ko_al_kork"} & {*short[other[0]], *short[other[1]]}
+        assert "Vocational diploma (KO)" in short[holds[0]]
+
+
+def test_the_lowest_level_of_tertiary_education_moved_between_2019_and_2020(raw: Path) -> None:
+    """Shares of adults in all Helsinki (codes 00): some 8 points go from vocational to the lower degrees, none before.
+
+    The release of 2024 (short names) equals table 12f7 of 2025, whose label says both levels; the dBASE file of 2019
+    equals the theme table, whose label says one.
+    """
+    pytest.importorskip("pyreadr")
+    folder = raw / "statfi-paavo"
+    old, new = ["higher_tertiary_adults", *OLD_LEVELS], ["higher_tertiary_adults", *NEW_LEVELS]
+    adults = ["low_income_adults", "middle_income_adults", "high_income_adults"]
+    rdata = {"reader": "paavo-rdata", "table": "pnro.population", "area_column": "pnro", "year": 2019}
+    dbf = {"reader": "paavo-dbf", "area_column": "posti_alue", "year": 2017, "vintage": 2019}
+    geo = {"reader": "paavo-geojson", "area_column": "postinumeroalue", "year": 2022, "vintage": 2024}
+    theme = folder / "pxweb-themes-2012-2017/Educational_structure_2017.csv"
+    wide = folder / "pxweb-12f7-helsinki-2020-2023"
+
+    def helsinki(cells: pd.DataFrame, whole: list[str]) -> pd.DataFrame:
+        cells = cells.set_axis(cells.index.get_level_values(0).str[:5])
+        cells = cells[cells.index.str.startswith("00")].astype(float)
+        cells = cells.assign(adults=cells[whole].sum(axis=1, skipna=False))
+        return cells[(cells["adults"] >= 30) & cells.notna().all(axis=1)]
+
+    one, frame = ["adults_education"], folder / "vintage-2021/pnro_data_20210304.RData"
+    first = wide / "009_12f7_2020_all.csv"
+    years = {
+        2017: helsinki(_cells(theme, [*old, *one], reader="pxweb-csv", vintage=2019), one),
+        2019: helsinki(_cells(frame, [*old, *adults], vintage=2021, **rdata), adults),
+        2020: helsinki(_cells(first, [*new, *one], reader="pxweb-csv", vintage=2025), one),
+    }
+    lower, vocational = {}, {}
+    for year, cells in years.items():
+        levels = OLD_LEVELS if year < 2020 else NEW_LEVELS
+        vocational[year], lower[year] = (
+            float((100 * cells[name] / cells["adults"]).median()) for name in levels
+        )
+    assert abs(vocational[2019] - vocational[2017]) < 1
+    assert abs(lower[2019] - lower[2017]) < 1.5
+    assert vocational[2020] - vocational[2019] == pytest.approx(-8.4, abs=0.5)
+    assert lower[2020] - lower[2019] == pytest.approx(8.6, abs=0.5)
+    same = _cells(folder / "vintage-2019/pno_tilasto_2019.dbf", old, **dbf).droplevel("year")
+    there = years[2017].index.intersection(same.index)
+    assert (same.loc[there, old] == years[2017].loc[there, old]).all(axis=None)
+    later = _cells(folder / "vintage-2024/metro_neighborhoods.geojson", new, **geo).droplevel("year")
+    table = helsinki(
+        _cells(wide / "009_12f7_2022_all.csv", [*new, *one], reader="pxweb-csv", vintage=2025), one
+    )
+    there = table.index.intersection(later.index)
+    assert len(there) > 80
+    assert (later.loc[there, new] == table.loc[there, new]).all(axis=1).mean() > 0.97  # README: 82 of 84
 
 
 def test_jobs_of_the_release_of_2026_are_those_of_2024(raw: Path) -> None:

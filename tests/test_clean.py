@@ -7,21 +7,26 @@ import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from mekeval import MekevalError, RunError, clean_indicators, read_study
+from mekeval import MekevalError, RunError, clean_indicators, example_study, read_study, run
 from mekeval.clean import clean_study, key
 from mekeval.cli import main
 from mekeval.dates import as_date
+from mekeval.run.jobs import Job, Outcome
 from mekeval.study import RAW_VARIABLE
 from mekeval.tables import frame_csv
 
@@ -155,7 +160,7 @@ def test_it_says_what_each_file_gave_and_what_was_wrong(study: Path, tmp_path: P
     assert "implausible 9" in lines[2]
     assert "revised 10" in lines[2]
     assert lines[3].startswith(
-        "9 of 10 areas have a number, 1 indicators, 2019–2020; 60.0% of cells"
+        "9 of 10 areas have a number, 1 indicator, 2019–2020; 60.0% of cells"
     )  # 18 of 30
     assert lines[4] == str(tmp_path / "clean" / "small")
 
@@ -196,27 +201,101 @@ def test_nothing_is_done_twice_and_any_change_is_noticed(
     assert not again.changed
     assert "nothing was done" in again.summary
     assert tree(out / "small") == before
-    # A parameter, a file of the study, a lost and a changed file of the set, the library.
-    assert clean_study(study, out=out, report=False, as_of=2021).changed
-    assert clean_study(study, out=out, report=False).changed
+    # A file of the study, a lost, a changed and a foreign file of the set, its manifest, the library, a package.
     (study / "notes.csv").write_text("x")
     assert clean_study(study, out=out, report=False).changed
     (out / "small" / "log.csv").unlink()
     assert clean_study(study, out=out, report=False).changed
     (out / "small" / "log.csv").write_text("")
     assert clean_study(study, out=out, report=False).changed
+    (out / "small" / "more").mkdir()
+    (out / "small" / "more" / "foreign.csv").write_text("x")
+    assert clean_study(study, out=out, report=False).changed
+    assert not (out / "small" / "more").exists()
+    manifest = out / "small" / "manifest.json"
+    for said, other in (
+        ('"synthetic": true', '"synthetic": false'),
+        ('"minimum_base": 30', '"minimum_base": 3'),
+    ):
+        text = manifest.read_text()
+        assert said in text
+        manifest.write_text(text.replace(said, other))
+        assert clean_study(study, out=out, report=False).changed
+        assert said in manifest.read_text()
     assert not clean_study(study, out=out, report=False).changed
     monkeypatch.setattr(key, "code", lambda question: "another")
     assert clean_study(study, out=out, report=False).changed
+    assert not clean_study(study, out=out, report=False).changed
+    known = key.packages()
+    for name in ("python", "scipy", "python-calamine", "shapely", "pydantic"):
+        monkeypatch.setattr(key, "packages", lambda name=name: known | {name: "0.0"})
+        assert clean_study(study, out=out, report=False).changed
+    assert not clean_study(study, out=out, report=False).changed
+
+
+def test_every_package_that_the_library_needs_for_it_is_looked_at() -> None:
+    wanted = {"numpy", "pandas", "scipy", "matplotlib", "pydantic", "papermill", "nbconvert", "duckdb"}
+    found = key.packages()
+    assert wanted | {"shapely", "python-calamine"} <= set(found)
+    assert found["python"] == platform.python_version()
+    assert found["scipy"] == metadata.version("scipy")
+
+
+def test_another_definition_in_the_folder_is_another_question(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "clean"
+    monkeypatch.setattr(key, "code", lambda question: "the same")
+    text = (study / "study.toml").read_text()
+    (study / "alt.toml").write_text(text.replace("plausible = [0, 60]", "plausible = [0, 99]"))
+    assert clean_study(study / "study.toml", out=out, report=False).changed
+    assert not clean_study(study, out=out, report=False).changed  # the same file, named by its folder
+    assert clean_study(study / "alt.toml", out=out, report=False).changed
+    assert "implausible" not in (out / "small" / "failures.csv").read_text()
+    assert not clean_study(study / "alt.toml", out=out, report=False).changed
+    assert clean_study(study, out=out, report=False).changed
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (".".join(["a"] * 20_000) + " = 1", "more than 16 parts"),
+        ("# " + "x" * 2**20, "too large"),
+        ("[study", "not valid TOML"),
+    ],
+)
+def test_a_definition_that_is_too_deep_or_large_is_read_once_and_in_bounds(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    def bounded(text: str) -> object:
+        assert len(text) < 10_000
+        return loads(text)
+
+    loads = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", bounded)
+    (study / "study.toml").write_text(text)
+    result = call(study, "--out", tmp_path / "clean")
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_the_definition_is_parsed_once_before_it_is_known_that_nothing_changed(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key, "code", lambda question: "the same")
+    clean_study(study, out=tmp_path / "clean", report=False)
+    calls = []
+    loads = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: calls.append(len(text)) or loads(text))
+    assert not clean_study(study, out=tmp_path / "clean", report=False).changed
+    assert len(calls) == 1
 
 
 def test_the_code_that_counts_is_the_library_and_the_notebook(study: Path, tmp_path: Path) -> None:
     own = tmp_path / "notebooks"
     own.mkdir()
     (own / key.NOTEBOOK).write_text("a")
-    question = key.Question(
-        study=study, raw=None, as_of=None, out=tmp_path, languages=(), report=True, notebooks=own
-    )
+    question = key.ask(study, out=tmp_path, notebooks=own)
     before = key.code(question)
     assert key.code(question) == before
     (own / key.NOTEBOOK).write_text("b")
@@ -238,12 +317,24 @@ def test_an_unchanged_study_loads_nothing_heavy(
     assert done.stdout.strip() == "False []"
 
 
-def test_as_of_gives_what_was_known_then(study: Path, tmp_path: Path) -> None:
-    folder = clean_study(study, out=tmp_path / "clean", report=False, as_of="2021-12-31").folder
+def test_as_of_gives_what_was_known_then_beside_what_is_known_now(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clean"
+    clean_study(study, out=out, report=False)
+    before = tree(out / "small")
+    folder = clean_study(study, out=out, report=False, as_of="2021").folder
+    assert folder == out / "small@2021-12-31"
     table = pd.read_csv(folder / "indicators.csv", dtype={"area": str})
     assert set(table["year"]) == {2019, 2020}
     assert table.set_index(["area", "year"])["value"]["001", 2020] == 20.0
     assert json.loads((folder / "manifest.json").read_text())["as_of"] == "2021-12-31"
+    assert tree(out / "small") == before
+    assert not clean_study(study, out=out, report=False).changed
+    assert not clean_study(study, out=out, report=False, as_of="2021-12-31").changed
+    # Each publication sweeps what the others left behind, and nothing that is published.
+    (study / "notes.csv").write_text("x")
+    assert clean_study(study, out=out, report=False).changed
+    assert (folder / "indicators.csv").is_file()
+    assert len([path for path in (out / ".store").iterdir() if path.is_dir()]) == 2
 
 
 def test_a_faulty_file_publishes_nothing_and_tells_every_fault(study: Path, tmp_path: Path) -> None:
@@ -287,8 +378,11 @@ def test_what_was_refused_stands_no_more_after_a_good_run(study: Path, tmp_path:
     [
         (["--as-of", "yesterday"], "This is no day"),
         (["--as-of", "2024-02-31"], "This is no day"),
+        (["--as-of", ""], "This is no day"),
+        (["--as-of", " "], "This is no day"),
         (["--as-of", "1999"], "No source was published"),
         (["--language", "xx"], "no texts in this language"),
+        (["--language", "sv"], "no texts in this language"),
     ],
 )
 def test_wrong_words_are_refused(study: Path, tmp_path: Path, words: list[str], said: str) -> None:
@@ -296,12 +390,71 @@ def test_wrong_words_are_refused(study: Path, tmp_path: Path, words: list[str], 
     assert result.exit_code == 2
     assert said in result.output
     assert not (tmp_path / "clean" / "small").exists()
+    assert not list((tmp_path / "clean").glob("*.csv"))  # no fault of a file
 
 
 def test_what_is_no_study_is_refused(tmp_path: Path) -> None:
     result = call(tmp_path / "nothing", "--out", tmp_path / "clean")
     assert result.exit_code == 2
     assert "There is no study here" in result.output
+    assert not (tmp_path / "clean").exists()
+
+
+def test_an_empty_day_of_a_run_is_refused(study: Path, tmp_path: Path) -> None:
+    words = ["run", str(study), "--year", "2021", "--as-of", "", "--out", str(tmp_path / "reports")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "This is no day" in result.output
+    assert not (tmp_path / "reports").exists()
+
+
+def test_reports_as_of_a_day_stand_beside_those_of_today_and_their_index_says_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quickly(planned: list[Job], **_: object) -> list[Outcome]:
+        return [Outcome(job=job, html="<p>a</p>", notebook="{}", findings=(), error="") for job in planned]
+
+    monkeypatch.setattr(run, "execute_all", quickly)
+    common = {"years": [2025], "districts": ["Länsimäki"], "languages": ["en"], "out": tmp_path}
+    run.run_study(example_study(), **common)
+    today = tmp_path / "vantaa-mek"
+    before = {path: path.read_bytes() for path in today.rglob("*") if path.is_file()}
+    result = run.run_study(example_study(), **common, as_of=2026)
+    assert result.index == tmp_path / "vantaa-mek@2026-12-31" / "index.en.html"
+    assert "As known on 31\N{NO-BREAK SPACE}December\N{NO-BREAK SPACE}2026" in result.index.read_text()
+    assert "31\N{NO-BREAK SPACE}joulukuuta" in result.index.with_name("index.html").read_text().replace(
+        "31.", "31"
+    )
+    assert {path: path.read_bytes() for path in today.rglob("*") if path.is_file()} == before
+    assert "As known on" not in (today / "index.en.html").read_text()
+
+
+def test_what_was_refused_in_between_stands_no_more_when_nothing_has_changed(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "clean"
+    monkeypatch.setattr(key, "code", lambda question: "the same")
+    assert call(study, "--out", out, "--no-report").exit_code == 0
+    original = (study / "raw" / "old.csv").read_bytes()
+    (study / "raw" / "old.csv").write_bytes(original[:50])
+    assert call(study, "--out", out, "--no-report").exit_code == 2
+    assert (out / "small.failures.csv").is_file()
+    (study / "raw" / "old.csv").write_bytes(original)
+    assert "nothing was done" in call(study, "--out", out, "--no-report").output
+    assert not (out / "small.failures.csv").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_cleaning(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mekeval.clean import make
+
+    begun = []
+    monkeypatch.setattr(make, "clean_indicators", lambda *args, **kwargs: begun.append(args))
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RunError, match="cannot be written"):
+        clean_study(study, out=tmp_path / "file", report=False)
+    assert not begun
 
 
 def test_many_faults_are_grouped_and_bounded(tmp_path: Path) -> None:
@@ -391,6 +544,34 @@ def test_a_frame_as_csv_is_not_changed_and_reads_back() -> None:
     assert text == "area,year,value\n01,2019,0.30000000000000004\n,,\n"
 
 
+def test_a_frame_as_csv_is_what_pandas_writes_where_nothing_is_live() -> None:
+    draw = np.random.default_rng(7)
+    n = 300
+    numbers = draw.choice([0.0, -0.0, float("nan"), 1 / 3, 1e300, 5e-324, float("inf"), 12.0], n)
+    frame = pd.DataFrame(
+        {
+            "float": numbers,
+            "single": draw.choice(np.array([0.0, -0.0, np.nan, 1 / 3, 1e30], dtype="float32"), n),
+            "all": draw.normal(size=n),
+            "whole": draw.integers(-5, 5, n),
+            "flag": draw.random(n) < 0.5,
+            "text": pd.array(draw.choice(["a", "b,c", 'd"e', "f\ng", ""], n), dtype="string"),
+            "kind": pd.Categorical(draw.choice(["x", "y,z"], n)),
+            "number": pd.Categorical(draw.choice([2019, 2020], n)),
+            "day": pd.to_datetime(draw.choice(["2020-01-01", "2021-06-30"], n)),
+            "mixed": pd.Series([1, 1.0, True, "one", None, -2.5] * (n // 6), dtype=object),
+            "a,b": pd.array(draw.choice([1, 2], n), dtype="Int64"),
+        }
+    )
+    frame.loc[::7, ["text", "kind", "day", "a,b"]] = None
+    frame.index = draw.permutation(n) % 9  # labels that are not unique
+    assert frame_csv(frame) == frame.to_csv(index=False, lineterminator="\n")
+    assert frame_csv(frame.iloc[:0]) == frame.iloc[:0].to_csv(index=False, lineterminator="\n")
+    for name in frame.columns:
+        one = frame[[name]]
+        assert frame_csv(one) == one.to_csv(index=False, lineterminator="\n")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 @pytest.mark.parametrize("delay", [0.3, 0.8, 1.3])
 def test_a_kill_leaves_the_old_set(study: Path, tmp_path: Path, delay: float) -> None:
@@ -398,20 +579,44 @@ def test_a_kill_leaves_the_old_set(study: Path, tmp_path: Path, delay: float) ->
     clean_study(study, out=out, report=False)
     before = tree(out / "small")
     words = [sys.executable, "-m", "mekeval", "clean", str(study), "--out", str(out), "--no-report"]
-    running = subprocess.Popen(
-        [*words, "--as-of", "2021"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    (study / "notes.csv").write_text("so that there is something to do")
+    running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(delay)
     running.send_signal(signal.SIGKILL)
     running.wait()
     after = tree(out / "small")
     manifest = json.loads(after["manifest.json"])
     # The old set or, where it was quick enough, the new one; never a mixture.
-    assert after == before or manifest["as_of"] == "2021-12-31"
+    assert after == before or "study:notes.csv" in manifest["made_from"]["inputs"]
     for name, sha256 in manifest["files"].items():
         assert hashlib.sha256(after[name]).hexdigest() == sha256
+    (study / "notes.csv").write_text("once more")
     assert clean_study(study, out=out, report=False).folder == out / "small"  # no lock stays behind
     assert len([path for path in (out / ".store").iterdir() if path.is_dir()]) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_what_was_cleaned_before_a_kill_is_swept_at_the_next_run(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clean"
+    # Killed where the report would be made, when the cleaned tables lie in the cache.
+    code = (
+        "import os, signal; from mekeval.clean import clean_study, make;"
+        "real = make.clean_indicators;"
+        "make.clean_indicators = lambda *a, **k: (real(*a, **k), os.kill(os.getpid(), signal.SIGKILL));"
+        f"clean_study({str(study)!r}, out={str(out)!r}, languages=['en'], as_of=2021)"
+    )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, env={**os.environ, "TMPDIR": str(temporary)}
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert not list(temporary.glob("mekeval*"))
+    (cache,) = (out / ".store").glob("*.cache")
+    assert cache.stat().st_mode & 0o077 == 0
+    folder = clean_study(study, out=out, report=False).folder
+    left = [path for path in (out / ".store").iterdir() if path.is_dir()]
+    assert left == [folder.resolve()]
 
 
 def test_the_variable_of_raw_data_has_one_name() -> None:

@@ -156,11 +156,25 @@ def test_a_tiny_part_without_a_number_is_left_out_only_if_the_user_says_so() -> 
     table = tidy(rate("A", 10, 100, status="suppressed"), rate("B", 90, 300))
     weights = shares(("A", "X", 0.98), ("A", "Y", 0.02), ("B", "Y", 1.0))
     assert one(crosswalk(table, weights), "Y")["status"] == "suppressed"
-    carried = crosswalk(table, weights, tiny=0.02)
+    little = weights.assign(share_of_target=[1.0, 0.01, 0.99])
+    carried = crosswalk(table, little, tiny=0.02)
     assert (one(carried, "Y")["value"], one(carried, "X")["status"]) == (30.0, "suppressed")
-    # A small part of a large area may be much of a small one.
-    much = weights.assign(share_of_target=[1.0, 0.4, 0.6])
-    assert one(crosswalk(table, much, tiny=0.02), "Y")["status"] == "suppressed"
+    assert one(carried, "Y")["source"] == "A.csv; B.csv; left out: A (suppressed)"
+    assert one(carried, "X")["source"] == "A.csv"
+    # A small part of a large area may be much of a small one; where that is not known, it may be too.
+    for share in (0.4, np.nan):
+        much = weights.assign(share_of_target=[1.0, share, 0.6])
+        assert one(crosswalk(table, much, tiny=0.02), "Y")["status"] == "suppressed"
+    with pytest.raises(DataError, match="Whether a part is tiny cannot be told"):
+        crosswalk(table, weights, tiny=0.02)
+
+
+def test_a_tiny_part_that_is_not_in_the_table_is_named_too() -> None:
+    weights = shares(("A", "X", 0.98), ("A", "Y", 0.02), ("B", "Y", 1.0))
+    little = weights.assign(share_of_target=[1.0, 0.01, 0.99])
+    carried = crosswalk(TWO.loc[TWO["area"] == "B"], little, tiny=0.02)
+    assert one(carried, "Y")["source"] == "B.csv; left out: A (missing)"
+    assert one(carried, "Y")["value"] == 30.0
 
 
 def test_an_area_that_is_not_in_the_table_makes_its_target_missing() -> None:
@@ -314,7 +328,6 @@ def test_a_series_goes_on_over_a_split_and_a_join(tmp_path: Path) -> None:
         rate("E", 2, 10, year=2021),
     )
     weights = change_weights(read_changes(path), table["year"].unique(), to=2021)
-    weights = weights.loc[weights["from_code"] != "B"]  # B was neither there in 2017 nor in 2021
     carried = crosswalk(table, weights, unlisted="keep").set_index(["area", "year"])
     assert carried.loc[("A", 2017), "denominator"] == pytest.approx(700)
     assert carried.loc[("C", 2017), "denominator"] == pytest.approx(350)  # 0.3 of A and all of D
@@ -322,6 +335,87 @@ def test_a_series_goes_on_over_a_split_and_a_join(tmp_path: Path) -> None:
     assert carried.loc[("E", 2017), "value"] == 10
     assert carried.loc[("C", 2021), "value"] == pytest.approx(100 * 30 / 350)
     assert set(carried["status"]) == {"ok"}
+
+
+#: In 2015 A is split into A and B; in 2018 B is joined to C, which was always there.
+BORN = pd.DataFrame(
+    {
+        "from_code": ["A", "A", "B"],
+        "to_code": ["A", "B", "C"],
+        "year": [2015, 2015, 2018],
+        "weight": [0.7, 0.3, 1.0],
+    }
+)
+
+
+def people(*rows: tuple[str, int, float]) -> pd.DataFrame:
+    return tidy(*[[area, year, "n", number, np.nan, number, "ok", "f", 2020] for area, year, number in rows])
+
+
+def carried_back(table: pd.DataFrame, changes: pd.DataFrame, to: int) -> dict[tuple[str, int], float | str]:
+    weights = change_weights(changes, table["year"].unique(), to=to)
+    out = crosswalk(table, weights, counts=["n"], unlisted="keep")
+    return {
+        (row["area"], row["year"]): row["value"] if row["status"] == "ok" else row["status"]
+        for row in out.to_dict("records")
+    }
+
+
+def test_an_area_that_is_not_there_yet_makes_nothing_missing() -> None:
+    table = people(
+        *[("A", 2013, 1000), ("C", 2013, 500)],
+        *[("A", 2016, 700), ("B", 2016, 300), ("C", 2016, 500)],
+        *[("A", 2019, 700), ("C", 2019, 800)],
+    )
+    # C in 2013: its own 500 and 0.3 of the 1000 of A, from which B came.
+    found = carried_back(table, BORN, 2020)
+    assert found == {(area, year): at for year in (2013, 2016, 2019) for area, at in (("A", 700), ("C", 800))}
+    # In 2016 B is there; without it C is not whole.
+    lacking = table.loc[~((table["area"] == "B") & (table["year"] == 2016))]
+    assert carried_back(lacking, BORN, 2020)["C", 2016] == "missing"
+    weights = change_weights(BORN, [2013, 2016], to=2020)
+    begins = weights.loc[weights["begins"], ["from_code", "year"]].values.tolist()
+    assert begins == [["B", 2013]]
+
+
+def test_an_old_area_that_only_grew_is_still_asked_for() -> None:
+    # B was there before 2015 too, and took in a part of A.
+    table = people(("A", 2013, 1000), ("B", 2013, 50), ("C", 2013, 500))
+    assert carried_back(table, BORN, 2020) == {("A", 2013): 700, ("C", 2013): 850}
+    # With data of 2012 it was there in 2013 as well: its number of 2013 is missing.
+    earlier = pd.concat([table.assign(year=2012), table.loc[table["area"] != "B"]])
+    assert carried_back(earlier, BORN, 2020)["C", 2012] == 850
+    assert carried_back(earlier, BORN, 2020)["C", 2013] == "missing"
+    # And a row to itself says so without any data.
+    itself = pd.DataFrame({"from_code": ["B"], "to_code": ["B"], "year": [2015], "weight": [1.0]})
+    own = pd.concat([BORN, itself])
+    assert carried_back(table.loc[table["area"] != "B"], own, 2020)["C", 2013] == "missing"
+
+
+def test_an_area_that_ended_and_came_again_is_not_there_between() -> None:
+    changes = pd.DataFrame(
+        {
+            "from_code": ["B", "A", "A", "B"],
+            "to_code": ["A", "A", "B", "C"],
+            "year": [2010, 2015, 2015, 2018],
+            "weight": [1.0, 0.7, 0.3, 1.0],
+        }
+    )
+    weights = change_weights(changes, [2009, 2012, 2016], to=2020)
+    begins = weights.loc[weights["from_code"] == "B"].drop_duplicates(["year"]).set_index("year")["begins"]
+    assert begins.to_dict() == {2009: False, 2012: True, 2016: False}
+    table = people(("A", 2012, 1000), ("C", 2012, 500), ("A", 2016, 700), ("B", 2016, 300), ("C", 2016, 500))
+    expected = {(area, year): at for year in (2012, 2016) for area, at in (("A", 700), ("C", 800))}
+    assert carried_back(table, changes, 2020) == expected
+
+
+def test_a_rest_of_an_area_that_begins_is_no_gap_either() -> None:
+    weights = pd.DataFrame(
+        [("A", "X", 1.0, False), ("B", "X", 0.5, True)], columns=["from_code", "to_code", "weight", "begins"]
+    )
+    table = people(("A", 2013, 1000))
+    out = crosswalk(table, weights, counts=["n"], remainder="elsewhere")
+    assert out[["area", "value", "status"]].values.tolist() == [["X", 1000.0, "ok"]]
 
 
 def test_changes_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -356,15 +450,54 @@ def test_the_area_that_holds_most_of_a_district_stands_for_it(tmp_path: Path) ->
         )
     )
     found = districts.dilution("1")
-    assert (found.area, found.share_of_district, found.share_of_area) == ("Y", 0.7, 0.2)
+    assert (found.area, found.share_of_district, found.of_people) == ("Y", 0.7, False)
+    assert (found.share_of_land, found.share_of_people) == (0.2, None)  # land does not tell the people
     assert found.elsewhere == (("X", 0.3),)
     assert found.others == (("2", 0.5),)
     assert districts.find("öst") == districts.find("ITA") == districts.find("1") == "1"
     assert districts.find("Etelä") is None
     assert (districts.name("1", "sv"), districts.name("2", "sv")) == ("Öst", "Länsi")
-    assert districts.by == "area"
+    assert (districts.year, districts.source, districts.spread) == (None, "", "")
     with pytest.raises(StudyError, match="does not say where most"):
         districts.dilution("3")
+
+
+BY = HEAD.strip() + ",by,year,source,spread\n"
+
+
+def test_shares_of_people_stand_beside_those_of_land(tmp_path: Path) -> None:
+    land = "1,Itä,,X,0.3,0.9,area,,,\n1,Itä,,Y,0.7,0.2,area,,,\n2,Länsi,,Y,1,0.5,area,,,\n"
+    spread = (
+        "1,Itä,,Y,0.7,0.6,population,2010,Register,area\n2,Länsi,,Y,1,0.4,population,2010,Register,area\n"
+    )
+    districts = read_districts(written(tmp_path, BY + land + spread))
+    found = districts.dilution("1")
+    assert (found.area, found.share_of_people, found.share_of_land) == ("Y", 0.6, 0.2)
+    assert (found.share_of_district, found.of_people, found.elsewhere) == (0.7, False, (("X", 0.3),))
+    assert found.others == (("2", 0.4),)
+    assert (districts.year, districts.source, districts.spread) == (2010, "Register", "area")
+    # Counted people know better than land where a district lies: here most of them live in X.
+    counted = "1,Itä,,X,0.8,0.1,population,2010,Register,\n1,Itä,,Y,0.2,0.6,population,2010,Register,\n"
+    found = read_districts(written(tmp_path, BY + land + counted)).dilution("1")
+    assert (found.area, found.share_of_district, found.of_people) == ("X", 0.8, True)
+    assert (found.share_of_people, found.share_of_land, found.elsewhere) == (0.1, 0.9, (("Y", 0.2),))
+
+
+@pytest.mark.parametrize(
+    ("rows", "column"),
+    [
+        ("1,A,,X,0.5,0.2,population,,Register,area\n", "year"),
+        ("1,A,,X,0.5,0.2,population,now,Register,area\n", "year"),
+        ("1,A,,X,0.5,0.2,population,2010,,area\n", "source"),
+        ("1,A,,X,0.5,0.2,population,2010,Register,evenly\n", "spread"),
+        ("1,A,,X,0.5,0.2,population,2010,R,\n1,A,,Y,0.4,0.2,population,2011,R,\n", "year"),
+        ("1,A,,X,0.5,0.2,rooms,,,\n", "by"),
+    ],
+)
+def test_shares_of_people_say_what_they_are(tmp_path: Path, rows: str, column: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        read_districts(written(tmp_path, BY + rows))
+    assert [fault.place.column for fault in caught.value.faults if fault.place] == [column]
 
 
 @pytest.mark.parametrize(
@@ -452,13 +585,16 @@ def plain(markup: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
 
 
-#: The shares of README.md beside the raw data, which have two digits.
+#: Postal area, share of the district's land in it and share of the area's land that is the district, from README.md
+#: beside the raw data; share of the area's people: residents of 1.1.2010 times the shares of land, by hand for
+#: Hakunila: 11170 x 0.997 = 11136 of 11136 + 294 Kuninkaala + 855 Länsimäki + 176 Vaarala + 315 Itä-Hakkila +
+#: 427 Sotunki = 13204.
 README = {
-    "Havukoski": ("01360", 0.95, 0.48),
-    "Länsimäki": ("01280", 0.65, 0.54),
-    "Hakunila": ("01200", 1.00, 0.16),
-    "Mikkola": ("01480", 0.87, 0.27),
-    "Myyrmäki": ("01600", 0.90, 0.94),
+    "Havukoski": ("01360", 0.95, 0.48, 0.64),
+    "Länsimäki": ("01280", 0.65, 0.54, 0.48),
+    "Hakunila": ("01200", 1.00, 0.16, 0.84),
+    "Mikkola": ("01480", 0.87, 0.27, 0.48),
+    "Myyrmäki": ("01600", 0.90, 0.94, 0.97),
 }
 
 
@@ -470,38 +606,58 @@ def test_every_district_is_said_with_the_shares_of_the_table(
     (table,) = dilution_table(paavo, texts)
     rows = {row[0]: [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in row] for row in table.rows}
     assert len(rows) == 6
-    for name, (code, part, whole) in README.items():
+    for name, (code, part, land, people) in README.items():
         said = plain(area_note(paavo, texts, code)).replace("\N{NO-BREAK SPACE}", " ")
         numbers = [
             f"{100 * part:.0f}{percent}",
-            f"{100 * whole:.0f}{percent}",
-            f"{whole:.2f}".replace(".", comma),
+            f"{100 * land:.0f}{percent}",
+            f"{100 * people:.0f}{percent}",
+            f"{people:.2f}".replace(".", comma),
         ]
         assert name in said
         assert f"({code})" in said
         for number in numbers:
             assert re.search(rf"(?<!\d){re.escape(number)}(?!\d)", said), (name, number, said)
-        assert [rows[name][2], rows[name][3], rows[name][5]] == numbers
+        assert [rows[name][2], rows[name][3], rows[name][4], rows[name][6]] == numbers
         assert rows[name][1].endswith(f"({code})")
 
 
 def test_what_else_an_area_holds_is_said(paavo: Evaluation) -> None:
     texts = Texts("en")
     for code, words in (
-        ("01200", "Also in the area: Sotunki (51%), Ojanko (15%) and Länsisalmi (10%)."),
-        ("01280", "Other parts of the district lie in: 00970 (15%) and Hakunila (15%)."),
-        ("01600", "The area holds little else."),
+        ("01200", "Other people of the area live in: Länsimäki (6%)."),
+        (
+            "01280",
+            "Other parts of the district lie in: an area outside the study, 00970 (15%) and Hakunila (15%).",
+        ),
+        ("01600", "Few other people live in the area."),
     ):
         assert words in plain(area_note(paavo, texts, code))
-    # The README beside the raw data: Rajakylä 0.40; Vaarala's 0.05 is 0.046 and is not named.
-    assert "Also in the area: Rajakylä (40%)." in plain(area_note(paavo, texts, "01280"))
+    # Rajakylä: 3860 x 0.990 of 7681; Vaarala's 2 % are not named.
+    assert "Other people of the area live in: Rajakylä (50%)." in plain(area_note(paavo, texts, "01280"))
+
+
+def test_the_factor_names_its_year_and_assumption_and_the_unit_it_holds_for(paavo: Evaluation) -> None:
+    said = plain(area_note(paavo, Texts("en"), "01200"))
+    assert (
+        "An effect on a rate in the district alone would show in the figures of the area at about 0.84"
+        in said
+    )
+    assert "1 percentage point would show as about 0.84 points" in said
+    assert "does not hold for indicators that are no rates (Median income of residents)" in said
+    for note in (said, dilution_table(paavo, Texts("en"))[0].note):
+        assert "all residents in 2010 (Aluesarjat, C02S_VAN_Vakiluku1971)" in note
+        assert "taken to live evenly on its land" in note
+        assert "Where only shares of land are known" not in note
+    assert "16% is the district; this share says nothing about the dilution" in said
+    assert "0.16" not in said
 
 
 def test_the_city_report_says_the_range_and_names_districts(paavo: Evaluation) -> None:
     texts = Texts("en")
     summary = plain(area_note(paavo, texts))
-    assert "between 16% and 94%" in summary  # Hakunila and Myyrmäki
-    assert "of area, not of people" in summary
+    assert "between about 48% and 98%" in summary  # Länsimäki and Mikkola, Martinlaakso
+    assert "all residents in 2010" in summary
     points = programme_points(paavo, texts)
     assert (
         points[0] == "Areas in the programme in 2024: Hakunila, Havukoski, Länsimäki, Mikkola and Myyrmäki."
@@ -526,13 +682,35 @@ def test_a_study_of_its_own_districts_says_nothing_of_dilution(example: Study) -
     assert treated_name(own, "09294", Texts("en")) == "Hakunila"
 
 
-def test_shares_of_people_are_called_so(diluted_example: Callable[[str, str], Path]) -> None:
+def test_shares_of_land_give_no_factor(diluted_example: Callable[[str, str], Path]) -> None:
+    folder = diluted_example("K1,Kylä,,09294,0.8,0.31\nK2,Ranta,,09274,1,0.92\n", '["Kylä", "Ranta"]')
+    study = cast("Evaluation", SimpleNamespace(study=read_study(folder), year=2021))
+    for language, unknown, digits in (("en", "not known", "0.31"), ("fi", "ei tunneta", "0,31")):
+        texts = Texts(language)
+        note = plain(area_note(study, texts, "09294"))
+        city = plain(area_note(study, texts))
+        (table,) = dilution_table(study, texts)
+        assert unknown in note
+        assert digits not in note
+        assert "31" in note  # the share of land is there as information
+        assert "31" not in city
+        assert "Kylä" in city
+        assert [row[4] for row in table.rows] == [row[6] for row in table.rows] == [unknown] * 2
+        assert "2010" not in f"{note} {city} {table.note}"
+    assert "because only shares of land are known" in plain(area_note(study, Texts("en"), "09294"))
+
+
+def test_people_that_were_counted_need_no_assumption(diluted_example: Callable[[str, str], Path]) -> None:
     folder = diluted_example("K1,Kylä,,09294,0.8,0.3\n", '["Kylä"]')
-    written(folder, HEAD.strip() + ",by\nK1,<b>Kylä</b>,,09294,0.8,0.3,population\n")
+    written(folder, BY + "K1,<b>Kylä</b>,,09294,0.8,0.3,population,2019,<i>Grid</i>,\n")
     toml = folder / "study.toml"
     toml.write_text(toml.read_text(encoding="utf-8").replace('["Kylä"]', '["K1"]'), encoding="utf-8")
     study = cast("Evaluation", SimpleNamespace(study=read_study(folder), year=2021))
     note = area_note(study, Texts("en"), "09294")
-    assert "The shares are of people." in note
+    assert "80% of the people of the district live in this area" in note
+    assert "about 0.30 times its size" in note
+    assert "The shares of people are for all residents in 2019 (&lt;i&gt;Grid&lt;/i&gt;)." in note
+    assert "evenly" not in note
+    assert "land" not in note
     assert "&lt;b&gt;Kylä&lt;/b&gt;" in note  # names from a file are no markup
     assert "<b>" not in note

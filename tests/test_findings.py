@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mekeval.errors import DesignError
-from mekeval.findings import VERDICTS, Finding, conclude
+from mekeval.findings import FOR_HIGH, VERDICTS, Finding, conclude
 from mekeval.inference import Inference
 from mekeval.sensitivity import Check, City, RulePlacebo, compare_with_cities, rule_placebo_check
 
@@ -51,55 +52,91 @@ MOVED = _check("placebo_in_time", False, "moved")
 OPEN = _check("selection", None, "worst_areas")
 FEW = _check("placebo_in_time", None, "few_years")
 
-CASES = [
-    # numbers, checks, higher is, verdict, because, reason
-    (_numbers(-2.0, 0.01), GOOD, "worse", "improved", "p_value", "beyond_chance"),
-    (_numbers(+2.0, 0.01), GOOD, "worse", "worsened", "p_value", "beyond_chance"),
-    (_numbers(+2.0, 0.01), GOOD, "better", "improved", "p_value", "beyond_chance"),
-    (_numbers(-2.0, 0.01), GOOD, "better", "worsened", "p_value", "beyond_chance"),
-    (_numbers(-2.0, 0.05), GOOD, "worse", "improved", "p_value", "beyond_chance"),  # alpha itself counts
-    (_numbers(-2.0, 0.050001), GOOD, "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
-    (_numbers(-2.0, 0.9), GOOD, "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
-    # a check that failed, or could not answer, breaks a difference
-    (_numbers(-2.0, 0.01), [*GOOD[:2], FAILED], "worse", "fragile", "leave_one_out", "hangs_on_one"),
-    (_numbers(-2.0, 0.01), [OPEN, *GOOD[1:]], "worse", "fragile", "selection", "worst_areas"),
-    (_numbers(-2.0, 0.01), [*GOOD, FEW], "worse", "fragile", "placebo_in_time", "few_years"),
-    # failed before open, whatever their order; among equals the first
-    (_numbers(-2.0, 0.01), [OPEN, FAILED], "worse", "fragile", "leave_one_out", "hangs_on_one"),
-    (_numbers(-2.0, 0.01), [FAILED, OPEN], "worse", "fragile", "leave_one_out", "hangs_on_one"),
-    (_numbers(-2.0, 0.01), [OPEN, FEW], "worse", "fragile", "selection", "worst_areas"),
-    (_numbers(-2.0, 0.01), [MOVED, FAILED], "worse", "fragile", "placebo_in_time", "moved"),
-    # no difference: the checks have nothing to break
-    (_numbers(-2.0, 0.20), [FAILED, OPEN], "worse", "no_detectable_effect", "p_value", "within_reach_of_chance"),
-    # a design that cannot conclude, whatever its numbers say
-    (_numbers(-2.0, 0.06, smallest_p=0.06), GOOD, "worse", "not_identifiable", "design", "few_areas"),
-    (_numbers(-2.0, 0.01, low=None), GOOD, "worse", "not_identifiable", "design", "no_bound"),
-    (_numbers(-2.0, 0.01, high=None), GOOD, "better", "not_identifiable", "design", "no_bound"),
-    (_numbers(-2.0, 0.01, high=None), [FAILED], "worse", "not_identifiable", "design", "no_bound"),
-    (_numbers(-2.0, 0.05, smallest_p=0.05), GOOD, "worse", "improved", "p_value", "beyond_chance"),
-    # how the areas were chosen must have been asked
-    (_numbers(-2.0, 0.01), [], "worse", "fragile", "selection", "not_made"),
-    # nothing could be tested
-    (None, GOOD, "worse", "not_identifiable", "data", "incomplete"),
-]  # fmt: skip
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "verdicts.md"
 
 
-def _conclude(inference: Inference | None, checks: list[Check], higher_is: str) -> Finding:
-    return conclude(inference, checks, outcome="rate", subject="all", higher_is=higher_is)
+def _cases() -> list[dict[str, str]]:
+    """The rows of the table of cases on the page, by the names of its columns."""
+    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    head = next(at for at, row in enumerate(rows) if row[0] == "estimate")
+    width = len(rows[head])
+    return [dict(zip(rows[head], row, strict=True)) for row in rows[head + 2 :] if len(row) == width]
 
 
-@pytest.mark.parametrize(("numbers", "checks", "higher_is", "verdict", "because", "reason"), CASES)
-def test_numbers_in_verdict_out(
-    numbers: Inference | None, checks: list[Check], higher_is: str, verdict: str, because: str, reason: str
-) -> None:
-    finding = _conclude(numbers, checks, higher_is)
-    assert (finding.verdict, finding.because, finding.reason) == (verdict, because, reason)
+def _checks_of(text: str) -> list[Check]:
+    checks = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if part == "core":
+            checks += GOOD
+            continue
+        name, answer, *reason = part.split()
+        passed = {"passed": True, "failed": False, "open": None}[answer]
+        # A check that is named again after "core" takes the place of the one there.
+        checks = [check for check in checks if check.name != name] + [_check(name, passed, *reason)]
+    return checks
+
+
+@pytest.mark.parametrize("case", _cases(), ids=lambda case: f"{case['estimate']} {case['checks']}"[:60])
+def test_numbers_in_verdict_out(case: dict[str, str]) -> None:
+    numbers = None
+    if case["estimate"]:
+        numbers = _numbers(
+            float(case["estimate"]),
+            float(case["p"]),
+            low=float(case["low"]) if case["low"] else None,
+            high=float(case["high"]) if case["high"] else None,
+            smallest_p=float(case["smallest p"]),
+        )
+    checks = _checks_of(case["checks"])
+    finding = conclude(
+        numbers,
+        checks,
+        outcome="rate",
+        subject="all",
+        higher_is=case["higher is"],
+        important=float(case["matters from"]) if case["matters from"] else None,
+    )
+    found = (finding.verdict, f"{finding.because}.{finding.reason}", finding.certainty, finding.size)
+    assert found == (case["verdict"], case["because"], case["certainty"], case["size"])
     assert (finding.inference, finding.checks) == (numbers, tuple(checks))
     assert (finding.outcome, finding.subject) == ("rate", "all")
 
 
-def test_the_table_has_every_verdict() -> None:
-    assert {case[3] for case in CASES} == set(VERDICTS)
+def test_the_page_has_every_verdict_and_size() -> None:
+    cases = _cases()
+    assert len(cases) >= 30
+    assert {case["verdict"] for case in cases} == set(VERDICTS)
+    assert {case["size"] for case in cases} == {"trivial", "moderate", "large", "unknown"}
+
+
+def test_nothing_is_highly_certain_without_reference_cities_and_the_checks_that_it_takes() -> None:
+    every = [*GOOD, *(_check(name, True) for name in FOR_HIGH)]
+    assert _conclude(_numbers(-2.0, 0.01), every, "worse").certainty == "moderate"
+
+
+@pytest.mark.parametrize("left_out", ["", *FOR_HIGH[1:]])
+def test_what_high_certainty_takes(placebo: RulePlacebo, left_out: str) -> None:
+    names = ("placebo_in_time", "leave_one_out", "pre_trend", "honest")
+    checks = [_check("selection", True), rule_placebo_check(placebo)]
+    checks += [_check(name, True) for name in names if name != left_out]
+    finding = conclude(
+        _numbers(-2.0, 0.01), checks, outcome="rate", subject="all", higher_is="worse", placebo=placebo
+    )
+    assert finding.verdict == "improved"
+    assert finding.certainty == ("moderate" if left_out else "high")
+
+
+@pytest.mark.parametrize("important", [0.0, -1.0, float("nan")])
+def test_what_matters_has_a_size(important: float) -> None:
+    with pytest.raises(DesignError, match="above zero"):
+        conclude(
+            _numbers(-2.0, 0.01), GOOD, outcome="rate", subject="all", higher_is="worse", important=important
+        )
+
+
+def _conclude(inference: Inference | None, checks: list[Check], higher_is: str) -> Finding:
+    return conclude(inference, checks, outcome="rate", subject="all", higher_is=higher_is)
 
 
 @pytest.mark.parametrize("name", ["selection", "placebo_in_time", "leave_one_out"])

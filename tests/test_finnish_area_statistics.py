@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mekeval.indicators import Indicators, clean_indicators
+from mekeval.indicators import Indicators, clean_indicators, coverage
 from mekeval.study import Study, read_study
 
 DATA = Path(__file__).parents[1] / "data"
@@ -26,7 +26,11 @@ YEARS = {
     "low_income_rate": {2012, 2013, 2014, 2015, 2016, 2019, 2020, 2021, 2022, 2023, 2024},
     "median_income": {2012, 2013, 2014, 2015, 2016, 2019, 2020, 2021, 2022, 2023, 2024},
     "unemployment_rate": {2012, 2013, 2014, 2015, 2016, 2018, 2020, 2021, 2022, 2023, 2024},
-    "basic_education": {2012, 2013, 2014, 2016, 2017, 2020, 2021, 2022, 2023, 2024},
+    "basic_education": {2012, 2013, 2014, 2016, 2017, 2019, 2020, 2021, 2022, 2023, 2024},
+    "university_degree": {2012, 2013, 2014, 2016, 2017, 2019},
+    "tertiary_education": {2020, 2021, 2022, 2023, 2024},
+    "one_person_share": {2020, 2021, 2022, 2023, 2024},
+    "employment_rate": {2020, 2021, 2022, 2023, 2024},
     "population_paavo": {2013, 2014, 2015, 2016, 2017, 2019, 2020, 2021, 2022, 2023, 2024},
     "workplaces_total": {2012, 2013, 2014, 2015, 2016, 2018, 2020, 2021, 2022, 2023},
     "unemployment_rate_2017": {2017},
@@ -263,6 +267,121 @@ def test_what_was_known_on_a_day(study: Study) -> None:
     assert set(_shown(early, "population_paavo")["year"]) == {2013}
     found = _shown(early, "population_1_january").set_index(["area", "year"])["value"]
     assert found["vantaa-092", 1971] == 82991  # the first cell of the file
+
+
+# --- education, unemployment and what was not published
+
+
+def test_basic_education_of_2019_and_its_change_of_level(
+    indicators: Indicators, vantaa: list[str], raw: Path
+) -> None:
+    """The figures of the notes and of the README, from the raw files by pandas."""
+    pyreadr = pytest.importorskip("pyreadr")
+    frame = pyreadr.read_r(str(raw / "statfi-paavo/vintage-2021/pnro_data_20210304.RData"))["pnro.population"]
+    frame = frame.set_index("pnro")[["low_income", "mid_income", "hi_income", "educated"]].astype(float)
+    frame = frame.where(frame.notna())  # R's own NA makes numpy warn
+    adults = frame[["low_income", "mid_income", "hi_income"]].sum(axis=1, skipna=False)
+    share = {2019: (100 * (adults - frame["educated"]) / adults)[adults >= 30]}
+    for year in (2012, 2017):
+        path = raw / f"statfi-paavo/pxweb-themes-2012-2017/Educational_structure_{year}.csv"
+        theme = pd.read_csv(path, encoding="latin-1", index_col=0, na_values=["..", "."]).drop(
+            index="Finland"
+        )
+        theme = theme.rename(index=lambda label: label[:5]).astype(float)
+        share[year] = (100 * theme.iloc[:, 1] / theme.iloc[:, 0])[theme.iloc[:, 0] >= 30]
+    mine = _shown(indicators, "basic_education").pivot(index="area", columns="year", values="value")
+    pd.testing.assert_series_equal(
+        mine[2019].dropna(), share[2019].dropna().sort_index(), check_names=False, check_index_type=False
+    )
+    whole = pd.DataFrame(share).dropna()
+    change = whole[2019] - whole[2017]
+    beyond = change - 2 * (whole[2017] - whole[2012]) / 5
+    always = mine.index[mine.loc[:, list(YEARS["basic_education"])].notna().all(axis=1)]
+    for areas, size, median, within, excess in (
+        (whole.index.intersection(vantaa), 36, -1.63, 19, -1.00),
+        (whole.index.intersection(always[always.str.startswith("00")]), 83, -1.85, 51, -0.96),
+        (whole.index, 2921, -1.72, 1428, -0.06),
+    ):
+        assert len(areas) == size
+        assert change[areas].median() == pytest.approx(median, abs=0.005)
+        assert change[areas].between(-4, -1.5).sum() == within
+        assert beyond[areas].median() == pytest.approx(excess, abs=0.005)
+
+
+def test_both_counts_of_adults_are_equal_where_both_are_of_one_release(raw: Path) -> None:
+    """So that the adults by income class stand in for those of the education group in 2019."""
+    for year in (2012, 2013, 2014):
+        counts = []
+        for theme, columns in (
+            ("Educational_structure", slice(0, 1)),
+            ("Inhabitants_disposable_monetary_income", None),
+        ):
+            path = raw / f"statfi-paavo/pxweb-themes-2012-2017/{theme}_{year}.csv"
+            frame = pd.read_csv(path, encoding="latin-1", index_col=0, na_values=["..", "."]).drop(
+                index="Finland"
+            )
+            own = frame.iloc[:, columns] if columns else frame.filter(like="income category")
+            counts.append(own.astype(float).sum(axis=1, skipna=False))
+        both = pd.concat(counts, axis=1).dropna()
+        assert len(both) > 2900
+        assert (both[0] == both[1]).all()
+
+
+def test_the_break_of_basic_education_is_found_where_it_is(indicators: Indicators) -> None:
+    """In Vantaa and Espoo; not in the whole country, whose drift it follows, and not in Helsinki, whose is steeper."""
+    log = indicators.log
+    found = log[
+        (log["rule"] == "level_break") & (log["subject"] == "basic_education") & (log["year"] == 2019)
+    ]
+    assert found["area"].tolist() == ["Espoo", "Vantaa"]
+    assert all("from 2017 to 2019" in text for text in found["found"])
+    by_formula = log[(log["rule"] == "other_formula") & (log["subject"] == "basic_education")]
+    assert by_formula["year"].tolist() == [2019]
+    own = _shown(indicators, "basic_education")
+    assert by_formula["count"].tolist() == [(own["year"] == 2019).sum()]
+
+
+def test_degrees_do_not_jump_with_the_definition(indicators: Indicators) -> None:
+    log = indicators.log
+    broken = log[
+        (log["rule"] == "level_break") & log["subject"].isin(["tertiary_education", "university_degree"])
+    ]
+    assert not set(broken["year"]) & {2019, 2020, 2022, 2024}
+    degrees, tertiary = (
+        _shown(indicators, name).set_index(["year", "area"])["value"]
+        for name in ("university_degree", "tertiary_education")
+    )
+    helsinki = [
+        code for code in tertiary[2020].index if code.startswith("00") and code in degrees[2019].index
+    ]
+    apart = tertiary[2020][helsinki] - degrees[2019][helsinki]
+    assert apart.median() == pytest.approx(8.7, abs=0.05)  # as the notes say
+
+
+def test_low_unemployment_is_shown(cells: pd.DataFrame) -> None:
+    """Jokivarsi has 19 unemployed in 2007 (3.0 %) and 1,000 residents: a limit on the unemployed would hide it."""
+    row = cells.loc["unemployed_rate", "vantaa-09285", 2007]
+    assert (row["status"], row["value"]) == ("ok", 3.0)
+    assert row["denominator"] == cells.loc["population_1_january", "vantaa-09285", 2007]["value"]
+    rates = cells.loc["unemployed_rate"]
+    assert set(rates["status"]) == {"ok", "suppressed"}
+    assert (
+        rates["status"] == "ok"
+    ).sum() == 519  # every cell of the file with a number: 560 less 41 marked ".."
+
+
+def test_nobody_is_blamed_for_what_was_not_published(indicators: Indicators) -> None:
+    table = indicators.table
+    years = table[table["status"] == "missing"].groupby("indicator")["year"].agg(set)
+    assert not years.get("one_person_share", set())
+    assert not years.get("dwelling_production", set())
+    assert not table[(table["indicator"] == "one_person_share") & (table["year"] < 2020)].shape[0]
+    split = table[table["status"] == "split_releases"]
+    assert set(split["indicator"]) == {"employment_rate"}
+    assert set(split["year"]) == {2013, 2014, 2015, 2016}
+    grid = coverage(indicators)
+    built = grid[(grid["indicator"] == "dwelling_production") & (grid["area"] == "vantaa-09274")]
+    assert set(built.loc[built["year"] < 1990, "status"]) == {"not_published"}
 
 
 # --- random cells against the raw files

@@ -454,7 +454,7 @@ def test_a_label_of_two_areas_is_refused(make: Make) -> None:
     file = study.folder / "areas.csv"
     file.write_text(AREAS.replace("Suuralue", "Hakunila"), "utf-8")
     error = _refused(read_study(study.folder))
-    assert error.faults[0].where == "2020.csv"
+    assert error.faults[0].where == "2020.csv, row 3"
     assert "0921, 09211" in error.faults[0].expected
 
 
@@ -506,13 +506,13 @@ def test_a_rate_comes_from_one_release(make: Make) -> None:
     assert row[["value", "numerator", "denominator", "vintage"]].tolist() == [15.0, 30.0, 200.0, 2020]
 
 
-def test_a_rate_whose_parts_no_release_has_together_is_missing_and_counted(make: Make) -> None:
+def test_a_rate_whose_parts_no_release_has_together_has_no_value_and_is_counted(make: Make) -> None:
     files = {
         2020: HEADER + USUAL.replace("300,20", "..,30"),
         2021: HEADER + USUAL.replace("300,20", "300,.."),
     }
     indicators = clean_indicators(make(files))
-    assert _row(indicators, "09212")["status"] == "missing"
+    assert _row(indicators, "09212")["status"] == "split_releases"
     assert pd.isna(_row(indicators, "09212")["value"])
     (line,) = _logged(indicators, "split_releases")
     assert (line["subject"], line["year"], line["count"]) == ("poor_rate", 2018, 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -188,6 +189,108 @@ years = { "2019" = 2019, "2020" = 2020 }
     table = clean_indicators(read_study(tmp_path)).table.set_index(["area", "year"])
     assert table.loc[(HAKUNILA, 2020), ["numerator", "denominator"]].tolist() == [210, 1010]
     assert table.loc[(EAST, 2019), ["numerator", "denominator"]].tolist() == [90, 800]
+
+
+ACROSS = """Alue;Tieto;2019;2020*
+01200;Asukkaat;1000;1010
+01200;Pienituloiset;200;210
+01280;Asukkaat;800;790
+01280;Pienituloiset;90;95
+"""
+FOUR_CELLS: Table = {
+    (HAKUNILA, 2019): (200, 1000),
+    (HAKUNILA, 2020): (210, 1010),
+    (EAST, 2019): (90, 800),
+    (EAST, 2020): (95, 790),
+}
+
+
+def test_years_as_columns_and_an_item_in_each_row(tmp_path: Path) -> None:
+    words = 'reader = "csv"\narea_column = "Alue"\nitem_column = "Tieto"\n'
+    assert _clean(tmp_path, ACROSS, words) == FOUR_CELLS
+    days = ACROSS.replace("2019", "31.12.2019").replace("2020*", "31.12.2020")
+    assert _clean(tmp_path, days, words) == FOUR_CELLS
+    book = _book([line.split(";") for line in ACROSS.replace("*", "").splitlines()])
+    assert _clean(tmp_path, book, words.replace('"csv"', '"xlsx"'), name="luvut.xlsx") == FOUR_CELLS
+    # A change between two years is no year; a year with a word behind it is one that would be lost.
+    change = "\n".join(
+        line + ";" + ("2019-2020" if at == 0 else "1") for at, line in enumerate(ACROSS.splitlines())
+    )
+    assert _clean(tmp_path, change, words) == FOUR_CELLS
+    lost = _refused(tmp_path, ACROSS.replace("2020*", "2020 (ennakko)"), words)
+    assert "row 1, column '2020 (ennakko)'" in lost
+    assert "Several rows fit" in _refused(tmp_path, ACROSS.replace("2020*", "2019*"), words)
+    none = _refused(tmp_path, ACROSS.replace("2020*", "b").replace("2019", "a"), words)
+    assert "`item_column` needs `value_column`" in none
+    both = ACROSS.replace(";2019", ";Vuosi;2019").replace("Asukkaat;", "Asukkaat;2018;")
+    both = both.replace("Pienituloiset;", "Pienituloiset;2018;")
+    assert "in a column of their own" in _refused(tmp_path, both, words + 'year_column = "Vuosi"\n')
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{}.0", "{},0", "31.12.{}", "1.1.{}", "01.01.{}", "{}-12-31", "{}-01-01T00:00:00", "31/12/{} 0:00"],
+)
+def test_years_as_numbers_of_a_sheet_or_as_days(tmp_path: Path, form: str) -> None:
+    text = "Alue;Aika;Asukkaat;Pienituloiset\n01200;2022;1000;200\n01200;2023;1010;210\n"
+    words = 'reader = "csv"\narea_column = "Alue"\nyear_column = "Aika"\n'
+    for year in (2022, 2023):
+        text = text.replace(f";{year};", f";{form.format(year)};")
+    assert _clean(tmp_path, text, words) == {(HAKUNILA, 2022): (200, 1000), (HAKUNILA, 2023): (210, 1010)}
+
+
+def test_other_days_of_a_year_are_refused(tmp_path: Path) -> None:
+    text = "Alue;Aika;Asukkaat;Pienituloiset\n01200;{};1000;200\n01200;{};1010;210\n"
+    words = 'reader = "csv"\narea_column = "Alue"\nyear_column = "Aika"\n'
+    for day in ("30.6.2022", "1.12.2022", "2022-12-30", "31.1.2022", "2022.5", "12/31/2022"):
+        message = _refused(tmp_path, text.format(day, "31.12.2023"), words)
+        assert "row 2, column 'Aika'" in message
+        assert day in message
+    # 31 December 2022 and 1 January 2023 are two years and one night.
+    assert "First and last days" in _refused(tmp_path, text.format("31.12.2022", "1.1.2023"), words)
+
+
+def test_days_in_a_workbook(tmp_path: Path) -> None:
+    """Days are numbers with a style in a workbook: 44561 and 44926 are the last days of 2021 and 2022."""
+    rows = [
+        ["Alue", "Aika", "Asukkaat", "Pienituloiset"],
+        [HAKUNILA, 44561, 1000, 200],
+        [HAKUNILA, 44926, 1010, 210],
+    ]
+    words = 'reader = "xlsx"\narea_column = "Alue"\nyear_column = "Aika"\n'
+    expected: Table = {(HAKUNILA, 2021): (200, 1000), (HAKUNILA, 2022): (210, 1010)}
+    assert _clean(tmp_path, _book(rows, days="B"), words, name="luvut.xlsx") == expected
+    rows[2][1] = 44925
+    assert "2022-12-30" in _refused(tmp_path, _book(rows, days="B"), words, name="luvut.xlsx")
+
+
+def test_codes_that_became_numbers_with_a_decimal(tmp_path: Path) -> None:
+    text = "Alue;Asukkaat;Pienituloiset\n1200.0;1000;200\n970,0;800;90\n"
+    words = 'reader = "csv"\narea_column = "Alue"\nyear = 2020\n'
+    expected: Table = {(HAKUNILA, 2020): (200, 1000), (NORTH, 2020): (90, 800)}
+    assert _clean(tmp_path, text, words + "area_digits = 5\n") == expected
+    assert "1200.0" in _refused(tmp_path, text, words)
+    assert "1200.5" in _refused(tmp_path, text.replace("1200.0", "1200.5"), words + "area_digits = 5\n")
+
+
+def test_labels_of_no_area_are_all_told_with_their_rows(tmp_path: Path) -> None:
+    """Two areas of one name: each label that could be either is a fault with its row."""
+    rows = "".join(f"{name};1000;200\n" for name in ("Hakunila", "Länsimäki", "hakunila", "LÄNSIMÄKI"))
+    twins = AREAS + "01201,district,,Hakunila\n01281,district,,Länsimäki\n"
+    words = 'reader = "csv"\narea_column = "Alue"\nyear = 2020\n'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "AREAS", twins)
+        message = _refused(tmp_path, "Alue;Asukkaat;Pienituloiset\n" + rows, words)
+    assert message.startswith("4 faults")
+    for row in (2, 3, 4, 5):
+        assert f"row {row}" in message
+
+
+def test_marks_of_notes_in_a_cell_are_refused_with_their_place(tmp_path: Path) -> None:
+    text = "Alue;Asukkaat;Pienituloiset\n01200;1000;40 *)\n"
+    message = _refused(tmp_path, text, 'reader = "csv"\narea_column = "Alue"\nyear = 2020\n')
+    assert "row 2, column 'Pienituloiset'" in message
+    assert "40 *)" in message
 
 
 def test_provisional_years_carry_an_asterisk(tmp_path: Path) -> None:
@@ -390,8 +493,8 @@ def test_lines_under_the_table_are_left_out_where_the_study_counts_them(tmp_path
 # --- workbooks
 
 
-def _book(rows: Sequence[Sequence[object]], *, merged: Sequence[str] = ()) -> bytes:
-    """A workbook of one sheet, written by hand: numbers as numbers, texts inline."""
+def _book(rows: Sequence[Sequence[object]], *, merged: Sequence[str] = (), days: str = "") -> bytes:
+    """A workbook of one sheet, written by hand: numbers as numbers (days in one column), texts inline."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
@@ -403,7 +506,8 @@ def _book(rows: Sequence[Sequence[object]], *, merged: Sequence[str] = ()) -> by
             if isinstance(cell, str):
                 cells.append(f'<c r="{name}" t="inlineStr"><is><t>{escape(cell)}</t></is></c>')
             elif cell is not None:
-                cells.append(f'<c r="{name}"><v>{cell}</v></c>')
+                style = ' s="1"' if name[0] == days else ""
+                cells.append(f'<c r="{name}"{style}><v>{cell}</v></c>')
         lines.append(f'<row r="{number}">{"".join(cells)}</row>')
     merging = "".join(f'<mergeCell ref="{ref}"/>' for ref in merged)
     merging = f"<mergeCells>{merging}</mergeCells>" if merged else ""
@@ -415,7 +519,10 @@ def _book(rows: Sequence[Sequence[object]], *, merged: Sequence[str] = ()) -> by
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
         '<sheet name="Taulukko" sheetId="1" r:id="r1"/></sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
-        f'Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        f'Type="{office}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="r2" '
+        f'Type="{office}/styles" Target="styles.xml"/></Relationships>',
+        "xl/styles.xml": f'<styleSheet xmlns="{main}"><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs>'
+        "</styleSheet>",
         "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{"".join(lines)}</sheetData>{merging}'
         "</worksheet>",
     }
@@ -466,3 +573,33 @@ def test_a_workbook_with_areas_merged_over_their_years_is_refused(tmp_path: Path
     unmerged = _refused(tmp_path, _book(rows), words, name="luvut.xlsx")
     assert "names no area" in unmerged
     assert "row 3" in unmerged
+
+
+def test_the_described_table_of_the_page_is_read(tmp_path: Path) -> None:
+    """The second block of TOML in docs/study.md as a study of its own, with a small file of that layout."""
+    page = (Path(__file__).parents[1] / "docs" / "study.md").read_text(encoding="utf-8")
+    _, block = re.findall(r"```toml\n(.*?)```", page, re.S)[:2]
+    text = "Työllisyys;;;;\n\nAlue;Tieto;Vuosi;Sukupuoli;Arvo\n" + "".join(
+        f"{area};{item};{year};{sex};{value}\n"
+        for area, item, year, value in (
+            ("1200", "Työttömät", 2022, "1 100,0"),
+            ("1200", "Työvoima", 2022, "11 000"),
+            ("1280", "Työttömät", 2022, "-1"),
+            ("1280", "Työvoima", 2022, "800"),
+        )
+        for sex in ("Yhteensä", "Naiset")
+    )
+    head = STUDY[: STUDY.index("[[item]]")]
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "taulu.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "areas.csv").write_text(AREAS, encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (tmp_path / "study.toml").write_text(
+        head + block.replace('sha256 = ""', f'sha256 = "{digest}"'), encoding="utf-8"
+    )
+    cleaned = clean_indicators(read_study(tmp_path))
+    rows = cleaned.table.set_index(["area", "year"])
+    assert rows.loc[(HAKUNILA, 2022), ["numerator", "denominator", "value"]].tolist() == [1100, 11000, 10]
+    assert rows.loc[(EAST, 2022), "status"] == "suppressed"
+    assert "left out by take, Sukupuoli: 'Naiset' (4 rows)" in cleaned.files["form"].iloc[0]
+    assert cleaned.log["found"].str.contains("left out by take").any()

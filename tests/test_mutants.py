@@ -504,7 +504,7 @@ def test_a_dbase_table_that_announces_other_numbers_than_it_holds_is_refused() -
 
 
 def test_a_record_of_sotkanet_with_a_misspelt_key_is_not_passed_over() -> None:
-    for key in ("indicator", "gender", "region", "year"):
+    for key in ("indicator", "gender", "region", "year", "value"):
         records = _sotkanet()
         records[2][key + "x"] = records[2].pop(key)
         assert f"row 3, column '{key}'" in str(_refusal(json.dumps(records).encode(), "sotkanet-json"))
@@ -530,6 +530,21 @@ def test_workbooks_name_every_formula_and_every_error() -> None:
     said = _refusal(_sheet(wrong), "xlsx")
     assert "error of the spreadsheet" in str(said)
     assert said.faults[0].place == Place(file="raw/file", row=2, column="B")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('r="B2"', 'r="Bl"', "place of a cell"),
+        ('r="B2"', 'r="C2"', "stands twice"),
+        ("<v>1</v>", "<w>1</w>", "<w>"),
+    ],
+)
+def test_cells_that_a_reader_of_workbooks_would_skip_are_refused(old: str, new: str, said: str) -> None:
+    pytest.importorskip("python_calamine")
+    cells = _line(1, "code", "Asukkaat", "Tulot") + _line(2, "a", 1, 2)
+    assert old in cells
+    assert said in str(_refusal(_sheet(cells.replace(old, new)), "xlsx"))
 
 
 def test_a_text_that_many_cells_share_is_counted_as_often() -> None:

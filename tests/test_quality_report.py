@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
+import itertools
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from test_clean import AREAS, rows, small
+from matplotlib.colors import to_rgb
+from test_clean import AREAS, NAMES, rows, small
 
 from mekeval import Indicators, MekevalError, Study, clean_indicators, evaluate, quality_report, read_study
 from mekeval.clean import clean_study
 from mekeval.figures import About
-from mekeval.figures.coverage import NAMED, plot_coverage, plot_coverage_shares, plot_releases
+from mekeval.figures.coverage import NAMED, plot_coverage
+from mekeval.figures.shares import plot_coverage_shares, plot_releases
 from mekeval.indicators import failures_table
 from mekeval.reference import reference_areas
 from mekeval.report import quality
-from mekeval.report.facts import _FORMS, fact
-from mekeval.report.quality import quality_sections, seen_of, unit_coverage
+from mekeval.report.covered import seen_of, unit_coverage
+from mekeval.report.facts import _FORMS, fact, form_of
+from mekeval.report.quality import quality_sections
 from mekeval.run import plan_jobs
-from mekeval.text import LANGUAGES, Texts
+from mekeval.text import LANGUAGES, Texts, visible
 
 EN, FI = Texts("en"), Texts("fi")
 SECTIONS = ("summary", "coverage", "changes", "releases", "flags", "failures", "sources")
@@ -80,14 +86,15 @@ def test_the_main_points_count_right(study: Study, indicators: Indicators) -> No
     # 10 areas in 3 years; area 010 is confidential throughout; 2021 is implausible everywhere else: 18 of 30.
     points = plain(quality_sections(study, indicators, EN).summary.html)
     assert (
-        "2 raw files were read; they have numbers on 9 of 10 areas and on 1 indicator in the years 2019–2020."
+        "2 raw files were read; there are numbers on 9 of 10 areas and on 1 indicator, for 2019–2020."
         in points
     )
     assert "60.0% of the cells have a number" in points
     # 12 cells without one: 9 implausible, 3 confidential.
     assert "implausible (75.0%), too few people (25.0%)" in points
     assert "Of 9 values that stand in two releases, the later one changed 9" in points
-    assert "Values that failed a check and were left out: 9." in points
+    assert "Values that failed a check and were left out: 9. They stand in the list of checks;" in points
+    assert "lines for checking there: 0." in points
     assert quality_sections(study, indicators, EN).summary.html.count("<li>") <= 6
 
 
@@ -100,6 +107,107 @@ def test_a_year_counts_only_for_indicators_that_have_it(indicators: Indicators) 
         "poverty": [2019, 2020, 2021],
         "late": [2020, 2021],
     }
+
+
+def test_a_year_of_the_base_alone_is_no_year_of_the_indicator(tmp_path: Path) -> None:
+    """The file of 2021 has people and no poor: 10 areas in two years, of which area 010 has too few people."""
+    study = small(tmp_path, {"a.csv": (2021, rows(2019) + rows(2020)), "b.csv": (2022, [])})
+    content = "area,year,people\n" + "".join(f"{area},2021,100\n" for area in AREAS)
+    (study / "raw" / "b.csv").write_text(content, encoding="utf-8")
+    text = (study / "study.toml").read_text(encoding="utf-8")
+    head, tail = text.rsplit("[[source]]", 1)
+    tail = re.sub(r'sha256 = "[^"]*"', f'sha256 = "{hashlib.sha256(content.encode()).hexdigest()}"', tail)
+    tail = re.sub(r"items = .*", 'items = ["people"]', tail)
+    (study / "study.toml").write_text(f"{head}[[source]]{tail}", encoding="utf-8")
+    known = read_study(study)
+    indicators = clean_indicators(known)
+    found = unit_coverage(indicators)
+    assert sorted(found["year"].unique()) == [2019, 2020]
+    assert seen_of(found).share == pytest.approx(18 / 20)
+    report = quality_sections(known, indicators, EN)
+    assert "90.0% of the cells have a number" in plain(report.summary.html)
+    assert ">0%<" not in report.coverage.html
+
+
+def test_what_has_no_number_is_counted_as_the_coverage_counts_it(tmp_path: Path) -> None:
+    """Area 010 has no line in 2020, and area 009 none at all: brute force over areas and years."""
+    lines = [line for line in rows(2019) + rows(2020) if not line.startswith(("009,", "010,2020"))]
+    study = read_study(small(tmp_path, {"a.csv": (2021, lines)}))
+    indicators = clean_indicators(study)
+    there = {
+        (area, year): status for area, year, status in indicators.table[["area", "year", "status"]].to_numpy()
+    }
+    cells = [there.get((area, year), "not_published") for area in AREAS for year in (2019, 2020)]
+    table = quality_sections(study, indicators, EN).changes.html
+    counted = dict(
+        re.findall(r'<th scope="row">([^<]*)</th><td>[^<]*</td><td class="num">([^<]*)</td>', table)
+    )
+    told = {
+        status: int(counted.get(EN(f"quality.name.{status}"), 0))
+        for status in ("missing", "not_published", "confidential")
+    }
+    assert told == {status: cells.count(status) for status in told}
+    assert sum(told.values()) == 2 + 2
+    assert counted["Area without any number"] == "2"  # 009; and 010, which has too few people
+
+
+def test_the_summary_counts_what_the_list_of_checks_holds(study: Study, indicators: Indicators) -> None:
+    flagged = indicators.log.copy()
+    flagged.loc[flagged["rule"] == "implausible", "rule"] = "outlier"
+    only = Indicators(**{**vars(indicators), "log": flagged})
+    for language, said in (("en", "No value was left out by a check"), ("fi", "Yhtään arvoa ei hylätty;")):
+        report = quality_sections(study, only, Texts(language))
+        assert said in plain(report.summary.html)
+        lines = report.failures.html.count('<tr><th scope="row"')
+        assert lines == len(failures_table(only)) > 0
+        for part in (report.summary, report.failures):
+            assert re.search(rf"\b{lines}\b", plain(part.html))
+    assert "for checking" in plain(quality_sections(study, only, EN).failures.html)
+    none = Indicators(**{**vars(indicators), "log": flagged.loc[flagged["rule"] != "outlier"]})
+    report = quality_sections(study, none, EN)
+    assert "No value failed a check, and none is for checking." in plain(report.summary.html)
+    assert "No value failed a check, and none is for checking." in plain(report.failures.html)
+
+
+def test_that_no_value_stands_in_two_releases_is_no_praise_of_the_later_one(tmp_path: Path) -> None:
+    study = read_study(small(tmp_path, {"a.csv": (2021, rows(2019)), "b.csv": (2022, rows(2020))}))
+    points = plain(quality_sections(study, clean_indicators(study), EN).summary.html)
+    assert "No value stands in two releases" in points
+    assert "later release" not in points
+    both = read_study(small(tmp_path / "both", {"a.csv": (2021, rows(2019)), "b.csv": (2022, rows(2019))}))
+    points = plain(quality_sections(both, clean_indicators(both), EN).summary.html)
+    assert "all 9 values that stand in two releases are the same" in points
+
+
+def test_a_small_change_is_not_written_as_none(study: Study, tmp_path: Path) -> None:
+    """20 of 100 and 2001 of 10000 are 0.01 percentage points apart."""
+    files = {
+        "old.csv": (2021, [f"{area},2019,2000,10000" for area in AREAS]),
+        "new.csv": (2022, [f"{area},2019,{2001 if area == '001' else 2000},10000" for area in AREAS]),
+    }
+    small_change = read_study(small(tmp_path, files))
+    page = plain(quality_sections(small_change, clean_indicators(small_change), EN).releases.html)
+    assert "+0.01 pp (" in page
+    assert "0.0 pp" not in page
+
+
+def test_controls_in_names_are_shown(tmp_path: Path) -> None:
+    """A mark that turns the rest of a line around stands as an escape, in pages and pictures."""
+    folder = small(tmp_path, {"a.csv": (2021, rows(2019))})
+    for name in ("areas.csv", "study.toml"):
+        path = folder / name
+        text = path.read_text(encoding="utf-8")
+        text = text.replace(NAMES[0], "\u202eevil\u2066") if name == "areas.csv" else text
+        path.write_text(text.replace('"Small"', '"Small \u202elive"'), encoding="utf-8")
+    (page,) = clean_study(folder, out=tmp_path / "clean", languages=["en"]).reports
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"[\x00-\x08\u200b-\u200f\u2028-\u202e\u2066-\u2069]", text)
+    assert "\\u202eevil\\u2066" in text
+    assert "Small \\u202elive" in text
+    assert visible("a\u202eb\u0007\u2028\ufeff") == "a\\u202eb\\u0007\\u2028\\ufeff"
+    assert visible("Å\u00a0ö\t\n\u00ad–") == "Å\u00a0ö\t\n\u00ad–"
+    picture = plot_coverage(grid({"a": ["ok"]}), indicator="x", about=About(names={"a": "\u202eevil"}))
+    assert picture.data.rows[0][0] == "\\u202eevil"
 
 
 def test_seen_counts_cells_with_a_number() -> None:
@@ -165,7 +273,7 @@ def test_a_long_list_ends_with_how_much_more_there_is(
 def test_as_of_is_said_and_counts(study: Study) -> None:
     report = quality_report(study, language="en", as_of="2021-12-31")
     assert "As known on 31\N{NO-BREAK SPACE}December\N{NO-BREAK SPACE}2021" in report.summary.html
-    assert "1 raw file was" in plain(report.summary.html) or "1 raw file " in plain(report.summary.html)
+    assert "1 raw file was read; there are numbers on" in plain(report.summary.html)
     assert "2019–2020" in plain(report.summary.html)
     assert "31. joulukuuta 2021" in quality_report(study, language="fi", as_of=2021).summary.html.replace(
         "\N{NO-BREAK SPACE}", " "
@@ -258,6 +366,10 @@ def test_every_state_has_a_letter_of_its_own() -> None:
     assert len(set(letters)) == len(letters)
     for texts in (EN, FI):
         assert all(texts(f"status.{status}") for status in _MARKS)
+    # In an image there are no letters: two colours are at least a tenth of black to white apart.
+    colours = [np.array(to_rgb(mark.colour)) for mark in _MARKS.values()]
+    apart = [np.linalg.norm(one - other) / np.sqrt(3) for one, other in itertools.combinations(colours, 2)]
+    assert min(apart) > 0.1
 
 
 def test_every_rule_has_words() -> None:
@@ -269,6 +381,10 @@ def test_every_rule_has_words() -> None:
             "revised",
             "conflict",
             "mixed_releases",
+            "split_releases",
+            "older_release",
+            "hidden_later",
+            "other_formula",
             "absent",
             "not_published",
             "implausible",
@@ -297,6 +413,40 @@ def test_shares_name_the_weakest_year() -> None:
     picture = plot_coverage_shares(table, labels={"x": "Rate X", "y": "Rate Y"}, texts=EN)
     assert "lowest for rate X in 2020: 50% of 2 areas" in picture.headline
     assert picture.data.rows == (("Rate X", "100%", "50%"), ("Rate Y", "100%", ""))
+
+
+def test_the_areas_are_those_of_the_indicator_that_is_named() -> None:
+    """Two areas have rate X and three others rate Y: 50% is of two areas, not of five."""
+    table = pd.concat(
+        [
+            grid({"a": ["ok"], "b": ["missing"]}),
+            grid({"c": ["ok"], "d": ["ok"], "e": ["suppressed"]}, indicator="y"),
+        ]
+    )
+    labels = {"x": "Rate X", "y": "Rate Y"}
+    assert "50% of 2 areas" in plot_coverage_shares(table, labels=labels, texts=EN).headline
+    assert "2 areas" in plot_coverage(table, indicator="x", texts=EN).headline
+    # The same share of different areas has no number of areas in common.
+    alike = pd.concat(
+        [
+            grid({"a": ["ok"], "b": ["missing"]}),
+            grid({"c": ["ok"], "d": ["ok"], "e": ["missing"], "f": ["missing"]}, indicator="y"),
+        ]
+    )
+    headline = plot_coverage_shares(alike, labels=labels, texts=EN).headline
+    assert "for rate X in 2019: 50% of 2 areas" in headline
+    assert "each of 2 indicators" not in headline
+
+
+def test_a_few_years_get_no_years_after_them() -> None:
+    table = grid({"a": ["ok", "ok", "missing"], "b": ["ok", "ok", "ok"]}, first=2020)
+    picture = plot_coverage_shares(table, labels={"x": "Rate"}, texts=EN)
+    written = [
+        tick.get_text() for axes in picture.figure.axes if axes.axison for tick in axes.get_xticklabels()
+    ]
+    assert [year for year in written if re.fullmatch(r"(19|20)\d\d", year)] == ["2020", "2021", "2022"]
+    widths = {axes.get_xlim() for axes in picture.figure.axes}
+    assert widths == {(2019.5, 2029.5)}  # and the bars do not become broad
 
 
 def test_releases_are_compared_by_pair_and_year() -> None:
@@ -335,6 +485,7 @@ def test_the_published_page_is_whole_and_says_that_the_data_are_made_up(tmp_path
     notebook = page.with_suffix(".ipynb").read_text(encoding="utf-8")
     assert str(tmp_path) not in notebook
     assert 'href="data_quality_en.ipynb"' in text
+    assert "<title>Data quality: Small</title>" in text
     assert f"{len(AREAS) - 1} of {len(AREAS)} areas" in plain(text)
     for picture in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text):
         assert base64.b64decode(picture).startswith(b"<svg")
@@ -361,6 +512,9 @@ def test_the_published_page_is_whole_and_says_that_the_data_are_made_up(tmp_path
             "9,86-kertainen vuoteen 1972 verrattuna",
         ),
         ("0 to 60", "0 to 60", "0–60"),
+        ("2024", "2,024", "2 024"),
+        ("30 of 20", "30 of 20", "30, kun nimittäjä on 20"),
+        ("about 2.877e+04", "about 28,770", "noin 28 770"),
         ("12 -> 13.5 (raw/a.csv)", "12 → 13.5 (raw/a.csv)", "12 → 13,5 (raw/a.csv)"),
         ("something else 1.5", "something else 1.5", "something else 1.5"),
         ("", "", ""),
@@ -371,6 +525,50 @@ def test_facts_of_the_log_are_written_in_the_language(said: str, english: str, f
     assert fact(said, FI).replace("\N{NO-BREAK SPACE}", " ") == finnish
 
 
+@pytest.mark.parametrize(
+    ("said", "unit", "change", "english", "finnish"),
+    [
+        ("about 2.877e+04", "eur", False, "about EUR 28,770", "noin 28 770 €"),
+        ("50.1712", "percent", False, "50.17%", "50,17 %"),
+        ("about +1.85", "percent", True, "about +1.85 pp", "noin +1,85 %-yks."),
+        (
+            "-2.91 from 2016 to 2018 in 36 areas",
+            "percent",
+            True,
+            "−2.91 pp from 2016 to 2018 in 36 areas",
+            "−2,91 %-yks. vuodesta 2016 vuoteen 2018, alueita 36",
+        ),
+        ("about +3.93 %", "eur", True, "about +3.93%", "noin +3,93 %"),
+        ("0 to 60", "percent", False, "0 to 60%", "0–60 %"),
+        ("0 to 60", "eur", False, "EUR 0 to 60", "0–60 €"),
+    ],
+)
+def test_facts_have_the_unit_of_the_indicator(
+    said: str, unit: str, change: bool, english: str, finnish: str
+) -> None:
+    assert fact(said, EN, unit=unit, change=change) == english
+    assert fact(said, FI, unit=unit, change=change).replace("\N{NO-BREAK SPACE}", " ") == finnish
+
+
+@pytest.mark.parametrize(
+    ("said", "finnish"),
+    [
+        ("UTF-8, separator ';', line ends CRLF", "UTF-8, erotin ';', rivinvaihdot CRLF"),
+        ("UTF-8, separator ','", "UTF-8, erotin ','"),
+        ("UTF-8, separator '\\t'", "UTF-8, erotin '\\t'"),
+        (
+            "ISO-8859-1 (the file says CHARSET 'ANSI'), line ends LF, languages fi, sv, DECIMALS 1",
+            "ISO-8859-1 (tiedoston mukaan CHARSET 'ANSI'), rivinvaihdot LF, kielet fi, sv, DECIMALS 1",
+        ),
+        ("sheet 'Taulu 1', merged headings B1:C1", "taulukko 'Taulu 1', yhdistetyt otsikot B1:C1"),
+        ("", ""),
+    ],
+)
+def test_the_form_of_a_file_is_told_in_the_language(said: str, finnish: str) -> None:
+    assert form_of(said, FI) == finnish
+    assert form_of(said, EN) == said
+
+
 def test_every_fact_of_a_log_has_a_form(indicators: Indicators) -> None:
     """What the log of a study says about its values is told in Finnish, too."""
     lines = indicators.log.loc[
@@ -378,7 +576,7 @@ def test_every_fact_of_a_log_has_a_form(indicators: Indicators) -> None:
     ]
     assert len(lines)
     for text in failures_table(indicators)["value"].tolist() + lines["expected"].dropna().tolist():
-        assert any(form.fullmatch(text) for _, form in _FORMS), text
+        assert any(form.fullmatch(text) for _, form, _ in _FORMS), text
 
 
 def test_a_run_hands_the_day_to_every_report(example: Study) -> None:

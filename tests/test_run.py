@@ -175,6 +175,22 @@ def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(tmp_path: P
     assert {one["subject"] for one in findings} >= {"09282", "09294", "all"}
 
 
+def test_manifest_findings_and_index_say_whether_the_plan_was_kept(published: Path) -> None:
+    out, lock = published / "vantaa-mek", example_study() / "plan.lock"
+    plan = json.loads((out / "manifest.json").read_text("utf-8"))["plan"]
+    assert (plan["state"], plan["deviations"]) == ("kept", [])
+    assert plan["lock_sha256"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    records = json.loads((out / "findings.json").read_text("utf-8"))
+    assert {record["plan"] for record in records} == {"kept"}
+    roles = {record["outcome"]: record["role"] for record in records}
+    assert (roles["unemployment_rate"], roles["median_income"]) == ("primary", "secondary")
+    for name, label in (
+        ("index.en.html", "Median income of residents (secondary)"),
+        ("index.html", "Asukkaiden mediaanitulo (toissijainen)"),
+    ):
+        assert label in (out / name).read_text("utf-8")
+
+
 def test_a_run_of_another_year_keeps_the_reports_that_are_there(published: Path, tmp_path: Path) -> None:
     folder = notebooks(tmp_path / "notebooks", SAYS_LITTLE)
     for year in (2022, 2024):

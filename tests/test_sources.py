@@ -15,7 +15,7 @@ import pytest
 
 from mekeval.errors import DataError, MekevalError, StudyError
 from mekeval.sources import READERS, STATUSES, RawTable, read_source
-from mekeval.sources.cells import split_label
+from mekeval.sources.labels import split_label
 from mekeval.study import SourceSpec, Study
 
 LABELS = {
@@ -347,6 +347,38 @@ def test_a_key_of_years_that_fits_no_column_is_refused(tmp_path: Path) -> None:
     message = _refused(tmp_path, text, "paavo-wide", years={"HT": 2019}, year=2020)  # HR was meant
     assert "`years`" in message
     assert "'HT'" in message
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        ("pxweb-csv", '"Area","Asuntoväestö, 2016","hr_mtu, 2016"\n"01200",1,2\n'),
+        ("paavo-wide", '"Area","Asuntoväestö, 2016","hr_mtu, 2016"\n"01200",1,2\n'),
+        ("pxweb-csv", '"Area","Item","2016"\n"01200","Asuntoväestö",1\n"01200","hr_mtu",2\n'),
+    ],
+)
+def test_a_year_for_columns_that_carry_their_own_is_refused(tmp_path: Path, reader: str, text: str) -> None:
+    assert set(_read(tmp_path, text, reader).cells["year"]) == {2016}
+    for words in ({"year": 2020}, {"years": {"HR": 2020, "Asuntoväestö": 2020}}):
+        message = _refused(tmp_path, text, reader, **words)
+        assert f"`{next(iter(words))}` would be passed over" in message
+
+
+def test_a_year_for_a_cube_with_a_dimension_of_years_is_refused(tmp_path: Path) -> None:
+    axes = {"Alue": ["01200"], "Tieto": ["Asuntoväestö", "hr_mtu"], "Vuosi": ["2019"]}
+    cube = {
+        "version": "2.0",
+        "class": "dataset",
+        "id": list(axes),
+        "size": [1, 2, 1],
+        "dimension": {name: {"category": {"index": codes}} for name, codes in axes.items()},
+        "value": [7, 8],
+    }
+    words = {"area_column": "Alue", "item_column": "Tieto", "year_column": "Vuosi"}
+    assert set(_read(tmp_path, json.dumps(cube), "json-stat", **words).cells["year"]) == {2019}
+    message = _refused(tmp_path, json.dumps(cube), "json-stat", year=2020, **words)
+    assert "`year` would be passed over" in message
+    assert "dimension 'Vuosi'" in message
 
 
 def test_an_unknown_reader_is_answered_with_the_closest(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_the_folder_and_its_file_name_the_same_study(example: Study) -> None:
     assert (again.sha256, again.paths) == (example.sha256, example.paths)
     files = ("study.toml", "areas.csv", "reference_areas.csv")
     together = b"".join((example.folder / file).read_bytes() for file in files)
+    together += hashlib.sha256((example.folder / "plan.lock").read_bytes()).hexdigest().encode()
     assert example.sha256 == hashlib.sha256(together).hexdigest()
 
 

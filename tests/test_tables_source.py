@@ -146,7 +146,13 @@ def test_a_layout_never_seen_is_taken_in_by_study_toml_alone(tmp_path: Path) -> 
             ("01300", "people", 2022): "missing",
             ("01300", "income", 2022): "not_applicable",
         }
-        assert table.notes == (found, "separator ';'", "line ends CRLF")
+        assert table.notes == (
+            found,
+            "separator ';'",
+            "line ends CRLF",
+            "left out by take, Sukupuoli: 'Naiset' (1 row)",
+            "left out by take, Ikä: '0-6' (1 row)",
+        )
         assert sorted(table.cells["row"]) == [4, 7, 8, 9, 10, 11]
 
 
@@ -360,6 +366,75 @@ def test_what_a_source_says_of_itself_must_fit_together(example: Study) -> None:
     assert "decimals and thousands" in faults(decimal=",", thousands=",")
     assert "two parts to play" in faults(area_column="a", take={"a": "b"})
     assert "two parts to play" in faults(area_column="a", value_column="a")
+
+
+# --- what the file says and the study does not use
+
+WOMEN = """Alue;Sukupuoli;{};Asukkaat;Tulot
+01200;Naiset;2019;40;400
+01280;Naiset;2019;50;500
+"""
+
+
+@pytest.mark.parametrize("name", ["Vuosi", "År", "year", "Tilanne", "Ajankohta"])
+def test_the_year_of_the_study_does_not_override_that_of_the_file(tmp_path: Path, name: str) -> None:
+    text = WOMEN.format(name)
+    message = _refused(tmp_path, text, year=2020)
+    assert f"column '{name}'" in message
+    assert "found: '2019'" in message
+    assert "expected: 2020" in message
+    assert f'year_column = "{name}"' in message
+    for words in ({"year_column": name}, {"year": 2019, "take": {name: "2019"}}):
+        assert set(_read(tmp_path, text, **words).cells["year"]) == {2019}
+    # The year of something else: the study says that it knows of the column.
+    release = _read(tmp_path, text, year=2020, take={name: "2019"})
+    assert set(release.cells["year"]) == {2020}
+    assert f"taken: {name} = '2019', and the study says the year 2020" in release.notes
+    assert "column" in _refused(
+        tmp_path, text.replace("2019", "31.12.2019"), years={"Asukkaat": 2020, "Tulot": 2020}
+    )
+
+
+def test_a_column_named_as_years_are_is_used_or_taken(tmp_path: Path) -> None:
+    """Even where it agrees today, or says several years of which the study would make one."""
+    assert "A column of years is not used" in _refused(tmp_path, WOMEN.format("Vuosi"), year=2019)
+    assert set(_read(tmp_path, WOMEN.format("Tilanne"), year=2019).cells["year"]) == {2019}
+    two = WOMEN.format("Vuosi").replace("01280;Naiset;2019", "01280;Naiset;2020")
+    assert "'2019', '2020'" in _refused(tmp_path, two, year=2020)
+
+
+def test_a_constant_column_that_is_not_used_is_noted(tmp_path: Path) -> None:
+    text = (
+        WOMEN.format("Vuosi").replace("Tulot", "Tulot;Kunta;Neljännes;Koko").replace("00\n", "00;Vantaa;4;\n")
+    )
+    notes = _read(tmp_path, text, year_column="Vuosi").notes
+    assert notes[-1] == "not used: Sukupuoli = 'Naiset', Kunta = 'Vantaa'"  # a number is an item of its own
+    taken = _read(tmp_path, text, year_column="Vuosi", take={"Sukupuoli": "Naiset"}).notes
+    assert taken[-1] == "not used: Kunta = 'Vantaa'"
+
+
+def test_a_year_for_cells_that_have_one_is_refused(tmp_path: Path) -> None:
+    across = "Alue;Asukkaat 2019;Tulot 2019\n01200;40;400\n"
+    for text, words in (
+        (across, {}),
+        (WOMEN.format("Vuosi"), {"year_column": "Vuosi"}),
+        ("Alue;Tieto;2019\n01200;Asukkaat;40\n01200;Tulot;400\n", {"item_column": "Tieto"}),
+    ):
+        assert set(_read(tmp_path, text, **words).cells["year"]) == {2019}
+        assert "`year` would be passed over" in _refused(tmp_path, text, year=2020, **words)
+    partly = _read(tmp_path, across.replace("Tulot 2019", "Tulot"), year=2020)
+    assert _cells(partly) == {("01200", "people", 2019): 40, ("01200", "income", 2020): 400}
+
+
+def test_rows_that_take_leaves_out_are_told(tmp_path: Path) -> None:
+    """A value that is misspelt in one row is left out like the ones that are not meant."""
+    text = (
+        "Alue;Sukupuoli;Asukkaat;Tulot\n01200;Yhteensä;90;9\n01200;Miehet;40;4\n"
+        "01280;Yhtensä;80;8\n01280;Miehet;30;3\n"
+    )
+    table = _read(tmp_path, text, year=2020, take={"Sukupuoli": "Yhteensä"})
+    assert set(table.cells["area_label"]) == {"01200"}
+    assert table.notes[-1] == "left out by take, Sukupuoli: 'Yhtensä' (1 row), 'Miehet' (2 rows)"
 
 
 # --- workbooks

@@ -19,7 +19,8 @@ def read_changes(path: str | Path) -> pd.DataFrame:
 
     A row says that from `year` on (data of that year have the new areas) this share of the people or of the area of
     `from_code` belongs to `to_code`; an area that goes on smaller has a row to itself. Areas that no row names are
-    unchanged.
+    unchanged. An area that first appears in `to_code` only may be new, or an old one that grew: with a row to itself,
+    of weight 1, it is an old one.
 
     Raises
     ------
@@ -71,8 +72,10 @@ def change_weights(changes: pd.DataFrame, years: Iterable[int], *, to: int) -> p
     Returns
     -------
     pandas.DataFrame
-        `from_code`, `to_code`, `year` (of the data) and `weight`, for ``crosswalk(..., unlisted="keep")``: areas
-        that did not change between the two years are not named.
+        `from_code`, `to_code`, `year` (of the data), `weight` and `begins`, for
+        ``crosswalk(..., unlisted="keep")``: areas that did not change between the two years are not named. `begins`
+        is whether the changes first name the area as a part of another, after that year: data without it then lack
+        nothing.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def change_weights(changes: pd.DataFrame, years: Iterable[int], *, to: int) -> p
     ...     {"from_code": ["A", "A"], "to_code": ["A", "B"], "year": [2018, 2018], "weight": [0.7, 0.3]}
     ... )
     >>> change_weights(changes, [2017, 2018], to=2024).values.tolist()
-    [['A', 'A', 2017, 0.7], ['A', 'B', 2017, 0.3]]
+    [['A', 'A', 2017, 0.7, False], ['A', 'B', 2017, 0.3, False]]
     """
     _checked(changes, "changes")
     wanted = sorted({int(year) for year in years})
@@ -110,10 +113,26 @@ def change_weights(changes: pd.DataFrame, years: Iterable[int], *, to: int) -> p
     for year in reversed(wanted):
         while pending and pending[0] > year:
             later = _after(steps[pending.pop(0)], later)
-        tables.append(later.assign(year=year))
-    joined = pd.concat(tables, ignore_index=True) if tables else later.assign(year=pd.Series(dtype=int))
-    joined = joined.loc[:, ["from_code", "to_code", "year", "weight"]].astype({"year": int})
+        begins = later["from_code"].isin(_not_yet(steps, year))
+        tables.append(later.assign(year=year, begins=begins))
+    none = later.assign(year=pd.Series(dtype=int), begins=pd.Series(dtype=bool))
+    joined = pd.concat(tables, ignore_index=True) if tables else none
+    joined = joined.loc[:, ["from_code", "to_code", "year", "weight", "begins"]]
+    joined = joined.astype({"year": int, "begins": bool})
     return joined.sort_values(["year", "from_code", "to_code"], ignore_index=True)
+
+
+def _not_yet(steps: dict[int, pd.DataFrame], year: int) -> set[str]:
+    """Areas that the changes know after a year only: their next step makes them, and no earlier one left them there."""
+    there: set[str] = set()
+    for at in sorted(step for step in steps if step <= year):
+        there = (there - set(steps[at]["from_code"])) | set(steps[at]["to_code"])
+    known, made = set(there), set[str]()
+    for at in sorted(step for step in steps if step > year):
+        before, after = set(steps[at]["from_code"]), set(steps[at]["to_code"])
+        made |= after - before - known
+        known |= before | after
+    return made
 
 
 def _after(step: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:

@@ -51,8 +51,9 @@ def crosswalk(
         changed.
     weights : pandas.DataFrame
         `from_code`, `to_code`, `weight` (share of the first that goes to the second, 0 to 1) and, where they hold
-        for the data of one year only, `year`. `share_of_target`, where it is there, is looked at by `tiny`. From
-        `overlaps`, `change_weights` or `read_weights`.
+        for the data of one year only, `year`; `share_of_target` (share of the second that this part makes up, 0 to 1)
+        for `tiny`; `begins`, whether the area may not be there yet (see `change_weights`). From `overlaps`,
+        `change_weights` or `read_weights`.
     counts : collection of str
         Indicators whose `value` is a number of persons or things, to be shared by weight.
     plain : {"refuse", "carry"}
@@ -63,8 +64,9 @@ def crosswalk(
         The least share of a target's base that an area must make up for its plain value to be carried; else the
         status is "not_shared".
     tiny : float
-        Parts without a number whose weight (and `share_of_target`) are at most this are left out; any other makes
-        the whole target have no number, with the reason of the part.
+        Parts without a number whose weight and `share_of_target` are at most this are left out, and `source` names
+        them; any other makes the whole target have no number, with the reason of the part. More than 0 only with
+        weights that have `share_of_target`: a small part of one area may be nearly all of another.
     unlisted : {"refuse", "keep"}
         What to do with areas of the table that the weights do not name: refuse them, or keep them as they are.
     remainder : str, optional
@@ -77,7 +79,7 @@ def crosswalk(
     -------
     pandas.DataFrame
         The columns of `TIDY`, in the order of area, indicator and year. `vintage` is the newest of the parts,
-        `source` names all of them, joined by "; ".
+        `source` names all of them, joined by "; ", and after them the parts that `tiny` left out.
 
     Raises
     ------
@@ -89,7 +91,8 @@ def crosswalk(
     Notes
     -----
     Weights by area take people to live evenly; `by` in the weights says what they are shares of. A part that is not
-    in the table at all makes its target "missing". Numbers of persons are not rounded.
+    in the table at all makes its target "missing", but for an area that `begins` after that year and has no row in
+    any such year. Numbers of persons are not rounded.
 
     Examples
     --------
@@ -100,9 +103,34 @@ def crosswalk(
     [['C', 25.0, 100.0, 400.0]]
     """
     _refuse_options(plain=plain, unlisted=unlisted, tiny=tiny, main_part=main_part)
+    if tiny > 0 and "share_of_target" not in weights:
+        raise DataError(
+            "Whether a part is tiny cannot be told: the weights do not say how much of its target it makes up.",
+            where="weights",
+            found=", ".join(map(str, weights.columns)),
+            expected="'share_of_target'",
+            fix="Add the share of each target that the part makes up, or leave tiny at 0.",
+        )
     kinds = _kinds(table, frozenset(counts), plain)
-    parts = _parts(table, complete_weights(weights, remainder), unlisted)
-    return _joined(table, parts, kinds, tiny=tiny, main_part=main_part, minimum_base=minimum_base)
+    weights = complete_weights(weights, remainder)
+    # Merging and grouping is faster on numbers than on text; the numbers have the order of the texts.
+    codes = {
+        *table["area"].astype(str).unique(),
+        *weights["from_code"].unique(),
+        *weights["to_code"].unique(),
+    }
+    areas, indicators = pd.Index(sorted(codes)), pd.Index(sorted(table["indicator"].unique()))
+    rows = table.loc[:, list(TIDY)].assign(
+        area=areas.get_indexer(table["area"].astype(str)),
+        indicator=indicators.get_indexer(table["indicator"]),
+    )
+    weights = weights.assign(
+        from_code=areas.get_indexer(weights["from_code"]), to_code=areas.get_indexer(weights["to_code"])
+    )
+    kind = kinds.reindex(indicators).to_numpy(object)
+    parts = _parts(rows, weights, areas, unlisted)
+    out = _joined(rows, parts, kind, areas, tiny=tiny, main_part=main_part, minimum_base=minimum_base)
+    return out.assign(area=areas[out["area"]].astype(str), indicator=indicators[out["indicator"]])
 
 
 def _refuse_options(*, plain: str, unlisted: str, tiny: float, main_part: float) -> None:
@@ -137,7 +165,7 @@ def _kinds(table: pd.DataFrame, counts: frozenset[str], plain: str) -> pd.Series
         for row in twice.itertuples(index=False, name=None)
     ]
     ok = table.loc[table["status"] == "ok", [*key, "value", "numerator", "denominator"]]
-    known = set(table["indicator"])
+    known = set(table["indicator"].unique())
     faults += [
         Fault(
             what="There is no such indicator.",
@@ -148,7 +176,8 @@ def _kinds(table: pd.DataFrame, counts: frozenset[str], plain: str) -> pd.Series
         for name in sorted(counts - known)
     ]
     has_parts = ok["numerator"].notna() & ok["denominator"].notna()
-    rated = set(ok.loc[ok["numerator"].notna(), "indicator"]) - counts
+    rated = set(ok.loc[ok["numerator"].notna(), "indicator"].unique()) - counts
+    there = set(ok["indicator"].unique())
     kinds = {name: "count" if name in counts else "rate" if name in rated else "plain" for name in known}
     kind = ok["indicator"].map(kinds)
     lacking = ((kind == "rate") & ~has_parts) | ((kind != "rate") & ok["value"].isna())
@@ -175,22 +204,20 @@ def _kinds(table: pd.DataFrame, counts: frozenset[str], plain: str) -> pd.Series
                 expected="a rate with numerator and denominator, or a count",
                 fix='Name it in counts if it is one, leave it out, or carry it as it is: plain="carry".',
             )
-            for name in sorted(
-                name for name, of in kinds.items() if of == "plain" and name in set(ok["indicator"])
-            )
+            for name in sorted(name for name, of in kinds.items() if of == "plain" and name in there)
         ]
     refuse(faults, DataError)
     return pd.Series(kinds, dtype=object)
 
 
-def _parts(table: pd.DataFrame, weights: pd.DataFrame, unlisted: str) -> pd.DataFrame:
-    """Which part of which area goes where, for every area and year of the table."""
+def _parts(table: pd.DataFrame, weights: pd.DataFrame, areas: pd.Index[str], unlisted: str) -> pd.DataFrame:
+    """Which part of which area goes where, for every area and year of the table; areas are positions in `areas`."""
     pairs = table[["area", "year"]].drop_duplicates()
-    pairs = pairs.assign(from_code=pairs["area"].astype(str))
-    parts = pairs.merge(weights, on=weight_key(weights), how="left").drop(columns="from_code")
+    parts = pairs.assign(from_code=pairs["area"]).merge(weights, on=weight_key(weights), how="left")
+    parts = parts.drop(columns="from_code")
     lone = parts["to_code"].isna()
     if lone.any() and unlisted == "refuse":
-        codes = list(dict.fromkeys(parts.loc[lone, "area"].astype(str)))
+        codes = [str(code) for code in areas[parts.loc[lone, "area"].unique()]]
         raise DataError(
             "The weights do not name areas of the table.",
             where="weights",
@@ -199,28 +226,30 @@ def _parts(table: pd.DataFrame, weights: pd.DataFrame, unlisted: str) -> pd.Data
             fix='Add their weights, leave the areas out, or keep them as they are: unlisted="keep".',
         )
     parts["weight"] = parts["weight"].where(~lone, 1.0)
-    parts["to_code"] = parts["to_code"].where(~lone, parts["area"].astype(str))
+    parts["to_code"] = parts["to_code"].where(~lone, parts["area"]).astype(int)
     # Areas that have weights but no row in a year are parts all the same: without them the target is not whole.
     years = pd.DataFrame({"year": np.unique(table["year"].to_numpy())})
     full = weights if "year" in weights else weights.merge(years, how="cross")
     full = full.rename(columns={"from_code": "area"})
-    gone = full.merge(
-        pairs[["area", "year"]].astype({"area": str}), on=["area", "year"], how="left", indicator=True
-    )
+    gone = full.merge(pairs, on=["area", "year"], how="left", indicator=True)
     gone = gone.loc[(gone["_merge"] == "left_only") & gone["year"].isin(years["year"])].drop(columns="_merge")
+    if "begins" in weights:
+        # An area with data of a year in which it might not have begun was there all the time, and lacks a year.
+        there = set(parts.loc[parts["begins"].eq(True), "area"])
+        gone = gone.loc[~gone["begins"] | gone["area"].isin(there)]
     return pd.concat([parts, gone], ignore_index=True)
 
 
 def _joined(
-    table: pd.DataFrame,
+    rows: pd.DataFrame,
     parts: pd.DataFrame,
-    kinds: pd.Series[str],
+    kinds: np.ndarray,
+    areas: pd.Index[str],
     *,
     tiny: float,
     main_part: float,
     minimum_base: float,
 ) -> pd.DataFrame:
-    rows = table.loc[:, list(TIDY)].assign(area=table["area"].astype(str))
     # Every target is asked for every indicator and year that any of its parts has.
     cells = rows.merge(parts[["area", "year", "to_code"]], on=["area", "year"])
     cells = cells[["to_code", "year", "indicator"]].drop_duplicates()
@@ -228,13 +257,15 @@ def _joined(
         rows, on=["area", "year", "indicator"], how="left"
     )
     long["status"] = long["status"].fillna("missing")
-    long["kind"] = long["indicator"].map(kinds)
+    long["kind"] = kinds[long["indicator"].to_numpy()]
     weight = long["weight"].to_numpy(float)
     small = weight <= tiny
     if "share_of_target" in long:
-        small &= long["share_of_target"].fillna(0.0).to_numpy(float) <= tiny
+        small &= long["share_of_target"].fillna(1.0).to_numpy(float) <= tiny
     ok = (long["status"] == "ok").to_numpy()
-    blocking = ~ok & ~long["status"].isin(_NOBODY).to_numpy() & ~small
+    lacking = ~ok & ~long["status"].isin(_NOBODY).to_numpy()
+    blocking = lacking & ~small
+    long["left_out"] = lacking & small
     long["rank"] = np.where(
         blocking,
         long["status"].map({name: at for at, name in enumerate(_REASONS)}).fillna(len(_REASONS)),
@@ -279,14 +310,14 @@ def _joined(
     shown = status.isin(["ok", "carried"]).to_numpy()
     return pd.DataFrame(
         {
-            "area": out["to_code"].astype(str),
+            "area": out["to_code"],
             "year": out["year"].astype(int),
             "indicator": out["indicator"],
             "value": np.where(shown, value, np.nan),
             "numerator": np.where(shown & is_rate, out["numerator"], np.nan),
             "denominator": np.where(shown & base_known, out["denominator"], np.nan),
             "status": status.to_numpy(),
-            "source": _sources(long, out[key], key),
+            "source": _sources(long, out[key], key, areas),
             "vintage": out["vintage"].astype("Int64")
             if out["vintage"].isna().any()
             else out["vintage"].astype(int),
@@ -310,10 +341,23 @@ def _carried(plain: pd.DataFrame, targets: pd.DataFrame, key: list[str], main_pa
     return targets.merge(main[[*key, "value"]], on=key, how="left")["value"].to_numpy(float)
 
 
-def _sources(long: pd.DataFrame, targets: pd.DataFrame, key: list[str]) -> np.ndarray:
+def _sources(long: pd.DataFrame, targets: pd.DataFrame, key: list[str], areas: pd.Index[str]) -> np.ndarray:
     """Names of the files behind each target; few targets have more than one."""
     named = long.dropna(subset=["source"])[[*key, "source"]].drop_duplicates().sort_values([*key, "source"])
     several = named.duplicated(key, keep=False)
     joined = named.loc[several].groupby(key, as_index=False)["source"].agg("; ".join)
     table = pd.concat([named.loc[~several], joined])
-    return targets.merge(table, on=key, how="left")["source"].fillna("").to_numpy(object)
+    found = targets.merge(table, on=key, how="left")["source"].fillna("").to_numpy(object)
+    if long["left_out"].any():
+        parts = long.loc[long["left_out"]].sort_values([*key, "area"])
+        parts = parts.assign(said=areas[parts["area"]].astype(str) + " (" + parts["status"].astype(str) + ")")
+        said = parts.groupby(key, as_index=False)["said"].agg(", ".join)
+        left = targets.merge(said, on=key, how="left")["said"].to_numpy(object)
+        found = np.array(
+            [
+                of if pd.isna(out) else "; ".join([*([of] if of else []), f"left out: {out}"])
+                for of, out in zip(found, left, strict=True)
+            ],
+            dtype=object,
+        )
+    return found

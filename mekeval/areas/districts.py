@@ -6,6 +6,7 @@ without a word on how much of it is the district.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,11 @@ import pandas as pd
 
 from ..errors import Fault, Place, StudyError, closest
 from .listing import fold
-from .tables import filled, numbers, read_listed, refuse
+from .tables import Listed, filled, numbers, read_listed, refuse
 from .weights import ROUNDING
 
 COLUMNS = ("district", "name_fi", "area", "share_of_district", "share_of_area")
-_OPTIONAL = ("name_sv", "name_en", "by")
+_OPTIONAL = ("name_sv", "name_en", "by", "year", "source", "spread")
 _BY = ("area", "population")
 
 
@@ -31,20 +32,30 @@ class Dilution:
     district, area : str
         Codes.
     share_of_district : float
-        Share of the district that lies in the area, 0 to 1.
-    share_of_area : float
-        Share of the area that is the district, 0 to 1; an effect in the district alone shows in figures of the area
-        at about this share of its size.
+        Share of the district that lies in the area, 0 to 1: of its people, or of its land where its people are known
+        for it as a whole only.
+    of_people : bool
+        Whether `share_of_district` and `elsewhere` are shares of people that were counted, not of land.
+    share_of_people : float or None
+        Share of the people of the area that live in the district, 0 to 1; None where only land is known. A rate of the
+        area is the mean of the rates of its parts, weighted by the people that the rate is of: an effect on a rate in
+        the district alone shows in the area at this share of its size, if those people live as all do.
+    share_of_land : float or None
+        Share of the land of the area that is the district, 0 to 1; None where only people are known. It says nothing
+        about how an effect shows.
     elsewhere : tuple of (str, float)
         Other areas that hold parts of the district, with the share of the district there, the largest first.
     others : tuple of (str, float)
-        Other districts that lie in the area, with their share of it, the largest first.
+        Other districts that lie in the area, with their share of its people, or of its land where `share_of_people`
+        is None; the largest first.
     """
 
     district: str
     area: str
     share_of_district: float
-    share_of_area: float
+    of_people: bool
+    share_of_people: float | None
+    share_of_land: float | None
     elsewhere: tuple[tuple[str, float], ...]
     others: tuple[tuple[str, float], ...]
 
@@ -56,14 +67,22 @@ class Districts:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row for each district and area that overlap: `district`, `name_fi`, `name_sv`, `name_en`, `area`,
-        `share_of_district`, `share_of_area` (0 to 1). Do not change it.
-    by : str
-        What the shares are shares of: "area" or "population".
+        One row for each district, area that it overlaps, and `by`: `district`, `name_fi`, `name_sv`, `name_en`,
+        `area`, `share_of_district`, `share_of_area` (0 to 1) and `by`, what the shares are shares of: "area" (land)
+        or "population". Do not change it.
+    year : int or None
+        Year of the shares of people; None where there are none.
+    source : str
+        Where the numbers of people come from; empty where there are none.
+    spread : str
+        "area" where the people of a district were shared among areas by its land, as if they lived evenly on it;
+        empty where people were counted in each part.
     """
 
     table: pd.DataFrame
-    by: str
+    year: int | None
+    source: str
+    spread: str
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -110,26 +129,41 @@ class Districts:
             raise StudyError(
                 "There is no such district.", found=repr(code), expected=closest(code, self.codes)
             )
-        own = self.table.loc[self.table["district"] == code]
-        own = own.sort_values("share_of_district", ascending=False, kind="stable")
-        first = own.iloc[0]
-        unknown = 1 - float(own["share_of_district"].sum())
+        by = {kind: self.table.loc[self.table["by"] == kind] for kind in _BY}
+        own = {kind: rows.loc[rows["district"] == code] for kind, rows in by.items()}
+        # People shared by land know no more of where a district lies than land does, and may be known in fewer areas.
+        counted = not own["population"].empty and self.spread == ""
+        lies = own["population"] if counted or own["area"].empty else own["area"]
+        lies = lies.sort_values("share_of_district", ascending=False, kind="stable")
+        first = lies.iloc[0]
+        area = str(first["area"])
+        unknown = 1 - float(lies["share_of_district"].sum())
         if unknown > float(first["share_of_district"]):
             raise StudyError(
                 "The table does not say where most of a district lies.",
-                found=f"{self.name(code, 'fi')}: {first['share_of_district']:g} in {first['area']}",
+                found=f"{self.name(code, 'fi')}: {first['share_of_district']:g} in {area}",
                 expected=f"the areas that hold the other {unknown:.2f}",
             )
-        rest = self.table.loc[(self.table["area"] == first["area"]) & (self.table["district"] != code)]
+        people, land = (_share(own[kind], area) for kind in ("population", "area"))
+        rest = by["area" if people is None else "population"]
+        rest = rest.loc[(rest["area"] == area) & (rest["district"] != code)]
         rest = rest.sort_values("share_of_area", ascending=False, kind="stable")
         return Dilution(
             district=code,
-            area=str(first["area"]),
+            area=area,
             share_of_district=float(first["share_of_district"]),
-            share_of_area=float(first["share_of_area"]),
-            elsewhere=_pairs(own.iloc[1:], "area", "share_of_district"),
+            of_people=counted,
+            share_of_people=people,
+            share_of_land=land,
+            elsewhere=_pairs(lies.iloc[1:], "area", "share_of_district"),
             others=_pairs(rest, "district", "share_of_area"),
         )
+
+
+def _share(rows: pd.DataFrame, area: str) -> float | None:
+    """The share of an area that a district is, where it is known."""
+    found = rows.loc[rows["area"] == area, "share_of_area"]
+    return float(found.iloc[0]) if len(found) else None
 
 
 def _pairs(rows: pd.DataFrame, name: str, share: str) -> tuple[tuple[str, float], ...]:
@@ -143,15 +177,19 @@ def read_districts(path: Path) -> Districts:
     ----------
     path : Path
         A UTF-8 CSV with the columns `district` (code), `name_fi`, `area` (code), `share_of_district` and
-        `share_of_area` (0 to 1), and, where wanted, `name_sv`, `name_en` and `by` ("area" or "population", the same
-        in all rows; "area" without it). A row for each district and area that overlap; districts outside of the
-        programme have rows where they lie in an area that stands for one.
+        `share_of_area` (0 to 1), and, where wanted, `name_sv`, `name_en` and `by`: "area", shares of land, as without
+        the column, or "population", shares of people. A row for each district and area that overlap; it may have a
+        second row by population. Rows by population also have `year`, `source` (where the numbers of people come
+        from) and `spread`: "area" where the people of a district were shared by its land, empty where they were
+        counted; each the same in all of them. Districts outside of the programme have rows where they lie in an area
+        that stands for one.
 
     Raises
     ------
     StudyError
         All faults at once, with row and column: an empty cell, a share that is none, a pair twice, two names of a
-        district, shares that sum to more than 1, two areas that hold as much of a district as each other.
+        district, shares that sum to more than 1, two areas that hold as much of a district as each other, shares of
+        people without a year or a source.
     """
     faults: list[Fault] = []
     listed = read_listed(path, COLUMNS, optional=_OPTIONAL, faults=faults)
@@ -163,20 +201,47 @@ def read_districts(path: Path) -> Districts:
     for name in ("share_of_district", "share_of_area"):
         table[name] = numbers(listed, name, lambda share: 0 <= share <= 1, "a share, 0 to 1", faults)
     lines = [line for line, _ in listed.rows]
-    said = [row.get("by", "") or "area" for _, row in listed.rows]
-    for line, by in zip(lines, said, strict=True):
-        if by not in _BY or by != said[0]:
-            expected = " or ".join(_BY) + ", the same in all rows"
+    table["by"] = [row.get("by", "") or "area" for _, row in listed.rows]
+    for line, by in zip(lines, table["by"], strict=True):
+        if by not in _BY:
             place = Place(file=listed.file, row=line, column="by")
+            expected = " or ".join(_BY)
             faults.append(
                 Fault(what="Shares are of something else.", place=place, found=repr(by), expected=expected)
             )
+    year, source, spread = _people(listed, faults)
     if not listed.rows and not faults:
         faults.append(Fault(what="The table has no districts.", where=listed.file))
     if not faults:
         faults += _contradictions(table, lines, listed.file)
     refuse(faults, StudyError)
-    return Districts(table=table, by=said[0])
+    return Districts(table=table, year=int(year) if year else None, source=source, spread=spread)
+
+
+def _people(listed: Listed, faults: list[Fault]) -> tuple[str, str, str]:
+    """Year, source and spread of the rows by population; empty where there are none."""
+    rows = [(line, row) for line, row in listed.rows if row.get("by") == "population"]
+    if not rows:
+        return "", "", ""
+    first = {name: rows[0][1].get(name, "") for name in ("year", "source", "spread")}
+    fits = {
+        "year": ("a year, 1800 to 2300", r"1[89]\d\d|2[0-2]\d\d|2300"),
+        "source": ("where the numbers of people come from", r".+"),
+        "spread": ('"area" or nothing', r"(area)?"),
+    }
+    for line, row in rows:
+        for name, (expected, pattern) in fits.items():
+            text = row.get(name, "")
+            if not re.fullmatch(pattern, text) or text != first[name]:
+                faults.append(
+                    Fault(
+                        what="Shares of people do not say what they are, or not all the same.",
+                        place=Place(file=listed.file, row=line, column=name),
+                        found=repr(text),
+                        expected=f"{expected}, the same in all rows by population",
+                    )
+                )
+    return first["year"], first["source"], first["spread"]
 
 
 def _contradictions(table: pd.DataFrame, lines: list[int], file: str) -> list[Fault]:
@@ -186,7 +251,7 @@ def _contradictions(table: pd.DataFrame, lines: list[int], file: str) -> list[Fa
             place=Place(file=file, row=lines[at]),
             found=f"{table['district'].iloc[at]} and {table['area'].iloc[at]}",
         )
-        for at in np.flatnonzero(table.duplicated(["district", "area"]))
+        for at in np.flatnonzero(table.duplicated(["district", "area", "by"]))
     ]
     for name in ("name_fi", "name_sv", "name_en"):
         first = table.groupby("district")[name].transform("first")
@@ -200,24 +265,24 @@ def _contradictions(table: pd.DataFrame, lines: list[int], file: str) -> list[Fa
             for at in np.flatnonzero(table[name] != first)
         ]
     for of, share in (("district", "share_of_district"), ("area", "share_of_area")):
-        totals = table.groupby(of, sort=False)[share].sum()
+        totals = table.groupby([of, "by"], sort=False)[share].sum().rename("total").reset_index()
         faults += [
             Fault(
                 what=f"The shares of a{'n area' if of == 'area' else ' district'} sum to more than 1.",
                 place=Place(file=file, column=share),
-                found=f"{code}: {total:.4g}",
+                found=f"{code}, by {by}: {total:.4g}",
                 expected="at most 1",
             )
-            for code, total in totals[totals > 1 + ROUNDING].items()
+            for code, by, total in totals.loc[totals["total"] > 1 + ROUNDING].itertuples(index=False)
         ]
-    for code, rows in table.groupby("district", sort=False):
+    for (code, by), rows in table.groupby(["district", "by"], sort=False):
         most = rows.loc[rows["share_of_district"] == rows["share_of_district"].max(), "area"]
         if len(most) > 1:
             faults.append(
                 Fault(
                     what="Two areas hold as much of a district as each other: neither stands for it.",
                     place=Place(file=file, column="share_of_district"),
-                    found=f"{code}: {', '.join(most)}",
+                    found=f"{code}, by {by}: {', '.join(most)}",
                     expected="one area that holds most of it",
                     fix="Give the shares with more digits.",
                 )

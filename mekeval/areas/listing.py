@@ -12,7 +12,7 @@ import difflib
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ _MOST = 1_000_000_000
 _LEADING_CODE = re.compile(r"\s*(\d[\d ]*(?<=\d)[A-Za-z]?)(?=\s|$)")
 #: Two spellings of a name are at least this alike; names of neighbouring areas are not.
 _ALIKE = 0.75
-_LONGEST_LABEL = 500
+_LONGEST_LABEL, _MOST_FAULTS = 500, 1_000
 
 
 def fold(name: str) -> str:
@@ -147,7 +147,9 @@ class Areas:
             )
         return codes
 
-    def codes_of_labels(self, labels: Iterable[str], *, level: str | None = None) -> dict[str, str | None]:
+    def codes_of_labels(
+        self, labels: Iterable[str], *, level: str | None = None, places: Mapping[str, Place] | None = None
+    ) -> dict[str, str | None]:
         """Codes for area labels as statistics print them; None where the study has no such area.
 
         A label may be a code, a code and a name ("092 74 Havukoski", "01280 Länsimäki   (Vantaa )", "091201P") or a
@@ -161,12 +163,15 @@ class Areas:
         level : str, optional
             The level of the areas that the labels speak of; areas of other levels are not looked at. Codes of
             districts and of postal areas are both of five digits.
+        places : mapping of str to Place, optional
+            Where each label stands, for messages.
 
         Raises
         ------
         StudyError
-            A label without a code is the name of two areas; a number stands for several areas and the name does not
-            say which; two labels with one number have names of different areas; no area is on the level.
+            No area is on the level; or all labels of these kinds: one without a code is the name of two areas; a
+            number stands for several areas and the name does not say which; two with one number have names of
+            different areas.
         """
         codes = self._on(level)
         known = set(codes)
@@ -177,6 +182,7 @@ class Areas:
         found: dict[str, str | None] = {}
         by_name: dict[str, tuple[str, ...]] | None = None
         faults: list[Fault] = []
+        place = (places or {}).get
         for label in dict.fromkeys(labels):
             match = _LEADING_CODE.match(label[:_LONGEST_LABEL])
             first = label.split(maxsplit=1)[0] if label.strip() else ""
@@ -184,7 +190,12 @@ class Areas:
                 found[label] = first  # a code that begins with a letter: "KU092 Vantaa"
             elif match is None:
                 by_name = self._by_name(codes) if by_name is None else by_name
-                found[label] = self._code_of_name(label, by_name)
+                both = by_name.get(fold(label.split("(")[0]), ())
+                found[label] = both[0] if len(both) == 1 else None
+                if len(both) > 1:
+                    what = "Two areas have the name of this label."
+                    fix = "Give the areas names that differ, the labels their codes, or the source its level."
+                    faults.append(_unclear(label, what, both, place(label), fix))
             else:
                 code = match.group(1).replace(" ", "")
                 twins = by_number.get(code, ())
@@ -195,45 +206,20 @@ class Areas:
                 named = [twin for twin in twins if name in self._folded(twin)]
                 found[label] = named[0] if len(named) == 1 else None
                 if len(named) != 1 and len(twins) > 1:
-                    faults.append(_which(label, twins))
-        faults += self._number_of_two(found)
+                    what = "The number of this label stands for several areas, and its name for none of them."
+                    fix = 'Take the codes of the source (`area_by = "code"`), or give the source its `level`.'
+                    faults.append(_unclear(label, what, twins, place(label), fix))
+        faults += _number_of_two(found, places or {})
+        if len(faults) > _MOST_FAULTS:
+            more = Fault(what=f"And {len(faults) - _MOST_FAULTS:,} more faults of the same kinds.")
+            faults = [*faults[:_MOST_FAULTS], more]
         if faults:
             raise StudyError.of(faults)
         return found
 
-    def _number_of_two(self, found: dict[str, str | None]) -> Iterator[Fault]:
-        """Labels with one number whose names are so unlike that they must be different areas."""
-        labels: dict[str, dict[str, str]] = {}
-        for label, code in found.items():
-            match = _LEADING_CODE.match(label[:_LONGEST_LABEL])
-            name = _name_after(label, match.end()) if match else ""
-            if code is not None and name:
-                labels.setdefault(code, {}).setdefault(name, label)
-        for code, names in labels.items():
-            first, *others = names
-            unlike = [one for one in others if difflib.SequenceMatcher(None, first, one).ratio() < _ALIKE]
-            if unlike:
-                yield Fault(
-                    what="One number stands for two areas.",
-                    found=" and ".join(repr(names[name]) for name in (first, unlike[0])),
-                    expected=f"one name for {code}",
-                    fix='Take the codes of the source (`area_by = "code"`), or list both areas with their codes.',
-                )
-
     def _folded(self, code: str) -> set[str]:
         names = self.table.loc[code, ["name_fi", "name_sv", "name_en"]]
         return {fold(str(name)) for name in names} - {""}
-
-    def _code_of_name(self, label: str, by_name: dict[str, tuple[str, ...]]) -> str | None:
-        codes = by_name.get(fold(label.split("(")[0]), ())
-        if len(codes) > 1:
-            raise StudyError(
-                "Two areas have the name of this label.",
-                found=repr(label),
-                expected="a label with one of the codes " + ", ".join(codes),
-                fix="Give the areas names that differ, the labels their codes, or the source its level.",
-            )
-        return codes[0] if codes else None
 
     def _by_name(self, codes: Iterable[str]) -> dict[str, tuple[str, ...]]:
         known: dict[str, tuple[str, ...]] = {}
@@ -250,13 +236,30 @@ def _name_after(label: str, end: int) -> str:
     return fold(label[end:_LONGEST_LABEL].split("(")[0])
 
 
-def _which(label: str, twins: tuple[str, ...]) -> Fault:
-    return Fault(
-        what="The number of this label stands for several areas, and its name is that of none of them.",
-        found=repr(label),
-        expected="the name of one of " + ", ".join(twins),
-        fix='Take the codes of the source (`area_by = "code"`), or give the source its `level`.',
-    )
+def _number_of_two(found: Mapping[str, str | None], places: Mapping[str, Place]) -> Iterator[Fault]:
+    """Labels with one number whose names are so unlike that they must be different areas."""
+    labels: dict[str, dict[str, str]] = {}
+    for label, code in found.items():
+        match = _LEADING_CODE.match(label[:_LONGEST_LABEL])
+        name = _name_after(label, match.end()) if match else ""
+        if code is not None and name:
+            labels.setdefault(code, {}).setdefault(name, label)
+    for code, names in labels.items():
+        first, *others = names
+        unlike = [one for one in others if difflib.SequenceMatcher(None, first, one).ratio() < _ALIKE]
+        if unlike:
+            yield Fault(
+                what="One number stands for two areas.",
+                found=" and ".join(repr(names[name]) for name in (first, unlike[0])),
+                expected=f"one name for {code}",
+                fix='Take the codes of the source (`area_by = "code"`), or list both areas with their codes.',
+                place=places.get(names[unlike[0]]),
+            )
+
+
+def _unclear(label: str, what: str, codes: tuple[str, ...], place: Place | None, fix: str) -> Fault:
+    expected = "a label of one of the areas alone: " + ", ".join(codes)
+    return Fault(what=what, found=repr(label), expected=expected, fix=fix, place=place)
 
 
 def found_areas(labels: Iterable[str], pattern: str, level: str, *, where: str = "areas.found") -> Areas:

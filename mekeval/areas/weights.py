@@ -99,7 +99,7 @@ def complete_weights(weights: pd.DataFrame, remainder: str | None) -> pd.DataFra
         *weight_key(weights),
         "to_code",
         "weight",
-        *(["share_of_target"] if "share_of_target" in weights else []),
+        *(name for name in ("share_of_target", "begins") if name in weights),
     ]
     weights = weights.loc[:, wanted].reset_index(drop=True)
     faults = []
@@ -128,6 +128,8 @@ def complete_weights(weights: pd.DataFrame, remainder: str | None) -> pd.DataFra
         for row in np.flatnonzero(weights.duplicated([*weight_key(weights), "to_code"]))[:20]
     ]
     refuse(faults, DataError)
+    if "begins" in weights:
+        weights["begins"] = weights["begins"].eq(True).fillna(False).astype(bool)
     weights = weights.assign(
         weight=share, from_code=weights["from_code"].astype(str), to_code=weights["to_code"].astype(str)
     )
@@ -152,12 +154,16 @@ def complete_weights(weights: pd.DataFrame, remainder: str | None) -> pd.DataFra
     if remainder is not None and len(short):
         rest = short.rename("weight").reset_index()
         rest = rest.assign(weight=1 - rest["weight"], to_code=remainder)
+        if "begins" in weights:
+            rest["begins"] = rest[weight_key(weights)].merge(
+                weights.groupby(weight_key(weights), as_index=False)["begins"].max(), how="left"
+            )["begins"]
         weights = pd.concat([weights, rest], ignore_index=True)
         weights = weights.groupby([*weight_key(weights), "to_code"], sort=True, as_index=False).agg(
             {
                 name: "sum" if name == "weight" else "max"
                 for name in wanted
-                if name in ("weight", "share_of_target")
+                if name in ("weight", "share_of_target", "begins")
             }
         )
     return weights.loc[weights["weight"] > 0]

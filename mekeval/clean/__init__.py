@@ -8,12 +8,13 @@ This module is light: it loads neither pandas nor the notebook tools until there
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..dates import AsOf, as_date
-from .key import Question, published, standing
+from .key import ask, published, standing
 
 __all__ = ["Cleaned", "clean_study"]
 
@@ -68,7 +69,7 @@ def clean_study(
     as_of : date, int or str, optional
         Only what was published by this day, or by the end of this year.
     out : str or Path
-        The set appears in ``out/<name of the study>``.
+        The set appears in ``out/<name of the study>``; as of a day, in ``out/<name of the study>@<day>``.
     languages : sequence of str, optional
         Of the report; the study's own by default.
     report : bool
@@ -84,7 +85,8 @@ def clean_study(
     ------
     MekevalError
         All faults of the study and its files. Nothing was published, what was published before is as it was, and the
-        faults stand as a table in ``out/<name of the study>.failures.csv``.
+        faults stand as a table beside it, in ``<name of the set>.failures.csv``. A fault of what was asked for, such
+        as a study that is not there, leaves no table.
 
     Examples
     --------
@@ -96,20 +98,22 @@ def clean_study(
     >>> first.changed, again.changed
     (True, False)
     """
-    question = Question(
-        study=Path(study),
-        raw=None if raw is None else Path(raw),
+    question = ask(
+        study,
+        raw=raw,
         as_of=as_date(as_of, where="--as-of"),
-        out=Path(out),
-        languages=tuple(dict.fromkeys(languages or ())),
+        out=out,
+        languages=languages or (),
         report=report,
-        notebooks=None if notebooks is None else Path(notebooks),
+        notebooks=notebooks,
     )
     manifest = standing(question)
     if manifest is None:
         from .make import make
 
         return make(question)
+    with contextlib.suppress(OSError):
+        question.refusals.unlink(missing_ok=True)  # what was refused in between stands no more
     folder, reports = published(question, manifest)
     return Cleaned(
         folder=folder,

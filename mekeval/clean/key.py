@@ -1,7 +1,7 @@
 """What decides about a cleaned set: its files, its code, its parameters; and whether a set stands for them already.
 
-Nothing is parsed here but `study.toml`, as plain TOML: a set that stands was made from the same bytes, which were
-checked then.
+Nothing is parsed here but `study.toml`, once and as plain TOML: a set that stands was made from the same bytes,
+which were checked then.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import datetime
 import hashlib
 import json
 import os
+import platform
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ..dates import dated
+from ..definition import definition_bytes, definition_file, definition_tables
+from ..errors import StudyError
 from ..shipped import shipped
 
 MANIFEST = "manifest.json"
@@ -25,32 +28,64 @@ KIND = "clean"
 _RAW_VARIABLE = (
     "MEKEVAL_RAW"  # `mekeval.study.RAW_VARIABLE`, which costs pandas to import; a test compares them
 )
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_PACKAGES = ("numpy", "pandas", "matplotlib", "nbconvert", "papermill", "duckdb")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
+#: What reads, checks, computes, draws and writes; a set made with another version of one may differ.
+_PACKAGES = (
+    "babel",
+    "duckdb",
+    "ipykernel",
+    "jinja2",
+    "matplotlib",
+    "nbconvert",
+    "nbformat",
+    "numpy",
+    "pandas",
+    "papermill",
+    "pydantic",
+    "python-calamine",
+    "scipy",
+    "shapely",
+)
+_SEAL = "sha256"
 _CODE = (".py", ".toml", ".j2", ".css")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What was asked of `clean_study`; `languages` is empty where the study's own are meant."""
+    """What was asked of `clean_study`; `ask` makes it.
 
-    study: Path
+    Attributes
+    ----------
+    definition : Path
+        The study's `study.toml`, or another file in its place.
+    raw : Path or None
+        Folder of external raw data, as given.
+    as_of : date or None
+    out : Path
+    languages : tuple of str
+        Empty where the study's own are meant.
+    report : bool
+    notebooks : Path or None
+    outline : mapping
+        What stands in the definition, unchecked; empty where it cannot be read, which `read_study` then says.
+    sha256 : str
+        Of the definition when it was read; empty where it is not there.
+    """
+
+    definition: Path
     raw: Path | None
     as_of: datetime.date | None
     out: Path
     languages: tuple[str, ...]
     report: bool
     notebooks: Path | None
+    outline: Mapping[str, object]
+    sha256: str
 
     @property
     def folder(self) -> Path:
         """The folder of the study."""
         return self.definition.parent
-
-    @property
-    def definition(self) -> Path:
-        """The study's `study.toml`."""
-        return self.study if self.study.suffix == ".toml" else self.study / "study.toml"
 
     @property
     def raw_folder(self) -> Path | None:
@@ -63,30 +98,74 @@ class Question:
         """The notebook of the report."""
         return (self.notebooks or shipped("notebooks")) / NOTEBOOK
 
+    @property
+    def set(self) -> Path:
+        """Where the set appears."""
+        return self.out / dated(name_of(self), self.as_of)
+
+    @property
+    def refusals(self) -> Path:
+        """Where the faults stand, when there are any."""
+        return self.set.with_name(f"{self.set.name}.failures.csv")
+
+
+def ask(
+    study: str | Path,
+    *,
+    raw: str | Path | None = None,
+    as_of: datetime.date | None = None,
+    out: str | Path,
+    languages: Iterable[str] = (),
+    report: bool = True,
+    notebooks: str | Path | None = None,
+) -> Question:
+    """The question, with the study's definition read once and in bounded time; parameters as in `clean_study`."""
+    file = definition_file(Path(study))
+    outline: Mapping[str, object] = {}
+    sha256 = ""
+    try:
+        text = definition_bytes(file)
+        sha256 = hashlib.sha256(text).hexdigest()
+        outline = definition_tables(text, where=str(file))
+    except StudyError:
+        pass  # `read_study` says it
+    return Question(
+        definition=file,
+        raw=None if raw is None else Path(raw),
+        as_of=as_of,
+        out=Path(out),
+        languages=tuple(dict.fromkeys(languages)),
+        report=report,
+        notebooks=None if notebooks is None else Path(notebooks),
+        outline=outline,
+        sha256=sha256,
+    )
+
 
 def name_of(question: Question) -> str:
     """The study's name, or that of its folder where `study.toml` does not tell."""
-    about = _outline(question).get("study")
-    name = about.get("name") if isinstance(about, dict) else None
+    name = _about(question).get("name")
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
-    return re.sub(r"[^a-z0-9]+", "-", question.folder.resolve().name.lower()).strip("-") or "study"
+    folder = re.sub(r"[^a-z0-9]+", "-", question.folder.resolve().name.lower())
+    return folder.strip("-")[:80] or "study"
 
 
 def languages_of(question: Question) -> tuple[str, ...]:
     """The languages of the report: those asked for, or the study's own."""
     if question.languages:
         return question.languages
-    about = _outline(question).get("study")
-    own = about.get("languages", ["fi", "en"]) if isinstance(about, dict) else ()
+    own = _about(question).get("languages", ["fi", "en"])
     return tuple(map(str, own)) if isinstance(own, list) else ()
 
 
 def standing(question: Question) -> Mapping[str, object] | None:
     """The manifest of the published set, where it answers this very question and is whole; None elsewhere."""
-    folder = question.out / name_of(question)
+    folder = question.set
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest != sealed(manifest) or present(folder) != manifest["files"].keys():
+            return None
         before, files = manifest["made_from"], manifest["files"]
         if before["parameters"] != parameters(question) or before["code"] != code(question):
             return None
@@ -100,12 +179,30 @@ def standing(question: Question) -> Mapping[str, object] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
+def sealed(manifest: Mapping[str, object]) -> dict[str, object]:
+    """A manifest with the sha256 of all that it says, so that a change in it is noticed."""
+    said = {name: value for name, value in manifest.items() if name != _SEAL}
+    text = json.dumps(said, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return {**said, _SEAL: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def present(folder: Path) -> set[str]:
+    """Names of all files below a published folder but its manifest."""
+    found = {
+        (Path(place) / name).relative_to(folder).as_posix()
+        for place, _, names in os.walk(folder)
+        for name in names
+    }
+    return found - {MANIFEST}
+
+
 def published(question: Question, manifest: Mapping[str, object]) -> tuple[Path, tuple[Path, ...]]:
     """The folder of a published set and the pages of its report."""
-    folder = question.out / name_of(question)
     files = manifest["files"]
     pages = [f"data_quality_{language}.html" for language in languages_of(question)]
-    return folder, tuple(folder / page for page in pages if isinstance(files, dict) and page in files)
+    return question.set, tuple(
+        question.set / page for page in pages if isinstance(files, dict) and page in files
+    )
 
 
 def made_from(question: Question, listed: Iterable[str]) -> dict[str, object]:
@@ -121,6 +218,7 @@ def made_from(question: Question, listed: Iterable[str]) -> dict[str, object]:
 def parameters(question: Question) -> dict[str, object]:
     """What was asked for."""
     return {
+        "definition": {"file": question.definition.name, "sha256": question.sha256},
         "as_of": question.as_of.isoformat() if question.as_of else "",
         "languages": list(languages_of(question)) if question.report else [],
         "report": question.report,
@@ -129,7 +227,7 @@ def parameters(question: Question) -> dict[str, object]:
 
 def inputs(question: Question, listed: Iterable[str]) -> dict[str, str]:
     """sha256 of every file in the study's folder itself, and of those listed ("raw:" or "study:" and a name)."""
-    external = isinstance(about := _outline(question).get("study"), dict) and about.get("raw") == "external"
+    external = _about(question).get("raw") == "external"
     roots = {"study": question.folder, "raw": question.raw_folder if external else question.folder}
     names = {f"study:{path.name}" for path in question.folder.iterdir() if _counts(path)}
     found = {}
@@ -158,8 +256,8 @@ def code(question: Question) -> str:
 
 
 def packages() -> dict[str, str]:
-    """Versions of what the set is made with; empty where a package is not there."""
-    found = {}
+    """Versions of what the set is made with, Python's too; empty where a package is not there."""
+    found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
@@ -168,12 +266,10 @@ def packages() -> dict[str, str]:
     return found
 
 
-def _outline(question: Question) -> Mapping[str, object]:
-    """`study.toml` as it stands; empty where it cannot be read, which `read_study` then says."""
-    try:
-        return tomllib.loads(question.definition.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+def _about(question: Question) -> Mapping[str, object]:
+    """The table `[study]` as it stands; empty where there is none."""
+    about = question.outline.get("study")
+    return about if isinstance(about, dict) else {}
 
 
 def _counts(path: Path) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import os
-import tempfile
+import shutil
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pandas as pd
 from ..errors import MekevalError, RunError
 from ..indicators import Indicators, clean_indicators, compare_releases, failures_table
 from ..render import ReportPage
-from ..report.quality import CACHE_VARIABLE, published_coverage, seen_of, unit_coverage
+from ..report.covered import published_coverage, seen_of, unit_coverage
+from ..report.quality import CACHE_VARIABLE
 from ..run.jobs import Job, check_parameters
 from ..run.publish import canonical, hashes, publication, read_manifest, write
 from ..run.workers import execute_all
@@ -22,44 +24,44 @@ from ..study import Study, read_study
 from ..tables import frame_csv
 from ..text import Texts
 from . import Cleaned
-from .key import KIND, MANIFEST, Question, inputs, languages_of, made_from, name_of, published
+from .key import KIND, MANIFEST, Question, inputs, languages_of, made_from, published, sealed
+
+#: Where a fault is when it is one of the command line.
+_ASKED = ("as_of", "--as-of", "--raw")
 
 
 def make(question: Question) -> Cleaned:
     """Clean, write and publish; the parameters and errors of `mekeval.clean.clean_study`."""
     begun = datetime.datetime.now(datetime.UTC)
-    refusals = question.out / f"{name_of(question)}.failures.csv"
-    try:
-        for language in question.languages:
-            Texts(language)
-        study = read_study(question.study, raw=question.raw)
-        listed = _listed(study)
-        before = made_from(question, listed)
-        with _cache() as cache:
-            indicators = clean_indicators(study, as_of=question.as_of, cache=cache)
-            jobs = _jobs(question, study)
+    for language in question.languages:
+        Texts(language)
+    with _refusing(question):
+        study = read_study(question.definition, raw=question.raw)
+    listed = _listed(study)
+    before = made_from(question, listed)
+    own = f"study:{question.definition.name}"
+    _refuse_changed({own: question.sha256}, {own: _sha256_of(question.definition)})
+    jobs = _jobs(question, study)
+    with publication(question.out, study.name, as_of=question.as_of) as (new, old):
+        _refuse_other(old, question.set)
+        with _cache(new) if jobs else contextlib.nullcontext() as cache:
+            with _refusing(question):
+                indicators = clean_indicators(study, as_of=question.as_of, cache=cache)
             outcomes = execute_all(jobs, jobs=None, executor=None, progress=False) if jobs else []
-    except MekevalError as error:
-        if _write_refusal(refusals, failures_table(error)):
-            error.add_note(f"As a table: {refusals}")
-        raise
-    broken = [outcome for outcome in outcomes if outcome.error]
-    if broken:
-        raise RunError("The report could not be made.", where=broken[0].job.name, found=broken[0].error)
-    tables = tables_of(indicators)
-    with publication(question.out, study.name) as (new, old):
-        _refuse_other(old, question.out / study.name)
-        for name, table in tables.items():
+        broken = [outcome for outcome in outcomes if outcome.error]
+        if broken:
+            raise RunError("The report could not be made.", where=broken[0].job.name, found=broken[0].error)
+        for name, table in tables_of(indicators).items():
             write(new, f"{name}.csv", frame_csv(table))
         _write_parquet(indicators.table, new / "indicators.parquet")
         for outcome in outcomes:
             write(new, f"{outcome.job.name}.html", outcome.html)
             write(new, f"{outcome.job.name}.ipynb", outcome.notebook)
         _refuse_changed(before["inputs"], inputs(question, listed))
-        manifest = _manifest(study, indicators, new, before, begun)
+        manifest = sealed(_manifest(study, indicators, new, before, begun))
         write(new, MANIFEST, canonical(manifest))
     with contextlib.suppress(OSError):
-        refusals.unlink(missing_ok=True)  # what was refused then stands no more
+        question.refusals.unlink(missing_ok=True)  # what was refused then stands no more
     folder, reports = published(question, manifest)
     warnings = indicators.log.loc[indicators.log["level"] == "warning"]
     counts = warnings.groupby("rule")["count"].sum().sort_values(ascending=False, kind="stable")
@@ -89,17 +91,34 @@ def tables_of(indicators: Indicators) -> dict[str, pd.DataFrame]:
 
 
 @contextlib.contextmanager
-def _cache() -> Iterator[Path]:
-    """A folder in which the report's notebooks find what was cleaned here, so that nothing is read twice."""
+def _refusing(question: Question) -> Iterator[None]:
+    """Write the faults of the study and its files as a table beside the set; those of the command line are no table."""
+    try:
+        yield
+    except MekevalError as error:
+        asked = not question.sha256 or all(fault.where in _ASKED for fault in error.faults)
+        if not asked and _write_refusal(question.refusals, failures_table(error)):
+            error.add_note(f"As a table: {question.refusals}")
+        raise
+
+
+@contextlib.contextmanager
+def _cache(new: Path) -> Iterator[Path]:
+    """A folder in which the report's notebooks find what was cleaned here, so that nothing is read twice.
+
+    It lies beside the new set, whose name its own begins with: the next run sweeps away what a killed one left.
+    """
+    folder = new.with_name(f"{new.name}.cache")
+    folder.mkdir(mode=0o700)
     before = os.environ.get(CACHE_VARIABLE)
-    with tempfile.TemporaryDirectory(prefix="mekeval-clean-") as folder:
-        os.environ[CACHE_VARIABLE] = folder
-        try:
-            yield Path(folder)
-        finally:
-            os.environ.pop(CACHE_VARIABLE)
-            if before is not None:
-                os.environ[CACHE_VARIABLE] = before
+    os.environ[CACHE_VARIABLE] = str(folder.resolve())
+    try:
+        yield folder
+    finally:
+        os.environ.pop(CACHE_VARIABLE)
+        if before is not None:
+            os.environ[CACHE_VARIABLE] = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _listed(study: Study) -> list[str]:
@@ -160,6 +179,13 @@ def _refuse_changed(before: object, now: Mapping[str, str]) -> None:
             where=", ".join(name.partition(":")[2] for name in changed[:6]),
             fix="Run the command again when the files are at rest.",
         )
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _refuse_other(old: Path | None, link: Path) -> None:
@@ -231,13 +257,19 @@ def _manifest(
 
 def _file_line(row: Mapping[Hashable, object]) -> str:
     form = f", {row['form']}" if row["form"] else ""
-    return f"{row['file']}: {row['rows']:,} rows, {row['cells']:,} cells, {row['years'] or 'no years'}{form}"
+    rows, cells = _many(row["rows"], "row"), _many(row["cells"], "cell")
+    return f"{row['file']}: {rows}, {cells}, {row['years'] or 'no years'}{form}"
 
 
 def _summary(indicators: Indicators) -> str:
     seen = seen_of(unit_coverage(indicators))
     share = "no cells" if seen.share is None else f"{100 * seen.share:.1f}% of cells"
     return (
-        f"{seen.areas:,} of {seen.listed:,} areas have a number, {seen.indicators} indicators, "
+        f"{seen.areas:,} of {_many(seen.listed, 'area')} {'has' if seen.areas == 1 else 'have'} a number, "
+        f"{_many(seen.indicators, 'indicator')}, "
         f"{seen.years or 'no years'}; {share} (areas by indicators by the years with data of each)"
     )
+
+
+def _many(number: object, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -19,7 +19,7 @@ from ..indicators import Indicators, clean_indicators
 from ..inference import Adjusted, Inference, adjust, infer
 from ..panel import Panel, build_panel
 from ..reference import ReferenceAreas, reference_areas
-from ..sensitivity import Check, leave_one_out, placebo_in_time, selection
+from ..sensitivity import CityQuestion, Surroundings, city_checks_of, selection
 from ..study import Study, read_study
 from .elsewhere import REASONS, Elsewhere, how_clear, judge, look_elsewhere, speaks_of
 
@@ -142,7 +142,8 @@ def evaluate(
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
     design = study_design(study, as_of=year)
     references = reference_areas(study, as_of=day)
-    elsewhere = look_elsewhere(study, indicators, references, year=year)
+    by_rule = study.plan.comparison != "city"
+    elsewhere = look_elsewhere(study, indicators, references, year=year) if by_rule else None
     subjects = (ALL, *design.treated) if district is None else (_treated(study, design, district),)
     effects: dict[str, Effects] = {}
     findings: dict[tuple[str, str], Finding] = {}
@@ -270,18 +271,25 @@ def _finding(
     result = infer(tested, alpha=alpha, seed=seed)
     if elsewhere is not None and speaks_of(elsewhere, outcome):
         return _by_rule(study, design, elsewhere, outcome, subject, year, plain=result)
-    checks: list[Check] = [selection(design, design.treated if subject == ALL else (subject,))]
-    if result.p_value <= alpha:  # the checks ask whether a difference holds
-        only = None if subject == ALL else subject
-        checks.append(
-            placebo_in_time(
-                panel, design, outcome=outcome, size=result.estimate, unit=only, seed=seed, alpha=alpha
-            )
-        )
-        if subject == ALL:
-            checks.append(leave_one_out(panel, design, outcome=outcome, seed=seed, alpha=alpha))
+    question = CityQuestion(
+        panel=panel,
+        design=design,
+        outcome=outcome,
+        unit=None if subject == ALL else subject,
+        alpha=alpha,
+        seed=seed,
+    )
     return conclude(
-        result, checks, outcome=outcome, subject=subject, higher_is=study.indicator(outcome).higher_is
+        result,
+        (
+            selection(design, design.treated if subject == ALL else (subject,)),
+            *city_checks_of(question, result, _surroundings(study, outcome)),
+        ),
+        outcome=outcome,
+        subject=subject,
+        higher_is=study.indicator(outcome).higher_is,
+        important=study.plan.important.get(outcome),
+        required=study.plan.required,
     )
 
 
@@ -307,6 +315,7 @@ def _by_rule(
             label=subject,
             year=year,
             alpha=study.plan.alpha,
+            about=_surroundings(study, outcome),
         )
     except MekevalError as error:
         return conclude(
@@ -328,6 +337,20 @@ def _by_rule(
         plain=plain,
         placebo=found.placebo,
         compared=(found.pre, found.post),
+        important=study.plan.important.get(outcome),
+        required=study.plan.required,
+    )
+
+
+def _surroundings(study: Study, outcome: str) -> Surroundings:
+    """What the study knows besides the values: who borders on whom, parts of the city, breaks in the definition."""
+    table = study.areas.table
+    parents = {str(code): str(parent) for code, parent in table["parent"].items() if parent}
+    return Surroundings(
+        neighbours=study.neighbours,
+        parent=parents,
+        breaks=study.indicator(outcome).breaks,
+        honest_size=study.plan.honest_size,
     )
 
 

@@ -22,11 +22,10 @@ from ..sensitivity import (
     Check,
     RulePlacebo,
     RuleQuestion,
+    Surroundings,
     ask,
     contiguous_windows,
-    rule_leave_one_out,
-    rule_placebo_before,
-    rule_placebo_check,
+    rule_checks_of,
     rule_placebo_inference,
 )
 from ..study import Study
@@ -154,6 +153,7 @@ def judge(
     year: int,
     alpha: float,
     phase: Phase = "on",
+    about: Surroundings | None = None,
 ) -> RuleResult:
     """Judge treated areas by the rule placebo, with its checks: in the programme, or in another phase.
 
@@ -199,14 +199,13 @@ def judge(
         alpha=alpha,
     )
     placebo = ask(question)
-    inference = rule_placebo_inference(placebo, label=label, n_treated=len(treated))
-    checks = [rule_placebo_check(placebo)]
-    if inference.p_value <= alpha:  # the checks ask whether a difference holds
-        checks.append(rule_placebo_before(question, size=placebo.effect))
-        if len(treated) > 1:
-            checks.append(rule_leave_one_out(question, whole=placebo))
     return RuleResult(
-        treated=tuple(treated), pre=pre, post=post, placebo=placebo, inference=inference, checks=tuple(checks)
+        treated=tuple(treated),
+        pre=pre,
+        post=post,
+        placebo=placebo,
+        inference=rule_placebo_inference(placebo, label=label, n_treated=len(treated)),
+        checks=rule_checks_of(question, placebo, about),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..sources.cells import label_key
+from ..sources.labels import label_key
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _YEAR = re.compile(r"((?:19|20)\d\d)\*?")

@@ -1,4 +1,4 @@
-"""What the data cover: areas by years, indicators by years, and how far releases agree."""
+"""What the data cover: areas by years, and why there is no number."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from ..errors import DataError, closest
 from ..panel import Floats
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .axes import TOP, inner_axes, mark_synthetic, text_size, year_scale
+from .axes import TOP, inner_axes, text_size, year_scale
 from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, VERMILION, WIDTH, Picture, headings, style
-from .words import About, Words, lower_first, words_for
+from .words import About, Words, words_for
 
 _INCH = 72.0
-_POINTS = _INCH * WIDTH
-_SMALL = 8.0
+POINTS = _INCH * WIDTH
+SMALL = 8.0
 #: Up to so many areas each has a row with its name; more of them are an image.
 NAMED = 80
-_ROW, _IMAGE, _STRIP, _GAP, _AXIS, _LINE = 11.5, 330.0, 26.0, 8.0, 20.0, 15.0  # points
-_FEW = 10
+_ROW, _IMAGE, _STRIP, _GAP, AXIS, _LINE = 11.5, 330.0, 26.0, 8.0, 20.0, 15.0  # points
 _PIXELS = 900  # so many at least in each direction of an image: what a browser enlarges gets soft edges
 
 ABSENT = "not_published"
@@ -37,7 +36,7 @@ ABSENT = "not_published"
 
 @dataclass(frozen=True, kw_only=True)
 class _Mark:
-    """How a status is drawn: told apart by its letter where colour is lost."""
+    """How a status is drawn: by its colour alone in an image; elsewhere its letter tells it apart, too."""
 
     colour: str
     letter: str = ""
@@ -47,13 +46,14 @@ class _Mark:
 _MARKS: Mapping[str, _Mark] = {
     "ok": _Mark(colour=BLUE),
     "interpolated": _Mark(colour=GREEN, letter="i", ink="white"),
-    "suppressed": _Mark(colour="#f0b24c", letter="c"),
-    "confidential": _Mark(colour="#f8e0b0", letter="d"),
-    "not_applicable": _Mark(colour="#cfd6dd", letter="z"),
-    "empty_area": _Mark(colour="#e9ecef", letter="e"),
-    "missing": _Mark(colour="#ffffff", letter="x"),
+    "suppressed": _Mark(colour="#eda63a", letter="c"),
+    "confidential": _Mark(colour="#f9dc9c", letter="d"),
+    "not_applicable": _Mark(colour="#a9b9c9", letter="z"),
+    "empty_area": _Mark(colour="#dde2e6", letter="e"),
+    "missing": _Mark(colour="#2f353b", letter="x", ink="white"),
     "overflow": _Mark(colour=PURPLE, letter="o", ink="white"),
     "implausible": _Mark(colour=VERMILION, letter="!", ink="white"),
+    "split_releases": _Mark(colour="#cda2d8", letter="s"),
     ABSENT: _Mark(colour="#ffffff", letter="\N{MIDDLE DOT}", ink=MUTED),
 }
 
@@ -132,90 +132,6 @@ def plot_coverage(
     )
 
 
-def plot_coverage_shares(
-    coverage: pd.DataFrame,
-    *,
-    labels: Mapping[str, str],
-    texts: Texts | None = None,
-    about: About | None = None,
-) -> Picture:
-    """Draw the share of areas with a number, for each indicator by year.
-
-    Parameters
-    ----------
-    coverage : pandas.DataFrame
-        As in `plot_coverage`.
-    labels : mapping of str to str
-        Names of indicators as a reader knows them; the order of the rows.
-    """
-    words = words_for(texts, about)
-    good = coverage.assign(there=(coverage["status"] == "ok").astype(float))
-    some = (
-        (good["status"] != ABSENT).groupby([good["indicator"], good["year"]], observed=True).transform("any")
-    )
-    good = good.loc[some.astype(bool)]
-    shares = good.groupby(["indicator", "year"], observed=True)["there"].mean()
-    names = [name for name in labels if name in set(good["indicator"])]
-    if not names:
-        raise DataError("There is nothing to draw.", found="no indicator with a label")
-    years = tuple(range(int(good["year"].min()), int(good["year"].max()) + 1))
-    rows = [
-        (labels[name], {int(year): float(share) for year, share in shares[name].items()}) for name in names
-    ]
-    known = [(share, label, year) for label, cells in rows for year, share in cells.items() if share > 0]
-    said: dict[str, object] = {"n": len(names), "areas": words.texts.number(coverage["area"].nunique())}
-    key = "none"
-    if known:
-        share, label, year = min(known)
-        key = "all" if share == 1 else "even" if share == max(known)[0] else "some"
-        said |= {"share": words.most(share), "least": lower_first(label), "year": year}
-    headline = words.say(f"coverage_shares.{key}", **said)
-    return _shares_picture(words, "coverage_shares", headline, rows, years)
-
-
-def plot_releases(
-    compared: pd.DataFrame,
-    *,
-    labels: Mapping[str, str],
-    texts: Texts | None = None,
-    about: About | None = None,
-) -> Picture:
-    """Draw the share of values that a later release changed, for each indicator and pair of releases by year.
-
-    Parameters
-    ----------
-    compared : pandas.DataFrame
-        Columns indicator, year, vintage_old, vintage_new, areas and changed, as
-        `mekeval.indicators.compare_releases` gives them.
-    labels : mapping of str to str
-        As in `plot_coverage_shares`.
-
-    Returns
-    -------
-    Picture
-        Indicators and releases of which nothing was changed have no row where others have one.
-    """
-    words = words_for(texts, about)
-    if compared.empty:
-        raise DataError("There is nothing to draw.", found="no value that stands in two releases")
-    moved = compared.groupby(["indicator", "vintage_old", "vintage_new"])["changed"].transform("sum") > 0
-    shown = compared.loc[moved] if moved.any() else compared
-    rows = []
-    for (name, old, new), part in shown.groupby(["indicator", "vintage_old", "vintage_new"], sort=True):
-        label = words.say("releases.row", outcome=labels.get(str(name), str(name)), old=old, new=new)
-        shares = part["changed"] / part["areas"]
-        rows.append((label, {int(y): float(s) for y, s in zip(part["year"], shares, strict=True)}))
-    years = tuple(range(int(shown["year"].min()), int(shown["year"].max()) + 1))
-    changed, total = int(compared["changed"].sum()), int(compared["areas"].sum())
-    said = {
-        "changed": words.texts.number(changed),
-        "total": words.texts.number(total),
-        "share": words.most(changed / total) if total else words.percent(0.0),
-    }
-    headline = words.say("releases.some" if changed else "releases.none", **said)
-    return _shares_picture(words, "releases", headline, rows, years)
-
-
 def _counted(words: Words, grid: npt.NDArray[np.str_]) -> str:
     """How many cells have each status, the most frequent first."""
     names, counts = np.unique(grid, return_counts=True)
@@ -265,13 +181,13 @@ def _grid(words: Words, areas: Sequence[str], years: Sequence[int], grid: npt.ND
     named = len(areas) <= NAMED
     with style():
         ticks = range(len(areas)) if named else np.linspace(0, len(areas) - 1, 9).round().astype(int)
-        names = [_cut(words.area(areas[at]) if named else areas[at], 112.0) for at in ticks]
-        left = max(text_size(name, _SMALL)[0] for name in names) + 6
+        names = [cut(words.area(areas[at]) if named else areas[at], 112.0) for at in ticks]
+        left = max(text_size(name, SMALL)[0] for name in names) + 6
         tall = _ROW * len(areas) if named else _IMAGE
         statuses = [status for status in _MARKS if (grid == status).any()]
         entries = [(status, words.texts(f"status.{status}")) for status in statuses]
         lines = _flow([text for _, text in entries])
-        foot = _AXIS + 6 + _LINE * len(lines)
+        foot = AXIS + 6 + _LINE * len(lines)
         height = foot + tall + _GAP + _STRIP + TOP * _INCH
         figure = Figure(figsize=(WIDTH, height / _INCH))
         inches = {"left": left / _INCH, "right": 5 / _INCH}
@@ -286,13 +202,13 @@ def _grid(words: Words, areas: Sequence[str], years: Sequence[int], grid: npt.ND
         axes.set_yticks([])
         for row, name in zip(ticks, names, strict=True):
             axes.text(
-                years[0] - 0.5, row, f"{name} ", ha="right", va="center_baseline", color=INK, size=_SMALL
+                years[0] - 0.5, row, f"{name} ", ha="right", va="center_baseline", color=INK, size=SMALL
             )
         year_scale(axes, years)
         strip = inner_axes(figure, words, bottom=(foot + tall + _GAP) / _INCH, **inches)
         strip.set_xlim(axes.get_xlim())
         shares = np.where((grid != ABSENT).any(axis=0), (grid == "ok").mean(axis=0), np.nan)
-        _bars(strip, years, shares)
+        bars(strip, years, shares)
         strip.set_xticks([])
         strip.text(
             0,
@@ -301,9 +217,9 @@ def _grid(words: Words, areas: Sequence[str], years: Sequence[int], grid: npt.ND
             transform=figure.transFigure,
             va="top",
             color=MUTED,
-            size=_SMALL,
+            size=SMALL,
         )
-        _key(figure, entries, lines, top=foot - _AXIS - 6)
+        _key(figure, entries, lines, top=foot - AXIS - 6)
     return figure
 
 
@@ -357,7 +273,7 @@ def _image(axes: Axes, years: Sequence[int], grid: npt.NDArray[np.str_]) -> None
     )
 
 
-def _bars(axes: Axes, years: Sequence[int], shares: Floats) -> None:
+def bars(axes: Axes, years: Sequence[int], shares: Floats) -> None:
     """A bar for each year in a frame that is full at 100 per cent."""
     axes.set_ylim(0, 1)
     axes.set_yticks([])
@@ -376,7 +292,7 @@ def _key(figure: Figure, entries: Sequence[tuple[str, str]], lines: Sequence[int
     """What the colours and letters mean, in as many lines as they need."""
     axes = figure.add_axes((0, 0, 1, top / _INCH / figure.get_size_inches()[1]))
     axes.set_axis_off()
-    axes.set_xlim(0, _POINTS)
+    axes.set_xlim(0, POINTS)
     axes.set_ylim(top, 0)
     at = 0
     for line, number in enumerate(lines):
@@ -385,8 +301,8 @@ def _key(figure: Figure, entries: Sequence[tuple[str, str]], lines: Sequence[int
             mark = _mark(status)
             axes.add_patch(Rectangle((x, y), 10, 10, facecolor=mark.colour, edgecolor=MUTED, linewidth=0.5))
             axes.text(x + 5, y + 5, mark.letter, ha="center", va="center_baseline", color=mark.ink, size=7.5)
-            axes.text(x + 14, y + 5, text, va="center", color=MUTED, size=_SMALL)
-            x += 14 + text_size(text, _SMALL)[0] + 10
+            axes.text(x + 14, y + 5, text, va="center", color=MUTED, size=SMALL)
+            x += 14 + text_size(text, SMALL)[0] + 10
         at += number
 
 
@@ -394,8 +310,8 @@ def _flow(texts: Sequence[str]) -> list[int]:
     """How many entries of a key go on each line."""
     lines, x = [0], 2.0
     for text in texts:
-        width = 24 + text_size(text, _SMALL)[0]
-        if x + width > _POINTS and lines[-1]:
+        width = 24 + text_size(text, SMALL)[0]
+        if x + width > POINTS and lines[-1]:
             lines.append(0)
             x = 2.0
         lines[-1] += 1
@@ -407,74 +323,14 @@ def _mark(status: str) -> _Mark:
     return _MARKS.get(status, _Mark(colour=GRID, letter="?"))
 
 
-def _shares_picture(
-    words: Words,
-    key: str,
-    headline: str,
-    rows: Sequence[tuple[str, Mapping[int, float]]],
-    years: Sequence[int],
-) -> Picture:
-    columns = headings(words.say(f"{key}.first"), *(str(year) for year in years))
-    body = tuple(
-        (label, *(words.most(cells[year]) if year in cells else "" for year in years))
-        for label, cells in rows
-    )
-    return words.picture(
-        _share_rows(words, rows, years),
-        headline=headline,
-        subtitle=words.say(f"{key}.subtitle"),
-        alt=words.say(f"{key}.alt", headline=headline),
-        data=Table(caption=words.say(f"{key}.caption"), columns=columns, rows=body),
-    )
-
-
-def _share_rows(
-    words: Words, rows: Sequence[tuple[str, Mapping[int, float]]], years: Sequence[int]
-) -> Figure:
-    """A row of bars under each label, with its percentage under each bar where there is room."""
-    years = range(years[0], max(years[-1], years[0] + _FEW - 1) + 1)  # few years do not become broad
-    width = (_POINTS - 16) / len(years)
-    written = width >= text_size("100", _SMALL)[0] + 3
-    each = 13 + 16 + (11 if written else 0) + 7
-    top = 16.0 if words.about.synthetic else 2.0
-    height = top + each * len(rows) + _AXIS
-    with style():
-        figure = Figure(figsize=(WIDTH, height / _INCH))
-        if words.about.synthetic:
-            mark_synthetic(figure, words)
-        for number, (label, cells) in enumerate(rows):
-            above = height - top - number * each
-            text = _cut(label, _POINTS - 4)
-            figure.text(2 / _POINTS, above / height, text, va="top", color=INK, size=_SMALL)
-            place = (2 / _POINTS, (above - 29) / height, 1 - 16 / _POINTS, 16 / height)
-            axes = figure.add_axes(place)
-            axes.set_axis_off()
-            axes.set_xlim(years[0] - 0.5, years[-1] + 0.5)
-            _bars(axes, years, np.array([cells.get(year, np.nan) for year in years]))
-            for year, share in cells.items() if written else ():
-                text = words.texts.number(_whole(100 * share))
-                axes.text(year, -0.12, text, ha="center", va="top", color=MUTED, size=7.5, clip_on=False)
-        base = figure.add_axes((2 / _POINTS, (_AXIS - 4) / height, 1 - 16 / _POINTS, 0.5 / height))
-        base.spines[["left", "right", "top", "bottom"]].set_visible(False)
-        base.set_yticks([])
-        base.tick_params(length=0, labelcolor=MUTED, labelsize=_SMALL, pad=1)
-        year_scale(base, years)
-    return figure
-
-
-def _whole(percent: float) -> float:
-    """Whole per cents; 0 and 100 only where it is none or all."""
-    return percent if percent in (0.0, 100.0) else min(max(round(percent), 1), 99)
-
-
-def _cut(text: str, width: float) -> str:
-    if text_size(text, _SMALL)[0] <= width:
+def cut(text: str, width: float) -> str:
+    if text_size(text, SMALL)[0] <= width:
         return text
     return next(
         (
             f"{text[:end].rstrip()}…"
             for end in range(len(text) - 1, 0, -1)
-            if text_size(f"{text[:end]}…", _SMALL)[0] <= width
+            if text_size(f"{text[:end]}…", SMALL)[0] <= width
         ),
         text[:1],
     )

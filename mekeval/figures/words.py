@@ -12,11 +12,12 @@ from ..errors import DesignError, closest
 from ..estimate.shown import digits_for
 from ..panel import Floats
 from ..tables import Table
-from ..text import Texts
+from ..text import Texts, visible
 from .picture import Picture
 
 UNITS = ("plain", "percent", "eur", "persons", "number", "m2", "index")
-_DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1}
+#: Digits after the decimal sign that suit a unit.
+DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +89,13 @@ def words_for(
     digits = digits_for(numbers, np.zeros(0) if errors is None else errors)
     return Words(
         texts=texts,
-        about=replace(about, outcome=about.outcome or outcome or texts("figure.outcome")),
-        decimals=_DIGITS.get(about.unit, digits) if about.decimals is None else about.decimals,
+        about=replace(
+            about,
+            outcome=visible(about.outcome or outcome or texts("figure.outcome")),
+            subject=visible(about.subject),
+            source=visible(about.source),
+        ),
+        decimals=DIGITS.get(about.unit, digits) if about.decimals is None else about.decimals,
     )
 
 
@@ -131,7 +137,7 @@ class Words:
 
     def area(self, code: str) -> str:
         """Name of an area."""
-        return " ".join(self.about.names.get(code, code).split())
+        return visible(" ".join(self.about.names.get(code, code).split()))
 
     def say(self, key: str, **parts: object) -> str:
         """A text of the section for pictures; it may name the subject and the outcome."""

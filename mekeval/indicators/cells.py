@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..errors import DataError, Fault, Place
 from ..sources import RawTable
-from ..study import StudySpec, terms
+from ..sources.cells import MOST_FAULTS, counted
+from ..study import StudySpec
 from .result import STATUSES, Log
 
 Ints = npt.NDArray[np.integer]
@@ -24,7 +25,6 @@ Bools = npt.NDArray[np.bool_]
 _OK = STATUSES.index("ok")
 #: Cells of a grid of areas, years and items that are held as one array; a sparser study is refused.
 _MOST_GRID = 400_000_000
-_SHOWN = 10  # faults of one kind and file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,9 @@ def _once(cells: Cells, file: str, spec: StudySpec, log: Log) -> Cells:
         (cells.value[again] == cells.value[first]) | (cells.status[again] != _OK)
     )
     if not same.all():
-        raise DataError.of(_contradictions(cells, np.unique(first[~same])[:_SHOWN], first_of, file, spec))
+        twice = np.unique(first[~same])
+        told = _contradictions(cells, twice[:MOST_FAULTS], first_of, file, spec)
+        raise DataError.of(counted(told, file, more=twice.size - MOST_FAULTS))
     other_row = cells.row[again] != cells.row[first]
     lines = pd.DataFrame(
         {
@@ -149,8 +151,8 @@ def _once(cells: Cells, file: str, spec: StudySpec, log: Log) -> Cells:
             ),
         }
     )
-    counted = lines.groupby(list(lines.columns), sort=False).size().rename("count").reset_index()
-    log.lines("warning", "duplicate_row", counted.assign(file=file))
+    sizes = lines.groupby(list(lines.columns), sort=False).size().rename("count").reset_index()
+    log.lines("warning", "duplicate_row", sizes.assign(file=file))
     kept = np.ones(len(key), dtype=bool)
     kept[again] = False
     return cells.take(kept)
@@ -197,8 +199,9 @@ def _few_people(cells: Cells, at: int, item: str, spec: StudySpec) -> bool:
     names = {
         base
         for indicator in spec.indicator
-        if item in indicator.items
-        for base in terms(indicator.denominator or indicator.base)
+        for way in (indicator, indicator.by_otherwise)
+        if way is not None and item in way.items
+        for base in indicator.bases
     }
     bases = [number for number, one in enumerate(spec.item) if one.name in names]
     beside = (
@@ -265,7 +268,8 @@ class Grid:
 def newest(cells: Cells, n_items: int) -> Grid:
     """One cell for each item, area and year: the newest release that has a number; cells come oldest release first.
 
-    A later release that hides or lacks a number does not erase an earlier one; a later number replaces it.
+    A later release that hides or lacks a number does not erase an earlier one, which is kept (the log says
+    `hidden_later`); a later number replaces it.
     """
     years = np.unique(cells.year).astype(np.int64)
     shape = (n_items, len(cells.area_names), len(years))

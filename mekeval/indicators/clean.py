@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +10,28 @@ import pandas as pd
 
 from ..areas import Areas
 from ..dates import AsOf, as_date
-from ..study import Study, StudySpec, terms
+from ..study import Study, StudySpec
 from .cache import available, key_of, load, save
-from .cells import Grid, joined, newest
+from .cells import Grid, Ints, joined, newest
+from .disclosure import parents_of, withheld
 from .flags import breaks_of, far_values, units_of
-from .rates import Rows, Sources, framed, place_of, tidy
+from .rates import OTHER_FORMULA, Formulas, Rows, Sources, formulas_of, framed, place_of, tidy
 from .reading import RawFile, read_files
-from .result import FILE_COLUMNS, RELEASE_COLUMNS, STATUSES, Indicators, Log
-from .series import Known, series_of
+from .result import FILE_COLUMNS, RELEASE_COLUMNS, STATUSES, Indicators, Log, spans
+from .series import Known, series_of, within
 
 _OK = STATUSES.index("ok")
+#: Areas of a city from which it is searched for breaks by itself: of fewer areas the medians move by chance.
+_CITY = 30
 
 
 def clean_indicators(study: Study, *, as_of: AsOf = None, cache: Path | None = None) -> Indicators:
     """Read all sources of a study and build its indicators.
+
+    Each value is of the newest release that has a number: a number that a later release changed is replaced
+    (`revised`), one that a later release hides is kept (`hidden_later`), and a rate takes all its parts from one
+    release, be it an older one (`older_release`); where none has them all, there is no rate (`split_releases`). The log
+    has these words as its rules.
 
     Parameters
     ----------
@@ -82,9 +89,17 @@ def _clean(study: Study, day: datetime.date | None) -> Indicators:
         vintages=np.array([file.source.vintage for file in read], dtype=np.int64),
     )
     grid = newest(everything, len(spec.item))
+    level, _ = pd.factorize(areas.table["level"].reindex(everything.area_names).fillna(""))
+    formulas = formulas_of(spec, grid, level)
     older, replacing = _replaced(grid, sources, log)
-    rows = tidy(spec, grid, sources, log)
-    _log_changes(grid, older, replacing, rows, spec, sources, log)
+    _log_hidden(grid, spec, sources, log)
+    used = np.zeros(len(everything.year), dtype=bool)
+    parents = parents_of(areas, everything.area_names)
+    rows = tidy(spec, grid, sources, formulas, log, used)
+    rows = withheld(rows, spec, grid, formulas, parents, log)
+    # Where rates kept the older release, `older_release` has said so: the newer number is not used there.
+    told = ~(used[older] & ~used[replacing])
+    _log_changes(grid, older[told], replacing[told], rows, formulas, spec, sources, log)
     _log_gaps(rows, areas, everything.area_names, study, log)
     _log_flags(rows, grid, areas, spec, sources, log)
     files = pd.DataFrame([_file_row(file) for file in read], columns=list(FILE_COLUMNS))
@@ -93,7 +108,7 @@ def _clean(study: Study, day: datetime.date | None) -> Indicators:
         log=log.frame(),
         areas=areas,
         files=files,
-        releases=_releases(grid, rows, spec, sources),
+        releases=_releases(grid, rows, formulas, parents, spec, sources),
         as_of=day,
         outcomes=spec.outcomes,
     )
@@ -111,20 +126,9 @@ def _file_row(file: RawFile) -> dict[str, object]:
         "rows": len(np.unique(cells.row)),
         "cells": len(cells.year),
         "areas": len(np.unique(cells.area)),
-        "years": _spans(years),
+        "years": spans(years),
         "items": len(np.unique(cells.item)),
     }
-
-
-def _spans(years: Iterable[int]) -> str:
-    """Years as text: 2012-2014, 2016."""
-    spans: list[list[int]] = []
-    for year in years:
-        if spans and year == spans[-1][1] + 1:
-            spans[-1][1] = year
-        else:
-            spans.append([year, year])
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in spans)
 
 
 def _replaced(grid: Grid, sources: Sources, log: Log) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +143,7 @@ def _replaced(grid: Grid, sources: Sources, log: Log) -> tuple[np.ndarray, np.nd
         {"old": files[cells.source[older]], "new": files[cells.source[now]], "same": same.astype(int)}
     )
     counts = pairs.groupby(["old", "new"], sort=True)["same"].sum().reset_index()
-    for line in counts.to_dict("records"):
+    for line in counts.loc[counts["same"] > 0].to_dict("records"):
         log.note("info", "confirmed", file=line["old"], found=line["new"], count=int(line["same"]))
     changed = ~same
     older, now = older[changed], now[changed]
@@ -147,11 +151,34 @@ def _replaced(grid: Grid, sources: Sources, log: Log) -> tuple[np.ndarray, np.nd
     return older[order["at"]], now[order["at"]]
 
 
+def _log_hidden(grid: Grid, spec: StudySpec, sources: Sources, log: Log) -> None:
+    """Numbers that a later release hides or leaves open: the earlier one is kept, and a line counts them."""
+    cells = grid.cells
+    holds = grid.best.reshape(-1)[grid.key()]
+    vintage = sources.vintages[cells.source]
+    at = np.flatnonzero((cells.status != _OK) & (cells.status[holds] == _OK) & (vintage > vintage[holds]))
+    names = ["file", "kept", "item", "year", "status"]
+    those = np.stack(
+        [cells.source[at], cells.source[holds[at]], cells.item[at], cells.year[at], cells.status[at]], axis=1
+    )
+    for line in pd.DataFrame(those, columns=names).value_counts(sort=False).reset_index().to_dict("records"):
+        log.note(
+            "warning",
+            "hidden_later",
+            file=sources.files[line["file"]],
+            year=line["year"],
+            subject=spec.item[line["item"]].name,
+            found=f"{STATUSES[line['status']]} here, a number in {sources.files[line['kept']]}, which is kept",
+            count=line["count"],
+        )
+
+
 def _log_changes(
     grid: Grid,
     older: np.ndarray,
     now: np.ndarray,
     rows: Rows,
+    formulas: Formulas,
     spec: StudySpec,
     sources: Sources,
     log: Log,
@@ -173,12 +200,16 @@ def _log_changes(
     shown[rows.indicator[ok], rows.area[ok], np.searchsorted(grid.years, rows.year[ok])] = True
     for item in spec.item:
         users = [at for at, indicator in enumerate(spec.indicator) if item.name in indicator.items]
-        bases = {
-            part for at in users for part in terms(spec.indicator[at].denominator or spec.indicator[at].base)
-        }
+        others = [
+            at
+            for at, indicator in enumerate(spec.indicator)
+            if at not in users and (way := indicator.by_otherwise) is not None and item.name in way.items
+        ]
+        bases = {part for at in (*users, *others) for part in spec.indicator[at].bases}
         if bases:
             public[position[item.name]] = np.logical_and.reduce(
                 [shown[at] for at in users]
+                + [shown[at] | (formulas.which[at][formulas.level] != OTHER_FORMULA) for at in others]
                 + [lowest[position[base]] >= spec.study.minimum_base for base in bases]
             )
     told = public.reshape(-1)[grid.key()[older]]
@@ -215,7 +246,7 @@ def _log_changes(
 def _log_gaps(rows: Rows, areas: Areas, names: list[str], study: Study, log: Log) -> None:
     """Count what is not there, by indicator, year and reason, and name areas that never appear.
 
-    Implausible values have a line each already.
+    Implausible values have a line each already, and rates of split releases one for each year.
     """
     spec = study.spec
     unit_at = pd.Index(list(areas.units), dtype=object).get_indexer(pd.Index(names, dtype=object))[rows.area]
@@ -223,7 +254,7 @@ def _log_gaps(rows: Rows, areas: Areas, names: list[str], study: Study, log: Log
     indicator, status, unit_at = rows.indicator[own].astype(np.int64), rows.status[own], unit_at[own]
     years, year_at = np.unique(rows.year[own], return_inverse=True)
     n_indicators, n_units, n_years = len(spec.indicator), len(areas.units), len(years)
-    gone = ~np.isin(status, [_OK, STATUSES.index("implausible")])
+    gone = ~np.isin(status, [STATUSES.index(name) for name in ("ok", "implausible", "split_releases")])
     size = (n_indicators, n_years, len(STATUSES))
     counts = np.bincount(
         np.ravel_multi_index((indicator[gone], year_at[gone], status[gone].astype(np.int64)), size),
@@ -276,11 +307,21 @@ def _log_flags(rows: Rows, grid: Grid, areas: Areas, spec: StudySpec, sources: S
         sources=sources.files,
     )
     series = series_of(known)
-    for one in breaks_of(series).to_dict("records"):
+    everywhere = breaks_of(series).to_dict("records")
+    told = {(one["indicator"], one["year_before"], one["year"]) for one in everywhere}
+    found = [("", one) for one in everywhere]
+    # What jumps in one city and not in the country is a break of that city.
+    for city, members in _cities(areas, names):
+        own = breaks_of(series_of(within(known, members[known.area]))).to_dict("records")
+        found += [
+            (city, one) for one in own if (one["indicator"], one["year_before"], one["year"]) not in told
+        ]
+    for city, one in found:
         mark = " %" if one["scale"] == "percent" else ""
         log.note(
             "warning",
             "level_break",
+            area=city or None,
             year=one["year"],
             subject=one["indicator"],
             found=f"{one['change']:+.3g}{mark} from {one['year_before']} to {one['year']} in {one['areas']} areas",
@@ -318,7 +359,20 @@ def _log_flags(rows: Rows, grid: Grid, areas: Areas, spec: StudySpec, sources: S
     )
 
 
-def _releases(grid: Grid, rows: Rows, spec: StudySpec, sources: Sources) -> pd.DataFrame:
+def _cities(areas: Areas, names: list[str]) -> list[tuple[str, np.ndarray]]:
+    """Parents of many areas of one level but not of all, and for each area of the cells whether it is theirs."""
+    table = areas.table.reindex(names)[["level", "parent"]].fillna("")
+    found = []
+    for _, level in table.groupby("level", sort=True):
+        for parent, own in level.groupby("parent", sort=True):
+            if parent and _CITY <= len(own) < len(level):
+                found.append((str(parent), table.index.isin(own.index)))
+    return found
+
+
+def _releases(
+    grid: Grid, rows: Rows, formulas: Formulas, parents: Ints, spec: StudySpec, sources: Sources
+) -> pd.DataFrame:
     """Each release by itself, where two or more speak of a value; see `Indicators.releases`."""
     cells = grid.cells
     vintage = sources.vintages[cells.source]
@@ -341,7 +395,9 @@ def _releases(grid: Grid, rows: Rows, spec: StudySpec, sources: Sources) -> pd.D
     for one in np.unique(vintage).tolist():
         own = cells.take(at_place & (vintage == one))
         if len(own.year):
-            release = tidy(spec, newest(own, len(spec.item)), sources, None)
+            alone = newest(own, len(spec.item))
+            release = tidy(spec, alone, sources, formulas, None)
+            release = withheld(release, spec, alone, formulas, parents, None)
             at = (release.indicator, release.area, np.searchsorted(grid.years, release.year))
             counts[at] += 1
             parts.append((one, release, at))

@@ -83,7 +83,8 @@ def level_breaks(table: pd.DataFrame, *, levels: Mapping[str, str] | None = None
     -----
     It needs eight areas and four other steps of the same areas. A change of the definition and an event (a recession,
     a pandemic) look alike: the producer's notes tell them apart. A break that a gap of several years hides in ordinary
-    drift is not found.
+    drift is not found, nor one of a few cities in a whole country: `clean_indicators` looks at each city of 30 areas or
+    more by itself as well, where the areas have a `parent`.
 
     References
     ----------

@@ -12,7 +12,7 @@ from ..errors import DataError, Fault, closest
 from .result import Indicators
 
 #: A gap of one of these kinds may be filled. Nobody lives in an empty area; a confidential value is known and hidden.
-_GAPS = ("suppressed", "missing", "overflow", "implausible")
+_GAPS = ("suppressed", "missing", "overflow", "implausible", "split_releases")
 
 
 def interpolate(

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..study import IndicatorSpec, StudySpec
-from ..study.formula import signed_terms, terms
+from ..study.formula import signed_terms
 from .cells import Bools, Floats, Grid, Ints
-from .result import STATUSES, TABLE_COLUMNS, Log
+from .result import STATUSES, TABLE_COLUMNS, Log, spans
 
+#: How an indicator is made in a year on a level of areas: not at all, by its formula, by its other one.
+NO_FORMULA, ITS_FORMULA, OTHER_FORMULA = 0, 1, 2
 _CODE = {name: np.int8(at) for at, name in enumerate(STATUSES)}
 _PRODUCER = 5  # "ok" and the producer's own reasons: the first of `STATUSES`
 
@@ -57,11 +59,75 @@ class Rows:
     cell: Ints
 
 
-def tidy(spec: StudySpec, grid: Grid, sources: Sources, log: Log | None) -> Rows:
-    """The rows of all indicators, each wherever at least one of its items was published."""
+@dataclass(frozen=True, kw_only=True)
+class Formulas:
+    """By which formula each indicator is made.
+
+    Attributes
+    ----------
+    which : array of int, shape (n_indicators, n_levels, n_years)
+        `NO_FORMULA`, `ITS_FORMULA` or `OTHER_FORMULA`.
+    level : array of int, shape (n_areas,)
+        The level of each area of the cells.
+    years : array of int, shape (n_years,)
+    """
+
+    which: npt.NDArray[np.int8]
+    level: Ints
+    years: Ints
+
+    def at(self, number: int, areas: Ints, years: Ints) -> npt.NDArray[np.int8]:
+        """The formula of one indicator for areas (positions) and years."""
+        found: npt.NDArray[np.int8] = self.which[
+            number, self.level[areas], np.searchsorted(self.years, years)
+        ]
+        return found
+
+
+def formulas_of(spec: StudySpec, grid: Grid, level: Ints) -> Formulas:
+    """Its own formula where each item has a cell for some area of the level in the year, else the other one if it has.
+
+    A formula of which a whole item was not published gives nothing for anybody; that is no gap of the producer's.
+    """
+    n_items, _, n_years = grid.best.shape
+    held = np.zeros((n_items, int(level.max(initial=0)) + 1, n_years), dtype=bool)
+    for one in range(held.shape[1]):
+        held[:, one] = (grid.best[:, level == one] >= 0).any(axis=1)
+    position = {item.name: at for at, item in enumerate(spec.item)}
+    which = np.full((len(spec.indicator), *held.shape[1:]), NO_FORMULA, dtype=np.int8)
+    for number, indicator in enumerate(spec.indicator):
+        ways = ((OTHER_FORMULA, indicator.by_otherwise), (ITS_FORMULA, indicator))
+        for way, formula in ways:
+            if formula is not None:
+                which[number][held[[position[name] for name in formula.items]].all(axis=0)] = way
+    return Formulas(which=which, level=level, years=grid.years)
+
+
+def tidy(
+    spec: StudySpec,
+    grid: Grid,
+    sources: Sources,
+    formulas: Formulas,
+    log: Log | None,
+    used: Bools | None = None,
+) -> Rows:
+    """The rows of all indicators, each wherever one of its items was published and a formula can be followed.
+
+    `used`, where given, is set to true at the cells that stand behind a row.
+    """
     keys = grid.key()
     most = _most_people(spec, grid)
-    parts = [_rows(number, spec, grid, keys, most, sources, log) for number in range(len(spec.indicator))]
+    parts = []
+    for number, indicator in enumerate(spec.indicator):
+        ways = [(ITS_FORMULA, indicator), (OTHER_FORMULA, indicator.by_otherwise)]
+        made = [
+            _rows(number, formula, way, spec, grid, keys, most, sources, formulas, log, used)
+            for way, formula in ways
+            if formula is not None
+        ]
+        if log is not None:
+            _log_formulas(indicator, number, made, spec, grid, formulas, log)
+        parts.append(_in_order(made))
 
     def joined(name: str) -> npt.NDArray[np.generic]:
         return np.concatenate([part.pop(name) for part in parts]) if parts else np.empty(0)
@@ -92,26 +158,80 @@ def framed(rows: Rows, spec: StudySpec, area_names: list[str], sources: Sources)
     )
 
 
+def _in_order(made: list[dict[str, npt.NDArray[np.generic]]]) -> dict[str, npt.NDArray[np.generic]]:
+    """The rows of an indicator by both formulas, by area and year."""
+    if len(made) == 1:
+        return made[0]
+    joined = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+    order = np.lexsort((joined["year"], joined["area"]))
+    return {name: column[order] for name, column in joined.items()}
+
+
+def _log_formulas(
+    indicator: IndicatorSpec,
+    number: int,
+    made: list[dict[str, npt.NDArray[np.generic]]],
+    spec: StudySpec,
+    grid: Grid,
+    formulas: Formulas,
+    log: Log,
+) -> None:
+    """The years of the other formula, and those in which a part of the indicator was not published."""
+    if len(made) > 1:
+        good = made[1]["year"][made[1]["status"] == 0]
+        for year, count in zip(*np.unique(good, return_counts=True), strict=True):
+            log.note(
+                "info",
+                "other_formula",
+                year=int(year),
+                subject=indicator.name,
+                found=indicator.otherwise,
+                count=int(count),
+            )
+    position = {item.name: at for at, item in enumerate(spec.item)}
+    there = grid.best[[position[name] for name in indicator.items]] >= 0
+    some: Bools = np.asarray(there.any(axis=0))
+    lacking: dict[tuple[str, ...], dict[int, int]] = {}
+    for level, year in zip(*np.nonzero(formulas.which[number] == NO_FORMULA), strict=True):
+        own = formulas.level == level
+        count = int(some[own, year].sum())
+        if count:
+            given = np.count_nonzero(there[:, own, year], axis=1)
+            names = tuple(name for name, areas in zip(indicator.items, given, strict=True) if not areas)
+            counts = lacking.setdefault(names, {})
+            counts[int(grid.years[year])] = counts.get(int(grid.years[year]), 0) + count
+    for names, counts in lacking.items():
+        found = f"no source gives {', '.join(names)} in {spans(sorted(counts))}"
+        log.note("info", "not_published", subject=indicator.name, found=found, count=sum(counts.values()))
+
+
 def _rows(
     number: int,
+    indicator: IndicatorSpec,
+    way: int,
     spec: StudySpec,
     grid: Grid,
     keys: Ints,
     most: Floats,
     sources: Sources,
+    formulas: Formulas,
     log: Log | None,
+    used: Bools | None,
 ) -> dict[str, npt.NDArray[np.generic]]:
-    """One indicator, as arrays of one row for each area and year."""
-    indicator = spec.indicator[number]
+    """One indicator by one of its formulas, as arrays of one row for each area and year."""
     items = {item.name: at for at, item in enumerate(spec.item)}
     parts = np.array([items[name] for name in indicator.items], dtype=np.int64)
     there = (grid.best[parts] >= 0).any(axis=0)
     area, year_at = np.nonzero(there)
+    kept = formulas.at(number, area, grid.years[year_at]) == way
+    area, year_at = area[kept], year_at[kept]
     year = grid.years[year_at]
     best = grid.best[parts][:, area, year_at]
-    lost = np.zeros(len(area), dtype=bool)
+    lost, older = (np.zeros(len(area), dtype=bool) for _ in range(2))
     if indicator.numerator:
-        best, lost = _of_one_release(best, parts, area, year_at, grid, keys, sources)
+        best, lost, older = _of_one_release(best, parts, area, year_at, grid, keys, sources)
+    if used is not None:
+        used[best[best >= 0]] = True
     known = best >= 0
     reasons = np.where(known, grid.cells.status[best], _CODE["missing"])
     value_of = {
@@ -124,10 +244,11 @@ def _rows(
     status = np.zeros(len(area), dtype=np.int8)
     for reason in reversed(range(1, _PRODUCER)):
         status[(reasons == reason).any(axis=0)] = reason
-    status[lost] = _CODE["missing"]
+    status[lost] = _CODE["split_releases"]
     if log is not None:
-        for one, count in zip(*np.unique(year[lost], return_counts=True), strict=True):
-            log.note("warning", "split_releases", year=int(one), subject=indicator.name, count=int(count))
+        for rule, those in (("split_releases", lost), ("older_release", older)):
+            for one, count in zip(*np.unique(year[those], return_counts=True), strict=True):
+                log.note("warning", rule, year=int(one), subject=indicator.name, count=int(count))
 
     least = spec.study.minimum_base
     names = np.array(grid.cells.area_names, dtype=object)
@@ -157,14 +278,24 @@ def _rows(
     lowest = np.min([value_of[name] for name in persons], axis=0)
     wrong = (status == 0) & (lowest < 0)
     refuse(wrong, [f"{value:g}" for value in lowest[wrong]], "at least 0 persons")
+    # 1.234 read with a decimal point is a thousand people or nobody; a rate of it would look like any other.
+    counts = np.array([value_of[name] for name in persons])
+    broken = counts != np.round(counts)
+    wrong = (status == 0) & broken.any(axis=0)
+    first = counts[broken.argmax(axis=0), np.arange(len(area))]
+    refuse(wrong, [f"{value:.15g}" for value in first[wrong]], "a whole number of persons")
     wrong = (status == 0) & (denominator < 0)
     # How far below zero is not said: it is a number of people, and a small one.
     refuse(wrong, ["a negative denominator"] * int(wrong.sum()), "at least 0 persons")
     empty, people = (status == 0) & (denominator == 0), most[area, year_at]
-    status[empty] = _CODE["empty_area"]
+    # A base of a value need not count people: no unemployed and no dwellings do not make an empty area. Where nothing
+    # else is known of its people, all that can be said is that there is nothing to measure.
+    counts_people = bool(indicator.numerator) or top == bottom
+    status[empty] = _CODE["empty_area" if counts_people else "not_applicable"]
     # Somebody lives there: a release writes 0 for the parts of few people, and many may have no such part. Where the
     # people themselves are counted, 0 is what it says.
     if top != bottom:
+        status[empty & (people == 0)] = _CODE["empty_area"]
         status[empty & (people > 0)] = _CODE["suppressed"]
         status[empty & (people >= least)] = _CODE["not_applicable"]
     status[(status == 0) & (denominator < least)] = _CODE["confidential"]
@@ -205,31 +336,40 @@ def _rows(
 
 
 def _most_people(spec: StudySpec, grid: Grid) -> Floats:
-    """The largest number of people that any base of an indicator counts, by area and year; 0 where none is known."""
-    bases = {name for one in spec.indicator for name in terms(one.denominator or one.base)}
-    most = np.zeros(grid.best.shape[1:])
-    for number, item in enumerate(spec.item):
-        if item.name in bases:
-            best = grid.best[number]
-            np.fmax(most, np.where(best >= 0, grid.cells.value[best], 0.0), out=most)
-    return most
+    """How many people are known to live in each area and year; NaN where nothing is known.
+
+    A count of residents says it; where there is none, the largest base of a rate does. Bases of values are left out:
+    they may count dwellings, or the unemployed alone.
+    """
+    residents = {one.base for one in spec.indicator if one.unit == "persons" and one.value == one.base}
+    below = {name for one in spec.indicator if one.denominator for name in one.bases}
+    known = []
+    for names in (residents, below):
+        most = np.full(grid.best.shape[1:], np.nan)
+        for number, item in enumerate(spec.item):
+            if item.name in names:
+                best = grid.best[number]
+                np.fmax(most, np.where(best >= 0, grid.cells.value[best], np.nan), out=most)
+        known.append(most)
+    return np.where(np.isnan(known[0]), known[1], known[0])
 
 
 def _of_one_release(
     best: Ints, parts: Ints, area: Ints, year_at: Ints, grid: Grid, keys: Ints, sources: Sources
-) -> tuple[Ints, Bools]:
+) -> tuple[Ints, Bools, Bools]:
     """Cells of one release for each rate: where the newest numbers come from two, the newest release that has all.
 
     Releases draw the boundaries of areas anew, and a numerator of one over a denominator of another is no rate of any
-    area. Where no release has all, the rate is lost.
+    area. Then come the rates that are lost, because no release has all, and those of an older release than the newest
+    number.
     """
     cells = grid.cells
     vintage = np.where(best >= 0, sources.vintages[cells.source[best]], -1)
     whole = ((best >= 0) & (cells.status[best] == 0)).all(axis=0)
     mixed = np.flatnonzero(whole & (vintage.min(axis=0) < vintage.max(axis=0)))
-    lost = np.zeros(best.shape[1], dtype=bool)
+    lost, older = (np.zeros(best.shape[1], dtype=bool) for _ in range(2))
     if not mixed.size:
-        return best, lost
+        return best, lost, older
     _, n_areas, n_years = grid.best.shape
     place = area[mixed].astype(np.int64) * n_years + year_at[mixed]
     row_of = np.full(n_areas * n_years, -1, dtype=np.int64)
@@ -248,7 +388,8 @@ def _of_one_release(
     best = best.copy()
     best[:, mixed[found]] = chosen[np.flatnonzero(found), newest_whole[found]].T
     lost[mixed[~found]] = True
-    return best, lost
+    older[mixed[found]] = True
+    return best, lost, older
 
 
 def place_of(cell: Ints, grid: Grid, sources: Sources) -> dict[str, list[object]]:

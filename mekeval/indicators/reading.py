@@ -16,11 +16,10 @@ import numpy as np
 from ..areas import Areas, found_areas, join_areas
 from ..errors import DataError, Fault, MekevalError, Place, closest
 from ..sources import read_source
+from ..sources.cells import MOST_FAULTS, counted
 from ..study import SourceSpec, Study
 from .cells import Cells, compact, placed
 from .result import Log
-
-_SHOWN = 10  # strangers of one file that are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,32 +142,37 @@ def _codes(
     """
     source, labels = file.source, file.cells.area_names
     log.note("info", "read", file=source.file, found=", ".join(file.notes), count=len(file.cells.year))
+    first = np.zeros(len(labels), dtype=np.int64)
+    first[file.cells.area[::-1]] = file.cells.row[::-1]
+    places = {
+        label: Place(file=source.file, row=row) for label, row in zip(labels, first.tolist(), strict=True)
+    }
     if source.level in by_pattern:
         known = by_pattern[source.level]
         codes = {label: known.get(label) for label in labels}
     else:
         try:
-            codes = areas.codes_of_labels(labels, level=source.level or None)
+            codes = areas.codes_of_labels(labels, level=source.level or None, places=places)
         except MekevalError as error:
-            raise DataError.of(replace(fault, where=source.file) for fault in error.faults) from None
+            raise DataError.of(
+                fault if fault.place else replace(fault, where=source.file) for fault in error.faults
+            ) from None
     strangers = [at for at, label in enumerate(labels) if codes[label] is None]
     if source.other_areas == "drop":
         log.note("info", "other_areas", file=source.file, count=len(strangers))
     elif strangers:
         names = [str(name) for name in areas.table["name_fi"]]
-        raise DataError.of(
+        shown = [
             Fault(
                 what="The data have an area that the study does not list.",
-                place=Place(
-                    file=source.file,
-                    row=int(file.cells.row[np.flatnonzero(file.cells.area == at)[0]]),
-                ),
+                place=places[labels[at]],
                 found=repr(labels[at]),
                 expected=closest(labels[at].lstrip("0123456789 "), names),
                 fix='Add it to areas.csv, correct the label, or set `other_areas = "drop"` for this source.',
             )
-            for at in strangers[:_SHOWN]
-        )
+            for at in strangers[:MOST_FAULTS]
+        ]
+        raise DataError.of(counted(shown, source.file, more=len(strangers) - MOST_FAULTS))
     if len(strangers) == len(labels):
         raise DataError(
             "The file speaks of no area of the study.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,9 +11,14 @@ import pandas as pd
 
 from ..areas import Areas
 
-#: Why a value is not there. The first four come from the producer; "empty_area" is a zero of an area without
-#: people; "confidential" is our own disclosure threshold; "implausible" lies outside the study's plausible range;
-#: "interpolated" has a value that no source holds: `interpolate` wrote it, on request.
+#: Why a value is not there. Four are said of cells: "suppressed" (hidden), "not_applicable" (it does not exist),
+#: "missing" (left open) and "overflow" (no readable number). Two of them are said without the producer's word as well:
+#: "missing" where a part has no cell for this area although other areas of its level have one that year, and
+#: "suppressed" or "not_applicable" where the base is 0 in an area in which people are known to live.
+#: "empty_area" is a zero base where nobody lives; "confidential" is our own disclosure threshold; "implausible" lies
+#: outside the study's plausible range; "split_releases" is a rate whose parts no release gives together;
+#: "interpolated" has a value that no source holds: `interpolate` wrote it, on request. Where a part has no cell for any
+#: area of the level in a year, there is no row, which `coverage` and `Panel` call "not_published".
 STATUSES = (
     "ok",
     "suppressed",
@@ -23,6 +28,7 @@ STATUSES = (
     "empty_area",
     "confidential",
     "implausible",
+    "split_releases",
     "interpolated",
 )
 LOG_COLUMNS = (
@@ -71,7 +77,8 @@ class Indicators:
     Attributes
     ----------
     table : pandas.DataFrame
-        One row for each area, year and indicator that a source speaks of: `area` (code), `year`, `indicator`,
+        One row for each area, year and indicator that a source speaks of, in years in which sources give every part of
+        the indicator for some area of the level: `area` (code), `year`, `indicator`,
         `value` (in the indicator's unit; missing where `status` is neither "ok" nor "interpolated"), `numerator`,
         `denominator` (persons; for a plain value the base that stands behind it is `denominator`), `status` (one of
         `STATUSES`), `source` (file) and `vintage` (year of publication). Rates are
@@ -107,6 +114,17 @@ class Indicators:
     def years(self) -> tuple[int, ...]:
         """Years with at least one value."""
         return tuple(int(year) for year in np.unique(self.table.loc[self.table["status"] == "ok", "year"]))
+
+
+def spans(years: Iterable[int]) -> str:
+    """Years as text: 2012-2014, 2016."""
+    found: list[list[int]] = []
+    for year in years:
+        if found and year == found[-1][1] + 1:
+            found[-1][1] = year
+        else:
+            found.append([year, year])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found)
 
 
 @dataclass(kw_only=True)

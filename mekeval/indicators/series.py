@@ -7,7 +7,7 @@ one of a year.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,12 @@ def known_values(table: pd.DataFrame, levels: Mapping[str, str] | None) -> Known
         indicators=list(map(str, indicators)),
         sources=list(map(str, sources)),
     )
+
+
+def within(known: Known, own: npt.NDArray[np.bool_]) -> Known:
+    """Some of the known values."""
+    parts = ("row", "area", "indicator", "source", "level", "year", "value", "numerator", "denominator")
+    return replace(known, **{name: getattr(known, name)[own] for name in parts})
 
 
 def series_of(known: Known) -> list[tuple[Block, Steps]]:

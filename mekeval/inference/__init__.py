@@ -22,7 +22,7 @@ from .conformal import Conformal, conformal
 from .few_groups import conley_taber, donald_lang
 from .joint import JointBands, permutation_bands
 from .multiple import Adjusted, adjust
-from .permutation import plain_permutation
+from .permutation import MOST_SETS, plain_permutation
 from .power import PowerCurve, power_curve
 from .result import (
     MANY_COMPARISON,
@@ -95,6 +95,7 @@ def infer(
     draws: int = 9_999,
     population: Population | None = None,
     outcome: str | None = None,
+    most_sets: int = MOST_SETS,
 ) -> Inference:
     """Test one effect and give its interval, by a method that suits the number of treated units.
 
@@ -136,6 +137,8 @@ def infer(
         For "scaled" and "ferman_pinto".
     outcome : str, optional
         With a panel.
+    most_sets : int
+        "permutation" draws treated sets where there are more: fewer make it faster. Up to 50,000 are always enumerated.
 
     Returns
     -------
@@ -237,8 +240,11 @@ def infer(
         return ferman_pinto(tested, population, alpha=alpha, seed=seed, draws=draws, because=because)
     if method == "donald_lang":
         return donald_lang(tested, alpha=alpha, because=because)
+    if method == "permutation":
+        return plain_permutation(
+            tested, alpha=alpha, seed=seed, draws=draws, because=because, most_sets=most_sets
+        )
     judge: dict[str, Callable[..., Inference]] = {
-        "permutation": plain_permutation,
         "studentised": studentised_permutation,
         "conley_taber": conley_taber,
     }

@@ -79,7 +79,9 @@ class Reference:
         return float(above + below) / self.n_sets
 
 
-def plain_permutation(contrast: Contrast, *, alpha: float, seed: int, draws: int, because: str) -> Inference:
+def plain_permutation(
+    contrast: Contrast, *, alpha: float, seed: int, draws: int, because: str, most_sets: int = MOST_SETS
+) -> Inference:
     """Permute treated sets and compare their estimates by size.
 
     Notes
@@ -88,7 +90,7 @@ def plain_permutation(contrast: Contrast, *, alpha: float, seed: int, draws: int
     sets, the effect that was found taken out of the treated units (`Reference.without`). With one treated unit of n
     only n values stand behind them: the power goes in steps of 1 / n.
     """
-    reference = reference_distribution(contrast, seed=seed, draws=draws)
+    reference = reference_distribution(contrast, seed=seed, draws=draws, most_sets=most_sets)
     low, high = interval(contrast.att, reference, alpha)
     able, n_treated = reference.smallest_p <= alpha, int(group_sizes(contrast).sum())
     size = reference.statistics.copy()  # one array does for all: there may be millions of sets
@@ -133,12 +135,14 @@ def rank_of_critical(n_sets: int, alpha: float) -> int:
     return min(n_sets - math.floor(alpha * n_sets + _ROUNDING), n_sets - 1)
 
 
-def reference_distribution(contrast: Contrast, *, seed: int, draws: int) -> Reference:
+def reference_distribution(
+    contrast: Contrast, *, seed: int, draws: int, most_sets: int = MOST_SETS
+) -> Reference:
     """All treated sets where they are few enough, else seeded draws; groups with one window are one group."""
     contrast = joined(contrast)
     sizes = group_sizes(contrast)
     scale = _ROUNDING * float(np.max(np.abs(contrast.changes), initial=1e-300))
-    if len(sizes) == 1 and math.comb(len(contrast.group), int(sizes[0])) <= MOST_SETS:
+    if len(sizes) == 1 and math.comb(len(contrast.group), int(sizes[0])) <= most_sets:
         return _all_sets(contrast, int(sizes[0]), scale)
     orders, exact = treated_sets(contrast.units, contrast.group, seed=seed, draws=draws)
     return Reference(

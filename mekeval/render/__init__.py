@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from typing import Literal
 
@@ -19,7 +20,7 @@ from nbformat import NotebookNode
 
 from ..errors import MekevalError, closest
 from ..shipped import version
-from ..text import Texts
+from ..text import Texts, visible
 from .notebook import MAIN_ID, TEMPLATE_FOLDER, notebook_fragment, safe_href
 
 __all__ = ["VERDICTS", "IndexEntry", "ReportPage", "render_failure", "render_index", "render_report"]
@@ -193,6 +194,7 @@ def render_index(
     attribution: str,
     siblings: Sequence[tuple[str, str]],
     downloads: Sequence[tuple[str, str]],
+    as_of: date | None = None,
 ) -> str:
     """Make the index page of one language.
 
@@ -209,6 +211,8 @@ def render_index(
         Language code and relative address of the index in the other languages.
     downloads : sequence of (str, str)
         Name as shown, and relative address.
+    as_of : date, optional
+        The day that the reports are as of, where later releases were left out.
 
     Returns
     -------
@@ -244,10 +248,11 @@ def render_index(
     >>> "verdict-fragile" in html
     True
     """
+    texts = Texts(language)
     page = ReportPage(
         title=title,
         language=language,
-        description=Texts(language)("index.description", programme=programme),
+        description=texts("index.description", programme=programme),
         synthetic=synthetic,
         siblings=tuple(siblings),
         index_href="",
@@ -263,6 +268,7 @@ def render_index(
         verdicts=VERDICTS,
         attribution=attribution,
         downloads=list(downloads),
+        as_of=texts("report.quality.as_of", date=texts.date(as_of)) if as_of else "",
     )
 
 
@@ -314,12 +320,18 @@ def _render(template: str, *, page: ReportPage, **parts: object) -> str:
     return html.strip() + "\n"
 
 
+def _visible(value: object) -> object:
+    """A value of a template; a text, be it markup, without characters that hide or turn others around."""
+    return type(value)(visible(value)) if isinstance(value, str) else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )

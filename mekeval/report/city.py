@@ -31,6 +31,7 @@ from .parts import (
     verdict_line,
     verdict_point,
 )
+from .planned import outcome_label, plan_warning
 from .provenance import method_section, quality_section
 from .sentences import amount, p_value
 
@@ -80,6 +81,7 @@ def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: 
     points += programme_points(evaluation, texts)
     return section(
         heading(texts("report.city.heading", city=city, year=evaluation.year), 1),
+        *(paragraph(said, css="warning") for said in (plan_warning(evaluation, texts),) if said),
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),
@@ -151,9 +153,7 @@ def _own_choice(evaluation: Evaluation, texts: Texts) -> list[str]:
 
 def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
-    labelled = [
-        (study.indicator(finding.outcome).label.text(texts.language), finding) for finding in findings
-    ]
+    labelled = [(outcome_label(study, finding.outcome, texts), finding) for finding in findings]
     parts: list[str | Shown] = [
         heading(texts("report.effect.heading")),
         effect_intro(evaluation, texts),
@@ -171,7 +171,7 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         order = (ALL, *evaluation.design.treated)
         parts += drawn(plot_verdicts, evaluation, outcome=outcome, subject_order=order, texts=texts)
     for outcome in study.plan.outcomes:
-        label = study.indicator(outcome).label.text(texts.language)
+        label = outcome_label(study, outcome, texts)
         rows = [
             (study.areas.name(code, texts.language), evaluation.findings[outcome, code])
             for code in evaluation.design.treated
@@ -190,14 +190,14 @@ def _plain(evaluation: Evaluation, texts: Texts) -> Section:
     first_wave = evaluation.plain[0].areas
     rows = []
     for reading in evaluation.plain:
-        indicator, result = study.indicator(reading.outcome), reading.inference
+        unit, result = study.indicator(reading.outcome).unit, reading.inference
         which = "first_wave" if len(reading.areas) >= len(first_wave) else "stayed"
         rows.append(
             (
-                indicator.label.text(texts.language),
+                outcome_label(study, reading.outcome, texts),
                 texts(f"report.plain.{which}", n=len(reading.areas)),
                 f"{ranges(reading.pre)} → {ranges(reading.post)}",
-                amount(texts, result.estimate, indicator.unit, form="short", sign=True, extra_digits=1),
+                amount(texts, result.estimate, unit, form="short", sign=True, extra_digits=1),
                 p_value(texts, result.p_value),
                 texts.number(result.n_sets),
             )

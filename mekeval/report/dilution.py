@@ -59,50 +59,80 @@ def dilution_note(evaluation: Evaluation, texts: Texts, area: str | None) -> str
         return ""
     unit = f"report.dilution.figures.{study.areas.unit}"
     parts = [texts(unit if unit in texts else "report.dilution.figures.area")]
-    shares = [one.share_of_area for one in found]
+    known = [one.share_of_people for one in found if one.share_of_people is not None]
     if area is None and len(found) > 1:
-        heading = texts("report.programme.heading")
-        low, high = (_percent(share, texts) for share in (min(shares), max(shares)))
-        parts.append(texts("report.dilution.city", low=low, high=high, heading=heading))
+        parts.append(texts("report.dilution.city"))
+        if known:
+            low, high = (_percent(share, texts) for share in (min(known), max(known)))
+            parts.append(texts("report.dilution.city_people", low=low, high=high))
+        unknown = [_district(study, one.district, texts) for one in found if one.share_of_people is None]
+        if unknown:
+            parts.append(texts("report.dilution.city_unknown", districts=texts.join(unknown)))
+        parts.append(texts("report.dilution.city_table", heading=texts("report.programme.heading")))
     else:
         parts += [_said(study, one, texts) for one in found]
-    return " ".join([*parts, texts(f"report.dilution.by.{study.districts.by}")])
+        if known:
+            parts += _not_rates(study, texts)
+    return " ".join([*parts, *_basis(study, found, texts)])
 
 
 def dilution_table(evaluation: Evaluation, texts: Texts) -> list[Table]:
     """One row for each district: the area that stands for it and the shares; nothing for a study of its own areas."""
-    study = evaluation.study
-    rows = []
-    for one in diluted(evaluation) if study.districts is not None else ():
-        rows.append(
-            (
-                _district(study, one.district, texts),
-                f"{study.areas.name(one.area, texts.language)} ({one.area})",
-                _percent(one.share_of_district, texts),
-                _percent(one.share_of_area, texts),
-                _others(study, one, texts)
-                or (texts("report.dilution.none") if one.share_of_area >= _NEARLY_ALL else ""),
-                _times(one, texts),
-            )
-        )
-    if not rows or study.districts is None:
+    study, found = evaluation.study, diluted(evaluation)
+    if not found or study.districts is None:
         return []
+    rows = tuple(
+        (
+            _district(study, one.district, texts),
+            f"{study.areas.name(one.area, texts.language)} ({one.area})",
+            _percent(one.share_of_district, texts),
+            _percent(one.share_of_land, texts),
+            _percent(one.share_of_people, texts),
+            _others(study, one, texts) or (texts("report.dilution.none") if _nearly_all(one) else ""),
+            _times(one, texts),
+        )
+        for one in found
+    )
+    parts = "population" if all(one.of_people for one in found) else "area"
     columns = (
         Column(label=texts("report.dilution.district")),
         Column(label=texts("report.dilution.area")),
-        Column(label=texts("report.dilution.part"), numeric=True),
-        Column(label=texts("report.dilution.whole"), numeric=True),
+        Column(label=texts(f"report.dilution.part.{parts}"), numeric=True),
+        Column(label=texts("report.dilution.whole_area"), numeric=True),
+        Column(label=texts("report.dilution.whole_population"), numeric=True),
         Column(label=texts("report.dilution.holds")),
         Column(label=texts("report.dilution.shows"), numeric=True),
     )
-    return [
-        Table(
-            caption=texts("report.dilution.caption"),
-            columns=columns,
-            rows=tuple(rows),
-            note=f"{texts('report.dilution.note')} {texts(f'report.dilution.by.{study.districts.by}')}",
-        )
+    known = any(one.share_of_people is not None for one in found)
+    note = [
+        *([texts("report.dilution.note")] if known else []),
+        *(_not_rates(study, texts) if known else []),
+        *([texts("report.dilution.note_land")] if known else []),
+        texts("report.dilution.named"),
+        *_basis(study, found, texts),
     ]
+    return [Table(caption=texts("report.dilution.caption"), columns=columns, rows=rows, note=" ".join(note))]
+
+
+def _basis(study: Study, found: tuple[Dilution, ...], texts: Texts) -> list[str]:
+    """Of which year and source the shares of people are, and what was assumed."""
+    said = []
+    of = study.districts
+    if of is not None and any(one.share_of_people is not None for one in found):
+        said.append(texts("report.dilution.by.population", year=of.year, source=of.source))
+        said += [texts("report.dilution.spread")] if of.spread else []
+        said.append(texts("report.dilution.others_than_all"))
+    if any(one.share_of_people is None for one in found):
+        said.append(texts("report.dilution.by.area"))
+    return said
+
+
+def _not_rates(study: Study, texts: Texts) -> list[str]:
+    """That the factor is for rates, where the study has outcomes that are none."""
+    named = [study.indicator(name) for name in study.plan.outcomes]
+    named = [one for one in named if not one.numerator]
+    labels = texts.join([one.label.text(texts.language) for one in named])
+    return [texts("report.dilution.effect_not", outcomes=labels)] if named else []
 
 
 def _by_area(study: Study, at: int) -> dict[str, tuple[str, ...]]:
@@ -116,29 +146,47 @@ def _by_area(study: Study, at: int) -> dict[str, tuple[str, ...]]:
 
 def _said(study: Study, one: Dilution, texts: Texts) -> str:
     """One district in words and numbers."""
+    stands = "report.dilution.stands." + ("population" if one.of_people else "area")
     parts = [
         texts(
-            "report.dilution.stands",
+            stands,
             district=_district(study, one.district, texts),
             area=study.areas.name(one.area, texts.language),
             code=one.area,
             part=_percent(one.share_of_district, texts),
-            whole=_percent(one.share_of_area, texts),
         )
     ]
+    by = "area" if one.share_of_people is None else "population"
+    if one.share_of_people is not None:
+        parts.append(texts("report.dilution.people", share=_percent(one.share_of_people, texts)))
     others = _others(study, one, texts)
     if others:
-        parts.append(texts("report.dilution.others", others=others))
-    elif one.share_of_area >= _NEARLY_ALL:
-        parts.append(texts("report.dilution.little"))
+        parts.append(texts(f"report.dilution.others.{by}", others=others))
+    elif _nearly_all(one):
+        parts.append(texts(f"report.dilution.little.{by}"))
+    if one.share_of_land is not None:
+        parts.append(texts("report.dilution.land", share=_percent(one.share_of_land, texts)))
     elsewhere = [
-        f"{study.areas.name(code, texts.language) if code in study.areas.units else code} ({_percent(share, texts)})"
+        f"{_area(study, code, texts)} ({_percent(share, texts)})"
         for code, share in one.elsewhere
         if share >= NAMED_FROM
     ]
     if elsewhere:
         parts.append(texts("report.dilution.elsewhere", elsewhere=texts.join(elsewhere)))
-    return " ".join([*parts, texts("report.dilution.effect", times=_times(one, texts))])
+    if one.share_of_people is None:
+        parts.append(texts("report.dilution.effect_unknown"))
+    else:
+        parts.append(texts("report.dilution.effect", times=_times(one, texts)))
+        if any(study.indicator(name).unit == "percent" for name in study.plan.outcomes):
+            parts.append(texts("report.dilution.effect_percent", times=_times(one, texts)))
+    return " ".join(parts)
+
+
+def _area(study: Study, code: str, texts: Texts) -> str:
+    """An area by its name; one that the study does not have, by its code and a word that it is none of the study's."""
+    if code in study.areas.units:
+        return study.areas.name(code, texts.language)
+    return texts("report.dilution.outside", code=code)
 
 
 def _district(study: Study, code: str, texts: Texts) -> str:
@@ -156,9 +204,18 @@ def _others(study: Study, one: Dilution, texts: Texts) -> str:
     )
 
 
-def _percent(share: float, texts: Texts) -> str:
+def _nearly_all(one: Dilution) -> bool:
+    share = one.share_of_land if one.share_of_people is None else one.share_of_people
+    return share is not None and share >= _NEARLY_ALL
+
+
+def _percent(share: float | None, texts: Texts) -> str:
+    if share is None:
+        return texts("report.dilution.unknown")
     return texts("unit.percent.level", number=texts.number(100 * share))
 
 
 def _times(one: Dilution, texts: Texts) -> str:
-    return texts.number(one.share_of_area, 2)
+    if one.share_of_people is None:
+        return texts("report.dilution.unknown")
+    return texts.number(one.share_of_people, 2)

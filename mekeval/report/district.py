@@ -28,6 +28,7 @@ from .parts import (
     heading,
     interval_text,
     level_of,
+    paragraph,
     programme_points,
     programme_section,
     rule_table,
@@ -37,6 +38,7 @@ from .parts import (
     verdict_point,
     years_text,
 )
+from .planned import outcome_label, plan_warning
 from .provenance import method_section, quality_section
 from .sentences import amount, p_of
 
@@ -49,7 +51,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
     findings = [evaluation.findings[name, code] for name in study.plan.outcomes]
     title = texts("report.district.title", area=area, year=evaluation.year)
     description = texts("report.district.description", area=area, year=evaluation.year, programme=programme)
-    labelled = [(study.indicator(f.outcome).label.text(texts.language), f) for f in findings]
+    labelled = [(outcome_label(study, finding.outcome, texts), finding) for finding in findings]
     table = effect_table(
         evaluation, labelled, texts, effect_caption(findings, texts), texts("report.effect.outcome")
     )
@@ -106,6 +108,7 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
     points += programme_points(evaluation, texts)[-1:]  # the city's report names the areas
     return section(
         heading(texts("report.district.heading", area=area, year=evaluation.year), 1),
+        *(paragraph(said, css="warning") for said in (plan_warning(evaluation, texts),) if said),
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),
@@ -126,7 +129,7 @@ def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]
         if result is None:
             continue
         indicator = evaluation.study.indicator(outcome)
-        label = indicator.label.text(texts.language)
+        label = outcome_label(evaluation.study, outcome, texts)
         ways[label] = result.method == "rule_placebo"
         cells = evaluation.effects[outcome].cells
         own = cells.loc[(cells["path"] == evaluation.design.path_of(code).name) & (cells["phase"] == "after")]

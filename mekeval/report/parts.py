@@ -21,6 +21,7 @@ from ..inference import Inference
 from ..tables import Column, Table
 from ..text import Texts, ranges
 from .dilution import dilution_note, wave_names
+from .planned import marked, outcome_label
 from .sentences import amount, at_floor, decimals_of, p_of, p_value, reason, sentence
 
 #: The media type under which a report hands its findings to the run that executes its notebook.
@@ -119,7 +120,8 @@ def area_note(evaluation: Evaluation, texts: Texts, area: str | None = None) -> 
 
 def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """The verdict in a word and its sentence, with what the study says a reader must know of the indicator."""
-    word = html.escape(texts(f"verdict.{finding.verdict}.word"))
+    said = texts(f"verdict.{finding.verdict}.word")
+    word = html.escape(marked(evaluation.study, finding.outcome, said, texts))
     text = html.escape(sentence(evaluation, finding, texts))
     note = evaluation.study.indicator(finding.outcome).note
     line = f'<p class="verdict verdict-{finding.verdict}"><strong>{word}.</strong> {text}</p>'
@@ -133,7 +135,7 @@ def verdict_word(finding: Finding, texts: Texts) -> str:
 
 def verdict_point(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """The verdict as a main point."""
-    label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
+    label = outcome_label(evaluation.study, finding.outcome, texts)
     return texts(f"report.point.verdict.{finding.verdict}", outcome=label)
 
 
@@ -340,7 +342,7 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
     """The checks of each finding."""
     rows = []
     for finding in findings:
-        label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
+        label = outcome_label(evaluation.study, finding.outcome, texts)
         for check in finding.checks:
             answer = {True: "passed", False: "failed", None: "open"}[check.passed]
             found = reason(evaluation, finding, check.name, check.reason, check.facts, texts)
@@ -448,6 +450,8 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
         else study.areas.name(finding.subject, "fi"),
         "outcome": finding.outcome,
         "unit": study.indicator(finding.outcome).unit,
+        "role": study.plan_state.roles.get(finding.outcome, "exploratory"),
+        "plan": study.plan_state.state,
         "verdict": finding.verdict,
         "because": finding.because,
         "reason": finding.reason,

@@ -16,6 +16,7 @@ from ..shipped import version
 from ..tables import Column, Table
 from ..text import Texts, ranges
 from .parts import Section, Shown, has_adjusted, heading, paragraph, section
+from .planned import deviation_table, outcome_label, plan_paragraphs
 
 
 def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
@@ -100,7 +101,12 @@ def method_section(
     ]
     if tested:
         parts.append(_made_from(evaluation, tested, texts))
-    return section(*parts, *map(paragraph, provenance), "</section>")
+    plan: list[str | Shown] = [
+        heading(texts("plan.heading"), 3),
+        *map(paragraph, plan_paragraphs(evaluation, texts)),
+        *deviation_table(evaluation, texts),
+    ]
+    return section(*parts, *map(paragraph, provenance), *plan, "</section>")
 
 
 def _tests(evaluation: Evaluation, findings: Sequence[Finding], n: int, texts: Texts) -> list[str]:
@@ -194,7 +200,7 @@ def _made_from(evaluation: Evaluation, tested: Sequence[Finding], texts: Texts) 
             bases, n_comparison = _bases(evaluation, finding), result.n_comparison
             key = "exact" if result.exact else "drawn"
             beside = texts(f"report.method.{key}", n=texts.number(result.n_sets))
-        label = evaluation.study.indicator(finding.outcome).label.text(texts.language)
+        label = outcome_label(evaluation.study, finding.outcome, texts)
         if finding.subject != ALL and len({one.subject for one in tested}) > 1:
             label = f"{label}, {evaluation.study.areas.name(finding.subject, texts.language)}"
         rows.append((label, "; ".join(bases), texts.number(n_comparison), beside))

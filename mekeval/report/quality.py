@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,23 @@ import pandas as pd
 
 from ..dates import AsOf, as_date
 from ..figures import About
-from ..figures.coverage import plot_coverage, plot_coverage_shares, plot_releases
-from ..indicators import Indicators, clean_indicators, compare_releases, coverage, failures_table
+from ..figures.coverage import plot_coverage
+from ..figures.shares import plot_coverage_shares, plot_releases
+from ..figures.words import DIGITS
+from ..indicators import STATUSES, Indicators, clean_indicators, compare_releases, failures_table
 from ..shipped import version
 from ..study import Study, read_study
 from ..tables import Column, Table
-from ..text import Texts, ranges
-from .facts import fact
+from ..text import Texts
+from .covered import Seen, seen_of, unit_coverage
+from .facts import fact, form_of, least_digits
 from .parts import Findings, Section, Shown, bullets, heading, paragraph, section
 
 #: A folder in which `quality_report` finds what was cleaned before; `mekeval clean` sets it for its notebooks.
 CACHE_VARIABLE = "MEKEVAL_CACHE"
 _FLAGS = ("unit_break", "level_break", "outlier")
+#: Reasons why a cell has no number, counted over the cells of the coverage.
+_CELLS = tuple(one for one in (*STATUSES, "not_published") if one not in ("ok", "implausible"))
 #: Lines of a list that a page shows; the rest is in the files beside it.
 _LINES = 60
 
@@ -51,32 +56,6 @@ class QualityReport:
     failures: Section
     sources: Section
     findings: Findings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What a cleaned study holds, in numbers.
-
-    Attributes
-    ----------
-    areas, indicators : int
-        With at least one number.
-    listed : int
-        Areas that there are, with numbers or without.
-    years : str
-        Years with a number, runs joined.
-    share : float or None
-        Share of cells (areas by indicators by the years with data of each) with a number; None where there is no cell.
-    reasons : mapping of str to int
-        Cells without a number by status, the most frequent first.
-    """
-
-    areas: int
-    indicators: int
-    listed: int
-    years: str
-    share: float | None
-    reasons: Mapping[str, int]
 
 
 def quality_report(
@@ -126,51 +105,19 @@ def quality_sections(study: Study, indicators: Indicators, texts: Texts) -> Qual
     title = texts("quality.title", title=name)
     description = texts("quality.description", title=name)
     grid, compared = unit_coverage(indicators), compare_releases(indicators)
+    seen = seen_of(grid)
     return QualityReport(
         title=title,
         description=description,
         language=texts.language,
-        summary=_summary(indicators, seen_of(grid), compared, title, texts),
+        summary=_summary(indicators, seen, compared, title, texts),
         coverage=_coverage(study, indicators, grid, texts),
-        changes=_changes(indicators, texts),
+        changes=_changes(indicators, seen, texts),
         releases=_releases(study, indicators, compared, texts),
         flags=_flags(study, indicators, texts),
         failures=_failures(study, indicators, texts),
         sources=_sources(study, indicators, texts),
         findings=Findings(records=(), title=title, description=description),
-    )
-
-
-def published_coverage(indicators: Indicators) -> pd.DataFrame:
-    """`mekeval.indicators.coverage` of each indicator in the years that it has any cell in; texts are categories."""
-    parts = [
-        coverage(replace(indicators, table=own))
-        for _, own in indicators.table.groupby("indicator", sort=False, observed=True)
-    ]
-    whole = pd.concat(parts, ignore_index=True) if parts else coverage(indicators)
-    return whole.astype(dict.fromkeys(("area", "indicator", "status"), "category"))
-
-
-def unit_coverage(indicators: Indicators) -> pd.DataFrame:
-    """`published_coverage` without the sums (city, major areas) of indicators that the study's units have."""
-    grid = published_coverage(indicators)
-    unit = grid["area"].isin(indicators.areas.units)
-    of_units = unit.groupby(grid["indicator"], observed=True).transform("any")
-    return grid.loc[unit | ~of_units.astype(bool)].reset_index(drop=True)
-
-
-def seen_of(grid: pd.DataFrame) -> Seen:
-    """The numbers of the first lines, of a grid as `unit_coverage` gives it."""
-    there = grid["status"] == "ok"
-    good = grid.loc[there]
-    gone = grid.loc[~there, "status"].astype(str).value_counts()
-    return Seen(
-        areas=int(good["area"].nunique()),
-        indicators=int(good["indicator"].nunique()),
-        listed=int(grid["area"].nunique()),
-        years=ranges(int(year) for year in good["year"].unique()),
-        share=float(there.mean()) if len(grid) else None,
-        reasons={str(status): int(count) for status, count in gone.items()},
     )
 
 
@@ -199,7 +146,9 @@ def _summary(indicators: Indicators, seen: Seen, compared: pd.DataFrame, title: 
     points.append(
         texts("quality.point.revised", total=texts.number(total), changed=texts.number(changed))
         if changed
-        else texts("quality.point.revised_none")
+        else texts("quality.point.revised_none", total=texts.number(total))
+        if total
+        else texts("quality.releases.none")
     )
     breaks = counts.get("level_break", 0) + counts.get("unit_break", 0)
     outliers = counts.get("outlier", 0)
@@ -208,10 +157,9 @@ def _summary(indicators: Indicators, seen: Seen, compared: pd.DataFrame, title: 
         if breaks or outliers
         else texts("quality.point.flags_none")
     )
-    failed = counts.get("implausible", 0)
-    points.append(
-        texts("quality.point.failed" if failed else "quality.point.failed_none", n=texts.number(failed))
-    )
+    failed, listed = _failed(indicators)
+    case = "failed" if failed else "failed_none" if listed else "failed_nothing"
+    points.append(texts(f"quality.point.{case}", n=texts.number(failed), rest=texts.number(listed - failed)))
     return section(heading(title, 1), *_as_of(indicators, texts), bullets(points))
 
 
@@ -257,10 +205,26 @@ def _alike(grid: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _changes(indicators: Indicators, texts: Texts) -> Section:
-    """Every kind of line in the log, warnings first, with what was done about it."""
+def _failed(indicators: Indicators) -> tuple[int, int]:
+    """Values that failed a check and were left out, and all lines of the list in which they stand."""
+    table = failures_table(indicators)
+    return int((table["rule"] == "implausible").sum()), len(table)
+
+
+def _changes(indicators: Indicators, seen: Seen, texts: Texts) -> Section:
+    """Every kind of line in the log, warnings first, with what was done about it.
+
+    Cells without a number are those of the coverage: the log counts them for the areas of the study only, and those
+    that nobody speaks of by another rule. A value that failed a check has a line in the list of checks, and counts so.
+    """
     log = indicators.log
-    counted = log.groupby(["level", "rule"])["count"].sum().reset_index()
+    levels = {str(rule): str(level) for rule, level in zip(log["rule"], log["level"], strict=True)}
+    counted = log.loc[~log["rule"].isin([*_CELLS, "absent"])]
+    counted = counted.groupby(["level", "rule"])["count"].sum().reset_index()
+    gone = {rule: seen.reasons.get(rule, 0) for rule in _CELLS} | {"absent": seen.listed - seen.areas}
+    lines = [(levels.get(rule, "info"), rule, count) for rule, count in gone.items() if count]
+    if lines:
+        counted = pd.concat([counted, pd.DataFrame(lines, columns=list(counted.columns))], ignore_index=True)
     counted["first"] = counted["level"] != "warning"
     counted = counted.sort_values(["first", "count"], ascending=[True, False], kind="stable")
     rows = tuple(
@@ -284,14 +248,12 @@ def _releases(study: Study, indicators: Indicators, compared: pd.DataFrame, text
     if compared.empty:
         return section(head, paragraph(texts("quality.releases.none")))
     labels = _labels(study, texts)
-    units = {one.name: one.unit for one in study.spec.indicator}
+    units = _units(study)
     moved = compared.loc[compared["changed"] > 0]
     rows = []
     for row in moved.head(_LINES).to_dict("records"):
-        unit = units.get(str(row["indicator"]), "plain")
-        number = texts.number(
-            float(row["largest_change"]), 0 if unit in ("eur", "persons", "number") else 1, sign=True
-        )
+        unit, change = units.get(str(row["indicator"]), "plain"), float(row["largest_change"])
+        number = texts.number(change, least_digits(change, DIGITS.get(unit, 1)), sign=True)
         largest = texts(f"unit.{unit}.short", number=number)
         if row.get("largest_area"):
             largest = f"{largest} ({_area(indicators, row['largest_area'], texts)})"
@@ -323,15 +285,14 @@ def _flags(study: Study, indicators: Indicators, texts: Texts) -> Section:
     head = heading(texts("quality.flags.heading"))
     if lines.empty:
         return section(head, paragraph(texts("quality.flags.none")))
-    labels = _labels(study, texts)
+    labels, units = _labels(study, texts), _units(study)
     rows = tuple(
         (
             _rule(line["rule"], texts),
             labels.get(str(line["subject"]), str(line["subject"])),
             _area(indicators, line["area"], texts),
             _plain(line["year"]),
-            fact(_plain(line["found"]), texts),
-            fact(_plain(line["expected"]), texts),
+            *_facts(line, line["found"], units, texts),
         )
         for line in lines.head(_LINES).to_dict("records")
     )
@@ -350,7 +311,7 @@ def _failures(study: Study, indicators: Indicators, texts: Texts) -> Section:
     order = {rule: at for at, rule in enumerate(("implausible", "conflict", *_FLAGS))}
     table = table.assign(order=table["rule"].map(order).fillna(len(order)))
     table = table.sort_values("order", kind="stable")
-    labels = _labels(study, texts)
+    labels, units = _labels(study, texts), _units(study)
     head = heading(texts("quality.failures.heading"))
     if table.empty:
         return section(head, paragraph(texts("quality.failures.none")))
@@ -359,9 +320,9 @@ def _failures(study: Study, indicators: Indicators, texts: Texts) -> Section:
             _plain(line["file"]),
             _plain(line["row"]),
             _plain(line["column"]),
-            fact(_plain(line["value"]), texts),
+            (facts := _facts(line, line["value"], units, texts))[0],
             _rule(line["rule"], texts),
-            fact(_plain(line["expected"]), texts),
+            facts[1],
             ", ".join(
                 filter(
                     None,
@@ -383,7 +344,9 @@ def _failures(study: Study, indicators: Indicators, texts: Texts) -> Section:
         rows=rows,
         note=_more(len(table), "failures.csv", texts),
     )
-    return section(head, paragraph(texts("quality.failures.intro")), shown)
+    failed, listed = _failed(indicators)
+    said = texts("quality.failures.intro", n=texts.number(failed), rest=texts.number(listed - failed))
+    return section(head, paragraph(said), shown)
 
 
 def _sources(study: Study, indicators: Indicators, texts: Texts) -> Section:
@@ -395,7 +358,7 @@ def _sources(study: Study, indicators: Indicators, texts: Texts) -> Section:
         (
             shown[str(row["file"])],
             _plain(row["published"]) or str(row["vintage"]),
-            ", ".join(filter(None, (str(row["reader"]), _plain(row["form"])))),
+            ", ".join(filter(None, (str(row["reader"]), form_of(_plain(row["form"]), texts)))),
             texts.number(float(row["rows"])),
             texts.number(float(row["cells"])),
             texts.number(float(row["areas"])),
@@ -429,6 +392,23 @@ def _about(study: Study, indicators: Indicators, texts: Texts) -> About:
 
 def _labels(study: Study, texts: Texts) -> dict[str, str]:
     return {one.name: one.label.text(texts.language) for one in study.spec.indicator}
+
+
+def _units(study: Study) -> dict[str, str]:
+    return {one.name: one.unit for one in study.spec.indicator}
+
+
+def _facts(
+    line: Mapping[Hashable, object], found: object, units: Mapping[str, str], texts: Texts
+) -> tuple[str, str]:
+    """What a line of the log found and expected, with the unit of its indicator."""
+    expected = _plain(line["expected"])
+    unit = "plain" if expected == "at least 0 persons" else units.get(str(line["subject"]), "plain")
+    change = line["rule"] == "level_break"
+    return (
+        fact(_plain(found), texts, unit=unit, change=change),
+        fact(expected, texts, unit=unit, change=change),
+    )
 
 
 def _lines_by_rule(log: pd.DataFrame) -> dict[str, int]:

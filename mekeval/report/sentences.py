@@ -68,9 +68,17 @@ def reason(
         parts["estimate"] = amount(texts, float(str(parts["estimate"])), unit, sign=True)
     if "detectable" in parts:
         parts["detectable"] = amount(texts, float(str(parts["detectable"])), unit)
-    for name in ("bias", "plain"):
+    for name in ("bias", "plain", "explaining"):
         if name in parts:
             parts[name] = amount(texts, float(str(parts[name])), unit, sign=True)
+    for name in ("needed", "spread"):
+        if name in parts:
+            parts[name] = amount(texts, float(str(parts[name])), unit)
+    for name in ("growth", "most", "breakdown", "size"):
+        if name in parts:
+            parts[name] = texts.number(float(str(parts[name])), 1)
+    if "variant" in parts:
+        parts["variant"] = _variant(evaluation, str(parts["variant"]), texts)
     for name in ("p_value", "smallest_p", "rank_p"):
         if name in parts:
             parts[name] = _p_in_words(finding, name, float(str(parts[name])), texts)
@@ -81,6 +89,17 @@ def reason(
     if finding.placebo is not None:
         parts |= elsewhere_parts(evaluation, finding, texts) | _rank(finding)
     return texts(f"reason.{because}.{_case(evaluation, finding, because, key, facts)}", **parts)
+
+
+def _variant(evaluation: Evaluation, variant: str, texts: Texts) -> str:
+    """What was left out or changed: a form, a year, an area by its name, or a group of areas elsewhere."""
+    if f"check.variant.{variant}" in texts:
+        return texts(f"check.variant.{variant}")
+    known = evaluation.study.areas.table.index
+    codes = variant.split(", ")
+    if all(code in known for code in codes):
+        return ", ".join(evaluation.study.areas.name(code, texts.language) for code in codes)
+    return variant
 
 
 def elsewhere_parts(evaluation: Evaluation, finding: Finding, texts: Texts) -> dict[str, str]:
@@ -140,7 +159,7 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         where = elsewhere_parts(evaluation, finding, texts)["where"]
         baseline = texts(f"sentence.baseline.{matching(finding.placebo)}", where=where)
     text = texts(
-        f"sentence.{finding.verdict}_rule" if baseline else f"sentence.{finding.verdict}",
+        f"sentence.{finding.verdict}{'_rule' if baseline else ''}{_strength(finding)}",
         baseline=baseline,
         outcome=label,
         estimate=amount(texts, result.estimate, indicator.unit, sign=True),
@@ -150,6 +169,7 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         proviso=texts("sentence.proviso.rule" if _by_rule(finding) else "sentence.proviso.plain"),
         reason=why,
     )
+    text += _against_what_matters(evaluation, finding, texts)
     text += _discretion(evaluation, finding, texts)
     if finding.verdict == "no_detectable_effect":
         if result.minimum_detectable_effect is not None:
@@ -157,6 +177,28 @@ def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
             text += texts("sentence.detectable", amount=size)
         return text + _reservation(evaluation, finding, texts)
     return text + _people(evaluation, finding, result.estimate, texts)
+
+
+def _strength(finding: Finding) -> str:
+    """The form of a verdict's sentence that its certainty allows; docs/verdicts.md has the grid."""
+    forms = {
+        ("improved", "high"): "_high",
+        ("worsened", "high"): "_high",
+        ("fragile", "low"): "_low",
+        ("no_detectable_effect", "moderate"): "_within",
+    }
+    return forms.get((finding.verdict, finding.certainty), "")
+
+
+def _against_what_matters(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """How an effect compares with the smallest one that matters by the plan, where it is smaller or far larger."""
+    important = evaluation.study.plan.important.get(finding.outcome)
+    if important is None or finding.size not in ("trivial", "large"):
+        return ""
+    if finding.verdict not in ("improved", "worsened"):
+        return ""
+    unit = evaluation.study.indicator(finding.outcome).unit
+    return texts(f"sentence.{finding.size}", important=amount(texts, important, unit))
 
 
 def _discretion(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:

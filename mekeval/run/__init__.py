@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ..areas import fold
-from ..dates import AsOf, as_date
+from ..dates import AsOf, as_date, dated
 from ..design import study_design
 from ..errors import DesignError, Fault, MekevalError, RunError, closest
 from ..evaluation import ALL, refuse_year
@@ -27,7 +27,7 @@ from ..indicators import clean_indicators
 from ..reference import reference_areas
 from ..render import IndexEntry, ReportPage, render_index
 from ..shipped import shipped
-from ..study import RAW_VARIABLE, Study, read_study
+from ..study import RAW_VARIABLE, Study, plan_record, read_study
 from ..text import Texts
 from .jobs import Job, Outcome, Value, check_parameters, typed
 from .publish import MANIFEST, canonical, hashes, publication, read_manifest, take, write
@@ -103,7 +103,8 @@ def run_study(
     as_of : date, int or str, optional
         Only what was published by this day, or by the end of this year, as in `evaluate`.
     out : str or Path
-        Folder for the reports; they appear in ``out/<name of the study>``.
+        Folder for the reports; they appear in ``out/<name of the study>``; as of a day, in
+        ``out/<name of the study>@<day>``.
     jobs : int, optional
         Processes; the number of processors by default.
     notebooks : str or Path, optional
@@ -142,11 +143,12 @@ def run_study(
         notebooks=notebooks,
         parameters=parameters,
     )
-    with publication(Path(out), known.name) as (new, old):
+    day = as_date(as_of, where="--as-of")
+    with publication(Path(out), known.name, as_of=day) as (new, old):
         outcomes = execute_all(planned, jobs=jobs, executor=executor, progress=progress)
-        index = _compose(known, outcomes, new, old, begun=begun, as_of=as_date(as_of))
+        index = _compose(known, outcomes, new, old, begun=begun, as_of=day)
     return RunResult(
-        index=Path(out) / known.name / index,
+        index=Path(out) / dated(known.name, day) / index,
         done=tuple(outcome.job.name for outcome in outcomes if not outcome.error),
         failed=tuple(outcome.job.name for outcome in outcomes if outcome.error),
         errors={outcome.job.name: outcome.error for outcome in outcomes if outcome.error},
@@ -322,13 +324,7 @@ def _unique(study: Study, code: str) -> bool:
 
 
 def _compose(
-    study: Study,
-    outcomes: list[Outcome],
-    new: Path,
-    old: Path | None,
-    *,
-    begun: datetime,
-    as_of: date | None,
+    study: Study, outcomes: list[Outcome], new: Path, old: Path | None, *, begun: datetime, as_of: date | None
 ) -> str:
     """Fill the new folder: this run's reports, what stays of earlier ones, index, findings, manifest."""
     before = read_manifest(old)
@@ -351,9 +347,8 @@ def _compose(
         name = outcome.job.name
         if not outcome.error:
             for ending, text in (("html", outcome.html), ("ipynb", outcome.notebook)):
-                (new / f"{name}.{ending}").unlink(
-                    missing_ok=True
-                )  # a hard link to the old set may stand here
+                # A hard link to the old set may stand here.
+                (new / f"{name}.{ending}").unlink(missing_ok=True)
                 write(new, f"{name}.{ending}", text)
             (new / f"{name}.error.html").unlink(missing_ok=True)
             entries[name] = _entry(outcome.job, failed=False, stale=False, findings=outcome.findings)
@@ -370,7 +365,7 @@ def _compose(
         [*study.spec.study.languages, *(str(entry["language"]) for entry in entries.values())]
     )
     for language in languages:
-        write(new, _index_name(study, language), _index(study, entries, language, list(languages)))
+        write(new, _index_name(study, language), _index(study, entries, language, list(languages), as_of))
     write(new, MANIFEST, canonical(_manifest(study, entries, new, begun, as_of)))
     return _index_name(study, outcomes[0].job.language)
 
@@ -424,7 +419,11 @@ def _findings(entries: Mapping[str, Mapping[str, object]]) -> list[object]:
 
 
 def _index(
-    study: Study, entries: Mapping[str, Mapping[str, object]], language: str, languages: Sequence[str]
+    study: Study,
+    entries: Mapping[str, Mapping[str, object]],
+    language: str,
+    languages: Sequence[str],
+    as_of: date | None,
 ) -> str:
     order = {code: at for at, code in enumerate((ALL, *study.treated))}
     chosen = [entry for entry in entries.values() if entry["language"] == language]
@@ -438,17 +437,21 @@ def _index(
         attribution=study.spec.study.attribution.text(language),
         siblings=tuple((other, _index_name(study, other)) for other in languages if other != language),
         downloads=(("findings.json", "findings.json"), (MANIFEST, MANIFEST)),
+        as_of=as_of,
     )
 
 
 def _index_entry(study: Study, entry: Mapping[str, object], language: str) -> IndexEntry:
-    records = entry["findings"]
+    records, texts = entry["findings"], Texts(language)
+    labels = {one.name: one.label.text(language) for one in study.spec.indicator}
     verdicts = []
     for record in records if isinstance(records, (list, tuple)) else ():
         if record["subject"] == entry["subject"]:
-            labels = {one.name: one.label.text(language) for one in study.spec.indicator}
-            outcome = str(record["outcome"])
-            verdicts.append((labels.get(outcome, outcome), str(record["verdict"])))
+            outcome, role = str(record["outcome"]), str(record.get("role", "primary"))
+            label = labels.get(outcome, outcome)
+            if role != "primary":
+                label = texts("plan.labelled", said=label, role=texts(f"plan.role.{role}"))
+            verdicts.append((label, str(record["verdict"])))
     return IndexEntry(
         year=int(str(entry["year"])),
         area=str(entry["area"]),
@@ -472,16 +475,13 @@ def _made_with(study: Study, as_of: date | None) -> dict[str, object]:
 
 
 def _manifest(
-    study: Study,
-    entries: Mapping[str, Mapping[str, object]],
-    new: Path,
-    begun: datetime,
-    as_of: date | None,
+    study: Study, entries: Mapping[str, Mapping[str, object]], new: Path, begun: datetime, as_of: date | None
 ) -> dict[str, object]:
     """What produced what: hashes of data, definition, notebooks and outputs; versions; seed; times."""
     return {
         **_made_with(study, as_of),
         "study": study.name,
+        "plan": plan_record(study.plan_state),
         "seed": study.spec.study.seed,
         "python": platform.python_version(),
         "system": platform.system(),

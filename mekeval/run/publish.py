@@ -1,13 +1,14 @@
 """Publishing a run as one set: a new folder, everything flushed to disk, then one atomic swap of a link.
 
-A reader sees the whole old set or the whole new one, whenever a run is killed. `OUT/<study>` is a link into
-`OUT/.store`; where links are not to be had (Windows without the right), the folder itself is renamed, and the swap
-is two renames instead of one.
+A reader sees the whole old set or the whole new one, whenever a run is killed. `OUT/<study>`, or `OUT/<study>@<day>`
+for what was known by a day, is a link into `OUT/.store`; where links are not to be had (Windows without the right), the
+folder itself is renamed, and the swap is two renames instead of one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..dates import dated
 from ..errors import RunError
 
 MANIFEST = "manifest.json"
@@ -25,8 +27,12 @@ _STORE = ".store"
 
 
 @contextlib.contextmanager
-def publication(out: Path, study: str) -> Iterator[tuple[Path, Path | None]]:
+def publication(
+    out: Path, study: str, *, as_of: datetime.date | None = None
+) -> Iterator[tuple[Path, Path | None]]:
     """Hand out a new folder, and publish it when the block ends without an exception.
+
+    What is known as of a day is a set of its own, ``out/<study>@<day>``; one lock holds for all sets of a study.
 
     Yields
     ------
@@ -40,7 +46,8 @@ def publication(out: Path, study: str) -> Iterator[tuple[Path, Path | None]]:
     RunError
         Another run of the study is going on, the folder cannot be written, or something else stands in its place.
     """
-    store, link = out / _STORE, out / study
+    name = dated(study, as_of)
+    store, link = out / _STORE, out / name
     try:
         store.mkdir(parents=True, exist_ok=True)
         lock = FileLock(store / f"{study}.lock")
@@ -55,8 +62,8 @@ def publication(out: Path, study: str) -> Iterator[tuple[Path, Path | None]]:
         raise RunError("The output folder cannot be written.", where=str(out), found=str(cause)) from None
     try:
         old = _published(link, store)
-        _sweep(store, study, keep=old)
-        new = Path(tempfile.mkdtemp(prefix=f"{study}.", dir=store))
+        _sweep(store, study)
+        new = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store))
         try:
             yield new, old
             _flush(new)
@@ -71,7 +78,7 @@ def publication(out: Path, study: str) -> Iterator[tuple[Path, Path | None]]:
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        _sweep(store, study, keep=new)
+        _sweep(store, study)
     finally:
         lock.release()
 
@@ -137,11 +144,14 @@ def _published(link: Path, store: Path) -> Path | None:
     )
 
 
-def _sweep(store: Path, study: str, *, keep: Path | None) -> None:
-    """Remove what killed runs and earlier publications left."""
-    for path in store.glob(f"{study}.*"):
-        if path.is_dir() and (keep is None or path.resolve() != keep.resolve()):
-            shutil.rmtree(path, ignore_errors=True)
+def _sweep(store: Path, study: str) -> None:
+    """Remove what killed runs and earlier publications of a study left: whatever none of its links leads to."""
+    links = [store.parent / study, *store.parent.glob(f"{study}@*")]
+    kept = {link.resolve() for link in links if link.is_symlink()}
+    for pattern in (f"{study}.*", f"{study}@*"):
+        for path in store.glob(pattern):
+            if path.is_dir() and not path.is_symlink() and path.resolve() not in kept:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:

@@ -15,13 +15,13 @@ class Check:
     Attributes
     ----------
     name : str
-        "selection", "rule_placebo", "placebo_in_time" or "leave_one_out"; the texts of reports are found by it.
+        Such as "selection" or "placebo_in_time"; the texts of reports are found by it: `check.<name>`.
     passed : bool or None
         None when the check could not answer; then it never counts as passed.
     reason : str
-        Key of the reason, for the texts of reports.
+        Key of the reason, for the texts of reports: `reason.<name>.<key>`.
     facts : mapping of str to float or str
-        The numbers that the reason speaks of.
+        The numbers that the reason speaks of, all finite.
     table : pandas.DataFrame
         What was computed, one row for each variant; empty where nothing was.
     """

@@ -31,6 +31,7 @@ LARGEST = 1.5
 _PRIOR = 10.0  # pseudo-areas that pull a city's residual scale towards that of all cities
 _ROUNDS = 8
 _CLIP = (0.001, 0.999)
+_ROUNDING = 1e-12  # a standard error below this share of the largest level is rounding
 POWER = 0.8
 
 
@@ -173,7 +174,8 @@ def compare_with_cities(
     parts = city_estimates(cities, (a, b))
     table, bias, bias_se = _judged(parts)
     effect, se = float(table["effect"].iloc[0]), float(table["se"].iloc[0])
-    if not (np.isfinite(table["se"]).all() and (table["se"] > 0).all()):
+    scale = max(float(np.abs([city.level, city.change]).max()) for city in cities)
+    if not (np.isfinite(table["se"]).all() and (table["se"] > _ROUNDING * scale).all()):
         raise DesignError(
             "The reference cities do not differ, so nothing can be told from chance.",
             found="a standard error of zero",

@@ -18,6 +18,7 @@ from ..inference import Inference
 from ..panel import Panel
 from .check import Check, not_run
 from .compare_cities import SMALLEST_P, RulePlacebo
+from .reference_cities import PlaceboCities, placebo_cities
 from .rule_placebo import rule_placebo
 
 #: Warnings of the rule placebo with which it does not count as passed, the gravest first.
@@ -68,6 +69,25 @@ def ask(question: RuleQuestion) -> RulePlacebo:
         exclude=question.exclude,
         smallest_area=question.smallest_area,
         alpha=question.alpha,
+    )
+
+
+def cities_of(question: RuleQuestion) -> PlaceboCities:
+    """The target and the reference cities of a question, as `ask` compares them."""
+    return placebo_cities(
+        question.panel,
+        question.rule,
+        outcome=question.outcome,
+        pre=question.pre,
+        post=question.post,
+        city_of=question.city_of,
+        target=question.target,
+        treated=question.treated,
+        population=question.population,
+        discretionary=question.discretionary,
+        set_aside=question.set_aside,
+        exclude=question.exclude,
+        smallest_area=question.smallest_area,
     )
 
 
@@ -190,7 +210,9 @@ def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
     ratio = table["estimate"] / whole.effect
     keeps_size = bool((ratio > 0.5).all())
     steady = keeps_size and bool((table["p_value"] <= 2 * question.alpha).all())
-    worst = int(table["p_value"].argmax()) if keeps_size else int(ratio.argmin())
+    # Of equal p-values the smallest effect is the weakest, whatever the order of the areas.
+    chance = table["p_value"].to_numpy() * keeps_size
+    worst = int(np.lexsort((table["left_out"], ratio, -chance))[0])
     return Check(
         name=name,
         passed=steady,

@@ -15,9 +15,10 @@ import pandas as pd
 
 from ..errors import DataError, Fault, StudyError, closest
 from ..study import SourceSpec
-from .cells import STATUSES, Coded, Labelled, group_of, label_key, nearest
+from .cells import STATUSES, Coded, Labelled, nearest
 from .delimited import read_pxweb_csv, read_wide_csv
 from .jsonstat import read_jsonstat, read_sotkanet_json
+from .labels import group_of, label_key
 from .px import read_px
 from .records import read_dbf, read_geojson, read_rdata
 from .table import read_csv, read_sotkanet_csv

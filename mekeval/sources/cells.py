@@ -1,7 +1,9 @@
-"""What all readers share: cells of text as numbers, missing symbols, labels that carry a year, faults with places."""
+"""What all readers share: cells of text as numbers, missing symbols, faults with places."""
 
 from __future__ import annotations
 
+import datetime
+import decimal as decimals
 import itertools
 import math
 import re
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, Fault, MekevalError, Place, closest
 from ..study import SourceSpec
+from .labels import idle_year, label_key, split_label, year_of
 
 #: Why a cell has no number. "suppressed" and "not_applicable" are the producer's words; "missing" is no word at
 #: all; "overflow" is a number that its field could not hold.
@@ -40,14 +43,6 @@ _MINUS = "\N{MINUS SIGN}"
 _SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 #: What may stand around a number. Other white space (a form feed, a separator of records) is damage.
 _AROUND = _SPACES + "\t"
-_MOST_LABEL = 500
-
-_YEAR_LABEL = re.compile(r"^(?P<item>.*?),?\s+(?P<year>(?:19|20)\d\d)\*?(?P<group>\s*\([A-Z]{2}\))?$")
-#: The year first, as two rows of headings give it when the upper one holds the years.
-_YEAR_FIRST = re.compile(r"^(?P<year>(?:19|20)\d\d)\*?,\s+(?P<item>.*\S)$")
-#: A year as a text of its own; a star marks provisional figures.
-YEAR = re.compile(r"((?:19|20)\d\d)\*?")
-_GROUP = re.compile(r"\(([A-Z]{2})\)$|^([a-z]{2})_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,65 +57,6 @@ class Labelled:
     cells: pd.DataFrame
     notes: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
-
-
-def label_key(label: str) -> str:
-    """The form in which labels are compared: spaces joined, case ignored."""
-    return " ".join(label.split()).casefold()
-
-
-def split_label(header: str) -> tuple[str, int | None]:
-    """The item and the year in a column name.
-
-    Examples
-    --------
-    >>> split_label("Median income of inhabitants, 2015 (HR)")
-    ('Median income of inhabitants (HR)', 2015)
-    >>> split_label("hr_mtu")
-    ('hr_mtu', None)
-    >>> split_label("2019, Inhabitants")
-    ('Inhabitants', 2019)
-    """
-    header = header.strip()
-    match = _YEAR_LABEL.match(header) if len(header) <= _MOST_LABEL else None
-    if not match:
-        first = _YEAR_FIRST.match(header)
-        return (first["item"], int(first["year"])) if first else (header, None)
-    group = (match["group"] or "").strip()
-    return f"{match['item'].strip()} {group}".strip(), int(match["year"])
-
-
-def group_of(label: str) -> str:
-    """The group of statistics that a label names, as Paavo writes it; nothing where it names none.
-
-    Examples
-    --------
-    >>> group_of("Median income of inhabitants (HR)"), group_of("hr_mtu"), group_of("income")
-    ('HR', 'HR', '')
-    """
-    match = _GROUP.search(label)
-    return (match.group(1) or match.group(2)).upper() if match else ""
-
-
-def year_of(label: str, source: SourceSpec) -> int:
-    """The year that an item without a year in its name describes, from the study: by item, by group, or for all.
-
-    Groups of one release describe different years (Paavo 2021: income of 2019, activity of 2018), so a release
-    year minus two is never assumed.
-    """
-    group = group_of(label)
-    years = {label_key(key): year for key, year in source.years.items()}
-    for key in (label_key(label), label_key(group)):
-        if key in years:
-            return years[key]
-    if source.year is not None:
-        return source.year
-    raise DataError(
-        "The year of a column is not known.",
-        where=f"{source.file}, column {label[:200]!r}",
-        expected="a year in the column's name, or in study.toml `year = …`"
-        + (f" or `years = {{ {group} = … }}`" if group else f" or `years = {{ {label} = … }}`"),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +187,25 @@ def numbers(texts: Sequence[str], writing: Writing) -> tuple[NDArray[np.float64]
     return values[codes], status[codes]
 
 
+def plain_text(cell: object, decimal: str = ".") -> str:
+    """A typed cell as text, with the decimal mark of the study, so that one rule reads all formats."""
+    if cell is None or cell is pd.NA or cell is pd.NaT:
+        return ""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, float):
+        if math.isnan(cell):
+            return ""
+        if cell.is_integer() and abs(cell) < 1e15:
+            return str(int(cell))
+        return repr(cell).replace(".", decimal)
+    if isinstance(cell, decimals.Decimal):
+        return str(cell).replace(".", decimal)
+    if isinstance(cell, (datetime.date, datetime.time)):
+        return cell.isoformat()
+    return str(cell)
+
+
 def coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
     """Codes and the distinct texts, in the order in which they come."""
     at_of = {text: at for at, text in enumerate(dict.fromkeys(texts))}
@@ -337,7 +292,10 @@ def no_year(text: str, place: Place) -> Fault:
     part = _PART_OF_YEAR.fullmatch(text.strip())
     if part is None:
         return Fault(
-            what="Text where a year is due.", place=place, found=shown(text), expected="a year of four digits"
+            what="Text where a year is due.",
+            place=place,
+            found=shown(text),
+            expected="a year of four digits, or its first or last day",
         )
     column = place.column or "…"
     return Fault(
@@ -425,6 +383,8 @@ def wide_cells(
     mine = [at for at, (label, _) in enumerate(split) if at != area and label_key(label) in wanted]
     years = [split[at][1] for at in mine]
     found = [*faults]
+    if mine and None not in years:
+        found += idle_year(source, "the names of columns")
     for place, at in enumerate(mine):
         if years[place] is None:
             try:

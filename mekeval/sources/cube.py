@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, Place, StudyError
 from ..study import SourceSpec
-from .cells import STATUSES, YEAR, Coded, Labelled, label_key, nearest, no_year, year_of
+from .cells import STATUSES, Coded, Labelled, nearest, no_year
+from .labels import YEAR, idle_year, label_key, year_of
 
 #: More cells than any table of area statistics has; they are held in memory as numbers.
 MOST_CELLS = 2**23
@@ -147,6 +148,9 @@ def take_cells(cube: Cube, source: SourceSpec, wanted: frozenset[str]) -> Labell
         years = np.array([[year_of(name, source)] for _, name in items], dtype=np.int64).reshape(-1, 1)
         steps = np.zeros(1, dtype=np.intp)
     else:
+        idle = idle_year(source, f"the dimension {cube.dimensions[year].names[0]!r}")
+        if idle:
+            raise StudyError.of(idle)
         found = _years(cube.dimensions[year], source)
         years = np.broadcast_to(np.array(found, dtype=np.int64), (len(items), len(found)))
         steps = np.arange(len(found), dtype=np.intp) * strides[year]

@@ -22,14 +22,12 @@ from ..study import SourceSpec
 from .cells import (
     MOST_FAULTS,
     MOST_TABLE_CELLS,
-    YEAR,
     Coded,
     Labelled,
     area_faults,
     cell_table,
     coded,
     counted,
-    label_key,
     nearest,
     paavo_writing,
     refuse_twins,
@@ -38,6 +36,7 @@ from .cells import (
     wide_cells,
 )
 from .files import read_text
+from .labels import YEAR, idle_year, label_key
 
 #: Lines of a file with their cells.
 Records = list[tuple[int, list[str]]]
@@ -225,7 +224,8 @@ def _long_cells(
     columns: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [()] * len(header)
     area_codes, areas = coded(columns[area])
     item_codes, labels = coded([text.strip() for text in columns[item]])
-    found = (*ragged, *faults, *area_faults(area_codes, areas, lines, file, header[area]))
+    told = idle_year(source, "the names of columns")
+    found = (*ragged, *faults, *told, *area_faults(area_codes, areas, lines, file, header[area]))
     if rows and not ragged:
         found += short_last_area(area_codes, lines, file, header[area])
     mine = np.flatnonzero(np.array([label_key(label) in wanted for label in labels], dtype=bool)[item_codes])

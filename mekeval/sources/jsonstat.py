@@ -21,13 +21,14 @@ from .cells import (
     Labelled,
     coded,
     counted,
+    plain_text,
     refuse_twins,
     refuse_wide,
     shown,
 )
 from .cube import Cube, Dimension, announced, checked_dimension, take_cells
 from .files import read_json
-from .table import SOTKANET, Table, plain_text, table_cells
+from .table import SOTKANET, Table, table_cells
 
 _ROLES = {"geo": "area", "metric": "item", "time": "year"}
 
@@ -80,8 +81,11 @@ def read_sotkanet_json(path: Path, source: SourceSpec, wanted: frozenset[str]) -
     )
     refuse_twins(names, source.file)
     described = source.model_copy(update=_defaults(source, names))
-    # A record with a key misspelt would be passed over as one of another indicator or gender.
-    needed = {described.area_column, described.item_column, described.year_column, *source.take} & set(names)
+    # A record with a key misspelt would be passed over as one of another indicator or gender, or without a value.
+    # Sotkanet itself leaves an absolute value out where it has none.
+    own = {described.area_column, described.item_column, described.year_column}
+    own |= set() if source.value_column else {described.value_column}
+    needed = (own | set(source.take)) & set(names)
     bare = [
         Fault(
             what="A record lacks a key that the others have.",

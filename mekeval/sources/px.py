@@ -17,9 +17,10 @@ import numpy as np
 
 from ..errors import DataError
 from ..study import SourceSpec
-from .cells import PXWEB_SYMBOLS, Labelled, label_key, nearest
+from .cells import PXWEB_SYMBOLS, Labelled, nearest
 from .cube import Cube, Dimension, announced, checked_dimension, take_cells
 from .files import decoded, read_bytes
+from .labels import label_key
 from .pxcells import read_numbers
 
 #: (keyword, language, names in brackets) -> the text after "=".

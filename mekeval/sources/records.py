@@ -16,17 +16,16 @@ from .cells import (
     MOST_TABLE_CELLS,
     Labelled,
     counted,
-    label_key,
     nearest,
     paavo_writing,
+    plain_text,
     refuse_twins,
     refuse_wide,
-    split_label,
     wide_cells,
 )
 from .files import MOST_BYTES, checked_size, read_json, refuse_unreadable
+from .labels import label_key, split_label
 from .rdata import read_frame
-from .table import plain_text
 
 _END_OF_FIELDS, _DELETED, _LIVE = 0x0D, 0x2A, 0x20
 #: Kinds of fields that hold text: characters, numbers, days, yes or no.

@@ -1,15 +1,13 @@
 """Tables of any layout, described in the study alone: CSV, and what xlsx, Parquet and R data files hold.
 
 In: named columns of text and the study's words on them. Out: `Labelled`. Wide: one row for each area (and year),
-items as columns. Long: one row for each value, `item_column` and `value_column`. Never: a number that is not
-written as declared, or a row among several that fit.
+items as columns. Long: one row for each value, `item_column` and `value_column`, or years as columns instead of the
+latter. Never: a number that is not written as declared, a row among several that fit, or a year that the file
+contradicts.
 """
 
 from __future__ import annotations
 
-import datetime
-import decimal as decimals
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +21,6 @@ from ..errors import DataError, Fault, MekevalError, Place, StudyError
 from ..study import SourceSpec
 from .cells import (
     MOST_FAULTS,
-    YEAR,
     Coded,
     Labelled,
     area_faults,
@@ -31,17 +28,15 @@ from .cells import (
     coded,
     counted,
     declared_writing,
-    label_key,
     nearest,
     no_year,
     refuse_twins,
     refuse_wide,
     shown,
-    split_label,
-    year_of,
 )
 from .delimited import csv_records, open_end, short_last_area, whole_rows
 from .files import read_text
+from .labels import YEAR_NAMES, idle_year, label_key, split_label, year_in, year_of
 
 #: Columns of Sotkanet's CSV and JSON.
 SOTKANET: Mapping[str, tuple[str, ...]] = {
@@ -50,6 +45,9 @@ SOTKANET: Mapping[str, tuple[str, ...]] = {
     "year_column": ("year",),
     "value_column": ("primary value", "primary.value", "value"),
 }
+#: A year that something follows, but not "2019-2020": a change is none.
+_BEGINS_WITH_YEAR = re.compile(r"(?:19|20)\d\d(?!\d|\s*[-–/]\s*\d)")
+_DECIMAL_CODE = re.compile(r"(\d+)[.,]0+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,20 +186,20 @@ def table_cells(table: Table, source: SourceSpec, wanted: frozenset[str]) -> Lab
     year_at = _column(table, source.year_column, "year_column", place) if source.year_column else None
     item = _column(table, source.item_column, "item_column", place) if source.item_column else None
     value = _column(table, source.value_column, "value_column", place) if source.value_column else None
-    if item is not None and value is None:
-        raise StudyError("`item_column` needs `value_column`.", where=place, found=repr(source.item_column))
+    across = _across(table, source, {area, item}, place) if item is not None and value is None else []
     if not table.rows:
         return Labelled(labels=(), cells=pd.DataFrame(), notes=table.notes, faults=table.faults)
-    keep, taken = _kept(table, source, place)
+    keep, taken, notes = _kept(table, source, place)
+    notes = (*table.notes, *notes)
     fixed = {at for at in (area, year_at, item, value, *taken) if at is not None}
     everything = np.flatnonzero(keep)
     item_codes, item_texts = np.zeros(0, dtype=np.int32), [""]
-    if item is not None and value is not None:
+    if item is not None:
         item_codes, item_texts = coded([text.strip() for text in table.columns[item]])
         mine = np.array([label_key(text) in wanted for text in item_texts], dtype=bool)[item_codes] & keep
         # An item is there where a row that is kept speaks of it.
         labels = tuple(item_texts[at] for at in dict.fromkeys(item_codes[everything].tolist()))
-        chosen, everything = [value], np.flatnonzero(mine)
+        chosen, everything = [value] if value is not None else across, np.flatnonzero(mine)
     else:
         split = [(at, split_label(name)[0]) for at, name in enumerate(table.names) if at not in fixed]
         split = [(value, split_label(table.names[value])[0])] if value is not None else split
@@ -228,18 +226,25 @@ def table_cells(table: Table, source: SourceSpec, wanted: frozenset[str]) -> Lab
     if item is not None and not table.faults and keep.all():
         faults += short_last_area(codes, table.rows, source.file, table.names[area])
     if not chosen or not everything.size:
-        return Labelled(labels=labels, cells=pd.DataFrame(), notes=table.notes, faults=tuple(faults))
+        return Labelled(labels=labels, cells=pd.DataFrame(), notes=notes, faults=tuple(faults))
     size, count = everything.size, len(chosen)
     each = np.repeat(np.arange(count, dtype=np.int32), size)
-    years, wrong_years = _years(table, source, chosen, everything, year_at, item_codes, item_texts)
+    years, told, wrong_years = _years(
+        table, source, chosen, everything, year_at, item_codes, item_texts, across=bool(across)
+    )
     faults += wrong_years
+    used = fixed | set(chosen)
+    said = None if told or wrong_years else set(np.unique(years).tolist())
+    passed, contradicted = _passed_over(table, source, np.flatnonzero(keep), used, said)
+    notes += passed
+    faults += contradicted
     long = item is not None
     index = everything.tolist()
     texts = [column[at] for column in (table.columns[place] for place in chosen) for at in index]
     names = [table.names[at] for at in chosen]
     cells, wrong = cell_table(
         areas=Coded(codes=np.tile(codes[everything], count), names=areas),
-        items=Coded(codes=item_codes[everything], names=item_texts)
+        items=Coded(codes=np.tile(item_codes[everything], count), names=item_texts)
         if long
         else Coded(codes=each, names=[split_label(name)[0] for name in names]),
         years=years,
@@ -251,15 +256,55 @@ def table_cells(table: Table, source: SourceSpec, wanted: frozenset[str]) -> Lab
     )
     faults += wrong
     if not faults:
-        used = fixed | set(chosen)
         _refuse_undecided(table, cells, used, place, wide=item is None and value is None)
-    return Labelled(labels=labels, cells=cells, notes=table.notes, faults=tuple(faults))
+    return Labelled(labels=labels, cells=cells, notes=notes, faults=tuple(faults))
 
 
-def _kept(table: Table, source: SourceSpec, place: str) -> tuple[NDArray[np.bool_], set[int]]:
-    """The rows that have all the values of `take`, and its columns."""
+def _across(table: Table, source: SourceSpec, used: set[int | None], place: str) -> list[int]:
+    """The columns that are named by years and hold the values of the item of their row.
+
+    Raises
+    ------
+    StudyError
+        There are none; the years are told twice; a name begins with a year and goes on with something else.
+    """
+    free = [(at, name) for at, name in enumerate(table.names) if at not in used]
+    found = [at for at, name in free if year_in(name)]
+    if not found:
+        raise StudyError(
+            "`item_column` needs `value_column`.",
+            where=place,
+            found=repr(source.item_column),
+            expected="value_column, or columns that are named by years and nothing else",
+        )
+    if source.year_column:
+        raise StudyError(
+            "The years are in the names of columns and in a column of their own.",
+            where=place,
+            found=f"{table.names[found[0]]!r} and year_column = {source.year_column!r}",
+            fix="Name `value_column` if each row is one value, or leave `year_column` out.",
+        )
+    odd = [name for at, name in free if at not in found and _BEGINS_WITH_YEAR.match(name.strip())]
+    if odd:
+        raise StudyError.of(
+            Fault(
+                what="A column's name begins with a year and goes on: its values would be passed over.",
+                place=Place(file=source.file, row=source.header_row, column=shown(name)),
+                expected="a year; provisional ones may carry a star, as 2024*",
+                fix="Correct the name in the file and write the new sha256 in study.toml.",
+            )
+            for name in odd[:MOST_FAULTS]
+        )
+    return found
+
+
+def _kept(
+    table: Table, source: SourceSpec, place: str
+) -> tuple[NDArray[np.bool_], set[int], tuple[str, ...]]:
+    """The rows that have all the values of `take`, its columns, and what was left out: one may be misspelt."""
     keep = np.ones(len(table.rows), dtype=bool)
     taken = set()
+    notes = []
     for name, given in source.take.items():
         at = _column(table, name, "take", place)
         codes, texts = coded(table.columns[at])
@@ -273,9 +318,65 @@ def _kept(table: Table, source: SourceSpec, place: str) -> tuple[NDArray[np.bool
             )
         keep &= fits
         taken.add(at)
+        counts = np.bincount(codes[~fits], minlength=len(texts))
+        rare = [each for each in np.argsort(counts, kind="stable").tolist() if counts[each]]
+        if rare:
+            some = ", ".join(f"{shown(texts[each].strip())!r} ({_rows(counts[each])})" for each in rare[:8])
+            more = f" and {len(rare) - 8} more values" if len(rare) > 8 else ""
+            notes.append(f"left out by take, {table.names[at]}: {some}{more}")
+        year = year_in(given)
+        if year and source.year not in (None, year[0]):
+            notes.append(f"taken: {table.names[at]} = {given!r}, and the study says the year {source.year}")
     if not keep.any():
         raise StudyError("No row has all the values of `take`.", where=place, found=str(dict(source.take)))
-    return keep, taken
+    return keep, taken, tuple(notes)
+
+
+def _passed_over(
+    table: Table,
+    source: SourceSpec,
+    index: NDArray[np.intp],
+    used: set[int],
+    said: set[int] | None,
+) -> tuple[tuple[str, ...], list[Fault]]:
+    """What the columns that nobody uses say of all rows, and a fault where it is another year than the study says.
+
+    `said` are the years that the study says; None where the file tells them.
+    """
+    notes, faults = [], []
+    rows = index.tolist()
+    for at, name in enumerate(table.names):
+        if at in used or not name.strip():
+            continue
+        found: dict[str, tuple[int, str] | None] = {}
+        for text in map(table.columns[at].__getitem__, rows):
+            if text not in found:
+                found[text] = year_in(text)
+                if len(found) > 1 and None in found.values():
+                    break
+        years = {each[0] for each in found.values() if each}
+        only = next(iter(found), "").strip()
+        named = label_key(name) in YEAR_NAMES
+        if said is not None and (
+            named or (len(rows) > 1 and len(years) == 1 and None not in found.values() and years != said)
+        ):
+            key = "year" if source.year is not None else "years"
+            faults.append(
+                Fault(
+                    what="A column of years is not used, and the study says the year."
+                    if named
+                    else "A column that is not used holds one year, and the study says another.",
+                    place=Place(file=source.file, column=name),
+                    found=", ".join(repr(shown(text.strip())) for text in list(found)[:3]),
+                    expected=", ".join(map(str, sorted(said)[:6])),
+                    fix=f'Write year_column = "{name}" in place of `{key}`; or, if it is the year of something else, '
+                    f'say so: take = {{ "{name}" = "{shown(only)}" }}.',
+                )
+            )
+        elif len({text.strip() for text in found}) == 1 and only and not _numeric(only):
+            notes.append(f"{name} = {shown(only)!r}")
+    more = f" and {len(notes) - 12} more columns" if len(notes) > 12 else ""
+    return (("not used: " + ", ".join(notes[:12]) + more,) if notes else ()), faults
 
 
 def _column(table: Table, name: str, key: str, place: str) -> int:
@@ -298,13 +399,15 @@ def _years(
     year: int | None,
     item_codes: NDArray[np.int32],
     items: Sequence[str],
-) -> tuple[NDArray[np.int32], tuple[Fault, ...]]:
-    """The year of every cell: from its own column, from the name of its column, or from the study."""
+    *,
+    across: bool,
+) -> tuple[NDArray[np.int32], bool, tuple[Fault, ...]]:
+    """The year of every cell, and whether the file tells it: its own column, the names of columns, or the study."""
     file = source.file
     if year is not None:
         codes, texts = coded([table.columns[year][at] for at in index.tolist()])
-        found = [int(text.strip()[:4]) if YEAR.fullmatch(text.strip()) else -1 for text in texts]
-        values = np.array(found, dtype=np.int32)[codes]
+        read = [year_in(text) for text in texts]
+        values = np.array([each[0] if each else -1 for each in read], dtype=np.int32)[codes]
         bad = np.flatnonzero(values < 0)
         faults = counted(
             (
@@ -316,7 +419,21 @@ def _years(
             file,
             more=bad.size - MOST_FAULTS,
         )
-        return np.tile(values, len(chosen)), faults
+        faults += idle_year(source, f"the column {table.names[year]!r}")
+        if len({each[1] for each in read if each and each[1]}) > 1:
+            faults += (
+                Fault(
+                    what="First and last days of years stand in one column: they would be two days of one night.",
+                    place=Place(file=file, column=table.names[year]),
+                    found=", ".join(shown(text) for text in texts[:4]),
+                    expected="days of one kind, 1.1. or 31.12.",
+                ),
+            )
+        return np.tile(values, len(chosen)), True, faults
+    if across:
+        named = [found[0] for at in chosen if (found := year_in(table.names[at]))]
+        idle = idle_year(source, "the names of columns")
+        return np.repeat(np.array(named, dtype=np.int32), index.size), True, idle
     wrong: list[Fault] = []
 
     def of(label: str) -> int:
@@ -330,35 +447,19 @@ def _years(
         used = np.unique(item_codes[index]).tolist()
         by_item = np.zeros(len(items), dtype=np.int32)
         by_item[used] = [of(items[at]) for at in used]
-        return by_item[item_codes[index]], tuple(wrong)
-    years = []
-    for at in chosen:
-        label, own = split_label(table.names[at])
-        years.append(own if own is not None else of(label))
-    return np.repeat(np.array(years, dtype=np.int32), index.size), tuple(wrong)
+        return by_item[item_codes[index]], False, tuple(wrong)
+    split = [split_label(table.names[at]) for at in chosen]
+    own = all(year is not None for _, year in split)
+    wrong += idle_year(source, "the names of columns") if own else ()
+    years = [year if year is not None else of(label) for label, year in split]
+    return np.repeat(np.array(years, dtype=np.int32), index.size), own, tuple(wrong)
 
 
 def _filled(text: str, source: SourceSpec) -> str:
+    """A code at its full length; a sheet may have made a number of it, and a decimal of the number."""
+    number = _DECIMAL_CODE.fullmatch(text) if source.area_digits else None
+    text = number[1] if number else text
     return text.zfill(source.area_digits) if source.area_digits and text.isdigit() else text
-
-
-def plain_text(cell: object, decimal: str = ".") -> str:
-    """A typed cell as text, with the decimal mark of the study, so that one rule reads all formats."""
-    if cell is None or cell is pd.NA or cell is pd.NaT:
-        return ""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, float):
-        if math.isnan(cell):
-            return ""
-        if cell.is_integer() and abs(cell) < 1e15:
-            return str(int(cell))
-        return repr(cell).replace(".", decimal)
-    if isinstance(cell, decimals.Decimal):
-        return str(cell).replace(".", decimal)
-    if isinstance(cell, (datetime.date, datetime.time)):
-        return cell.isoformat()
-    return str(cell)
 
 
 def _refuse_undecided(table: Table, cells: pd.DataFrame, used: set[int], place: str, *, wide: bool) -> None:
@@ -383,6 +484,10 @@ def _refuse_undecided(table: Table, cells: pd.DataFrame, used: set[int], place: 
         + ("; ".join(undecided[:6]) or "none"),
         fix='Say which value is wanted: take = { "column" = "value" }, or name `year_column`.',
     )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _numeric(text: str) -> bool:

@@ -12,6 +12,7 @@ import itertools
 import re
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +23,19 @@ import numpy as np
 
 from ..errors import DataError, Fault, Place, StudyError
 from ..study import SourceSpec
-from .cells import MOST_FAULTS, MOST_TABLE_CELLS, Labelled, counted, nearest, refuse_twins, refuse_wide
+from .cells import (
+    MOST_FAULTS,
+    MOST_TABLE_CELLS,
+    Labelled,
+    counted,
+    nearest,
+    plain_text,
+    refuse_twins,
+    refuse_wide,
+)
 from .files import checked_size, refuse_unreadable, refuse_web_page
 from .rdata import read_frame
-from .table import Table, framed, plain_text, table_cells
+from .table import Table, framed, table_cells
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,6 +57,19 @@ _MERGED = re.compile(
 _CELL = re.compile(rb"<(?:\w+:)?(?:c|row)\b[^<>]*?\sr\s*=\s*[\"']([A-Z]{0,4})(\d{1,9})[\"']")
 #: A cell with a formula, or with one of a spreadsheet's words for an error, which the reader would pass over.
 _FORMULA, _ERROR = re.compile(rb"<(?:\w+:)?f[\s/>]"), re.compile(rb"<(?:\w+:)?c\b[^<>]*\st\s*=\s*[\"']e[\"']")
+_PLACE, _REFERENCE = (
+    re.compile(rb"<(?:\w+:)?c\b[^<>]*?\sr\s*=\s*[\"']([^\"']*)"),
+    re.compile(rb"[A-Z]{1,3}[1-9]\d{0,6}"),
+)
+_ROWS, _TAG = (
+    re.compile(rb"<(?:\w+:)?sheetData\b.*</(?:\w+:)?sheetData>", re.DOTALL),
+    re.compile(rb"<(?:\w+:)?([A-Za-z]\w*)"),
+)
+#: What the rows of a sheet are made of: cells with values or texts, and what marks up a part of a text.
+_TAGS = frozenset(
+    b"sheetData row c v f is t r rPr rPh phoneticPr extLst ext b i u strike sz color rFont family scheme "
+    b"vertAlign charset outline shadow condense extend".split()
+)
 _SHARED = re.compile(rb"<(?:\w+:)?c\b[^<>]*\st\s*=\s*[\"']s[\"'][^<>]*>\s*<(?:\w+:)?v>\s*(\d{1,9})")
 
 
@@ -300,6 +323,7 @@ def _look(vetted: io.BytesIO, name: str, source: SourceSpec) -> tuple[str, ...]:
                     fix=fix,
                 )
             )
+    faults += _damaged(data, name, file)
     if faults:
         raise DataError.of(counted(faults, file, more=len(faults) - MOST_FAULTS))
     row, column = 1, 1
@@ -316,6 +340,33 @@ def _look(vetted: io.BytesIO, name: str, source: SourceSpec) -> tuple[str, ...]:
             found=f"{row} rows x {column} columns",
         )
     return (f"merged headings {', '.join(notes[:10])}",) if notes else ()
+
+
+def _damaged(data: bytes, name: str, file: str) -> list[Fault]:
+    """Cells without a place of their own, and parts of rows that no workbook has: the reader would skip them."""
+    places = _PLACE.findall(data)
+    counts = Counter(places)
+    wrong = [place for place in counts if counts[place] > 1 or not _REFERENCE.fullmatch(place)]
+    rows = _ROWS.search(data)
+    strange = sorted(set(_TAG.findall(rows.group())) - _TAGS) if rows else []
+    return [
+        *(
+            Fault(
+                what="The place of a cell cannot be read, or stands twice.",
+                place=Place(file=file),
+                found=f"{place[:20].decode('latin-1')!r} in sheet {name!r}",
+            )
+            for place in wrong[:MOST_FAULTS]
+        ),
+        *(
+            Fault(
+                what="The rows of the sheet hold something that is no cell.",
+                place=Place(file=file),
+                found=f"<{tag[:20].decode('latin-1')}> in sheet {name!r}",
+            )
+            for tag in strange[:MOST_FAULTS]
+        ),
+    ]
 
 
 def _refuse_long_texts(sheet: bytes, shared: bytes, file: str) -> None:

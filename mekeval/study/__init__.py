@@ -7,19 +7,24 @@ has changed unnoticed, or the first fault only.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from ..areas import COLUMNS, Areas, Districts, read_areas
+from ..areas import COLUMNS, Areas, Districts, read_areas, read_neighbours
 from ..errors import Fault, MekevalError, StudyError, closest
 from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria, fingerprint, read_catalogue
 from .consistency import cross_references, level_faults
 from .files import RAW_VARIABLE, checksum, inside, raw_paths, refuse_no_list
 from .formula import signed_terms, split_formula, terms
+from .locking import LOCK, Deviation, PlanState, lock_plan, plan_record, plan_state
+from .planned import planned
 from .reading import first, read_spec
 from .schema import (
+    CHECKS,
+    REQUIRED_CHECKS,
     About,
     AreasTable,
     CatalogueUse,
@@ -28,6 +33,7 @@ from .schema import (
     IndicatorSpec,
     Item,
     Plan,
+    PlanDeviation,
     Programme,
     Reference,
     Rule,
@@ -41,16 +47,22 @@ from .treated import resolve, study_districts, treated_areas
 
 __all__ = [
     "CATALOGUES",
+    "CHECKS",
+    "LOCK",
     "RAW_VARIABLE",
+    "REQUIRED_CHECKS",
     "About",
     "AreasTable",
     "Catalogue",
     "CatalogueUse",
+    "Deviation",
     "FetchSpec",
     "FoundAreas",
     "IndicatorSpec",
     "Item",
     "Plan",
+    "PlanDeviation",
+    "PlanState",
     "Programme",
     "Reference",
     "Rule",
@@ -64,6 +76,10 @@ __all__ = [
     "checksum",
     "criteria",
     "inside",
+    "lock_plan",
+    "plan_record",
+    "plan_state",
+    "planned",
     "read_catalogue",
     "read_spec",
     "read_study",
@@ -96,9 +112,13 @@ class Study:
         The raw files, in the order of `spec.source`.
     reference_areas : Areas or None
         The listed areas of reference cities; None where the study has none, or finds them in a source.
+    neighbours : mapping of str to tuple of str
+        For each area the codes of its neighbours, in order; empty where the study has no table of neighbours.
+    plan_state : PlanState
+        Whether the study keeps to the plan that was locked.
     sha256 : str
-        Of `study.toml`, `areas.csv`, the list of reference areas, the table of districts and what it takes from a
-        catalogue, as far as it has them, together.
+        Of `study.toml`, `areas.csv`, the list of reference areas, the tables of districts and of neighbours, what it
+        takes from a catalogue and plan.lock, as far as it has them, together.
     """
 
     folder: Path
@@ -110,6 +130,8 @@ class Study:
     discretionary: tuple[str, ...]
     paths: tuple[Path, ...]
     reference_areas: Areas | None
+    neighbours: Mapping[str, tuple[str, ...]]
+    plan_state: PlanState
     sha256: str
 
     @property
@@ -216,9 +238,16 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
     )
     faults += first(cross_references(spec, file.name), file.name)
     faults += level_faults(spec, () if areas is None else areas.table["level"], file.name)
+    neighbours, pairs = _neighbours(spec, folder, areas, file.name, faults)
     paths = tuple(raw_paths(spec, folder, raw, file.name, faults))
-    if faults or areas is None:
+    state = None
+    try:
+        state = plan_state(folder, spec)
+    except MekevalError as error:
+        faults += error.faults
+    if faults or areas is None or state is None:
         raise StudyError.of(faults)
+    definition = text + own + listed + shares + pairs + fingerprint(spec)
     return Study(
         folder=folder,
         spec=spec,
@@ -229,7 +258,9 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         discretionary=discretionary,
         paths=paths,
         reference_areas=reference_areas,
-        sha256=hashlib.sha256(text + own + listed + shares + fingerprint(spec)).hexdigest(),
+        neighbours=neighbours,
+        plan_state=state,
+        sha256=hashlib.sha256(definition + state.lock_sha256.encode()).hexdigest(),
     )
 
 
@@ -268,3 +299,27 @@ def _reference_areas(
     except MekevalError as error:
         faults += error.faults
         return None, b""
+
+
+def _neighbours(
+    spec: StudySpec, folder: Path, areas: Areas | None, where: str, faults: list[Fault]
+) -> tuple[dict[str, tuple[str, ...]], bytes]:
+    """The neighbours of each area and the bytes of their table, where the study has one."""
+    if not spec.areas.neighbours or areas is None:
+        return {}, b""
+    path = inside(folder, spec.areas.neighbours)
+    if path is None:
+        what = "areas.neighbours leaves the study folder."
+        faults.append(Fault(what=what, where=where, found=spec.areas.neighbours))
+        return {}, b""
+    try:
+        refuse_no_list(path)
+        known = list(areas.table.index) if spec.areas.file else None  # areas that are found are not known yet
+        table = read_neighbours(path, known=known)
+        found = {
+            str(area): tuple(sorted(map(str, others))) for area, others in table.groupby("area")["neighbour"]
+        }
+        return found, path.read_bytes()
+    except MekevalError as error:
+        faults += error.faults
+        return {}, b""

@@ -228,6 +228,8 @@ def written(indicator: IndicatorSpec) -> str:
     >>> written(read_catalogue("paavo").indicator[0])
     'low_income_adults / (low_income_adults + middle_income_adults + high_income_adults)'
     """
+    if indicator.otherwise:
+        return f"{written(indicator.model_copy(update={'otherwise': ''}))}, otherwise {indicator.otherwise}"
     if indicator.value:
         return f"{indicator.value} (base: {indicator.base})"
     top, bottom = (
@@ -300,7 +302,8 @@ def _items(
     spec: StudySpec, used: Iterable[Catalogue], indicators: Iterable[IndicatorSpec]
 ) -> tuple[Item, ...]:
     """The study's items, each with the catalogue's labels too, then the catalogue's that anything needs."""
-    needed = {name for indicator in indicators for name in indicator.items}
+    ways = [one for indicator in indicators for one in (indicator, indicator.by_otherwise) if one]
+    needed = {name for one in ways for name in one.items}
     needed |= {name for source in spec.source for name in source.items}
     shipped = {item.name: item for each in used for item in each.item}
     own = []

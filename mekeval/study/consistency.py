@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ..errors import Fault, closest
 from .catalogue import offered_items, written
 from .formula import pattern, signed_terms, split_formula
-from .schema import IndicatorSpec, SourceSpec, StudySpec
+from .schema import CHECKS, IndicatorSpec, SourceSpec, StudySpec
 
 
 def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
@@ -21,6 +21,7 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
         ("indicator", indicators),
         ("wave", [wave.name for wave in spec.waves]),
         ("outcome of the plan", list(spec.outcomes)),
+        ("required check", list(spec.plan.required) if spec.plan else []),
         ("language", [str(language) for language in spec.study.languages]),
         ("level of found areas", [found.level for found in spec.areas.found]),
     ):
@@ -52,11 +53,21 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
         yield from _sum_faults(indicator, place)
         yield from _proxy_faults(indicator, place)
         yield from _unknown(indicator.items, items, "item", place, offered)
+        if (other := indicator.by_otherwise) is not None:
+            lacking = [name for name in other.items if name not in indicator.items]
+            yield from _unknown(lacking, items, "item", f"{place}, otherwise", offered)
         if indicator.plausible and indicator.plausible[0] > indicator.plausible[1]:
             yield Fault(
                 what="A plausible range ends before it begins.",
                 where=place,
                 found=f"{indicator.plausible[0]:g} to {indicator.plausible[1]:g}",
+            )
+        if list(indicator.breaks) != sorted(set(indicator.breaks)):
+            yield Fault(
+                what="Breaks of an indicator are not in order, or one stands twice.",
+                where=place,
+                found=", ".join(map(str, indicator.breaks)),
+                expected="each year once, the earliest first",
             )
     for number, source in enumerate(spec.source, start=1):
         place = f"{where}, source[{number}] {source.file!r}"
@@ -75,7 +86,19 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                 expected="population = the name of the indicator whose base counts the residents",
             )
     yield from _reference_faults(spec, where)
+    if spec.plan and spec.plan.comparison == "rule_placebo" and spec.reference is None:
+        yield Fault(
+            what="The plan compares with reference cities, and the study has none.",
+            where=f"{where}, plan.comparison",
+            found="'rule_placebo'",
+            expected="a table [reference]; or 'auto' or 'city'",
+        )
     yield from _unknown(spec.outcomes, indicators, "indicator", f"{where}, plan")
+    if spec.plan:
+        yield from _unknown(spec.plan.required, list(CHECKS), "check", f"{where}, plan.required")
+        yield from _unknown(
+            spec.plan.important, list(spec.outcomes), "outcome of the plan", f"{where}, plan.important"
+        )
     for indicator in spec.indicator:
         if indicator.higher_is == "neutral" and indicator.name in spec.outcomes:
             yield Fault(
@@ -156,7 +179,17 @@ def _sum_faults(indicator: IndicatorSpec, where: str) -> Iterator[Fault]:
                 found=f"formula = {indicator.formula!r} and {written(indicator)!r}",
                 expected="a formula, or numerator and denominator, or value and base",
             )
-    for part in (indicator.numerator, indicator.denominator, indicator.value, indicator.base):
+    other = indicator.by_otherwise
+    if other is not None and bool(indicator.numerator) != bool(split_formula(indicator.otherwise)[1]):
+        yield Fault(
+            what="The two formulas of an indicator are a rate and a value.",
+            where=where,
+            found=f"otherwise = {indicator.otherwise!r} and {written(indicator)!r}",
+            expected="two rates, or two values",
+        )
+        other = None
+    sums = [(one.numerator, one.denominator, one.value, one.base) for one in (indicator, other) if one]
+    for part in dict.fromkeys(part for each in sums for part in each):
         counts = Counter(name for _, name in signed_terms(part)) if part else Counter()
         for name in (name for name, times in counts.items() if times > 1):
             yield Fault(what="A sum has an item twice.", where=where, found=f"{name!r} in {part!r}")

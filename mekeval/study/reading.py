@@ -1,14 +1,11 @@
-"""`study.toml` as bytes -> what it says, checked against the schema, in bounded time.
+"""`study.toml` as bytes -> what it says, checked against the schema.
 
-In: a path. Out: `StudySpec` with the catalogue's definitions in it. Never: a fault that stops the search for others,
-or a file whose keys are so long or deep that reading them takes minutes.
+In: a path. Out: `StudySpec` with the catalogue's definitions in it. Never: a fault that stops the search for others.
 """
 
 from __future__ import annotations
 
 import re
-import stat
-import tomllib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,19 +13,13 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ..definition import definition_bytes, definition_file, definition_tables
 from ..errors import Fault, StudyError, closest
 from .catalogue import with_catalogue
 from .schema import StudySpec
 
-#: A study of a hundred sources has some 50 kB.
-MOST_BYTES = 2**20
 #: So many faults are told at once; a file with more is not a study.
 MOST_FAULTS = 50
-#: Parts of a dotted key; the schema has four at most, and tomllib needs time with the square of them.
-MOST_PARTS = 16
-
-_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
-_LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MOST_PARTS},}}+")
 _TAG = re.compile(r"<\w+>")  # names that the schema gives the sides of a union
 
 
@@ -42,52 +33,13 @@ def read_spec(path: str | Path) -> tuple[Path, bytes, StudySpec]:
     StudyError
         There is no study, or its `study.toml` breaks the schema, or it asks a catalogue for what is not there.
     """
-    folder = Path(path)
-    file = folder if folder.suffix == ".toml" else folder / "study.toml"
-    text = _read(file)
+    file = definition_file(Path(path))
+    text = definition_bytes(file)
     return file, text, with_catalogue(_parse(text, where=str(file)), str(file))
 
 
-def _read(file: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise OSError("no regular file")  # a pipe would wait for a writer for ever
-        with file.open("rb") as stream:
-            text = stream.read(MOST_BYTES + 1)
-    except (OSError, ValueError):
-        raise StudyError(
-            "There is no study here.",
-            where=str(file),
-            expected="a folder with a study.toml",
-            fix="Name the folder of a study, or write one with: mekeval new my-study",
-        ) from None
-    if len(text) > MOST_BYTES:
-        raise StudyError(
-            "study.toml is too large to be one.",
-            where=str(file),
-            expected=f"at most {MOST_BYTES} bytes",
-            fix="Data belong in the raw files.",
-        )
-    return text
-
-
 def _parse(text: bytes, *, where: str) -> StudySpec:
-    try:
-        decoded = text.decode("utf-8-sig")
-        if long := _LONG_KEY.search(decoded):
-            line = decoded.count("\n", 0, long.start()) + 1
-            raise ValueError(f"a key of more than {MOST_PARTS} parts in line {line}")
-        content = tomllib.loads(decoded)
-    except (
-        ValueError,
-        RecursionError,
-    ) as cause:  # TOMLDecodeError, UnicodeDecodeError, a number of 5,000 digits
-        raise StudyError(
-            "study.toml is not valid TOML.",
-            where=where,
-            found=str(cause)[:300],
-            expected="UTF-8 text in TOML form",
-        ) from None
+    content = definition_tables(text, where=where)
     try:
         return StudySpec.model_validate(content)
     except ValidationError as cause:

@@ -30,6 +30,23 @@ Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Whole = Annotated[int, Field(strict=True, le=2**63 - 1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Unit = Literal["percent", "eur", "persons", "number", "m2", "index"]
+#: Checks that a result must have passed, unless a plan names others (`mekeval.findings.REQUIRED`, which stands above).
+REQUIRED_CHECKS = ("selection", "rule_placebo", "placebo_in_time", "leave_one_out")
+#: Every check that a plan may require.
+CHECKS = (
+    *REQUIRED_CHECKS,
+    "leave_one_comparison_out",
+    "without_neighbours",
+    "spillover",
+    "comparison_changed",
+    "one_year",
+    "functional_form",
+    "anticipation",
+    "pre_trend",
+    "composition",
+    "definition_breaks",
+    "honest",
+)
 
 
 class _Table(BaseModel):
@@ -105,6 +122,8 @@ class AreasTable(_Table):
     "What a reader must know of the areas; shown in every report."
     comparison: Literal["never_treated"] = "never_treated"
     "Whom the treated areas are compared with."
+    neighbours: str = ""
+    "A table of pairs, neighbours.csv with the columns `area` and `neighbour`: for the checks of spillovers."
 
 
 class Wave(_Table):
@@ -216,6 +235,11 @@ class IndicatorSpec(_Table):
     formula: Annotated[str, AfterValidator(checked)] = ""
     """Numerator and denominator in one line, "unemployed / (unemployed + employed)"; without a line it is the value,
     and needs a base."""
+    otherwise: Annotated[str, AfterValidator(checked)] = ""
+    """The same quantity from other items, written as a formula: for the years in which no source gives all items of the
+    first. The log names the years."""
+    breaks: Annotated[tuple[Year, ...], Field(max_length=100)] = ()
+    "First year of each new definition: a comparison across one compares two definitions."
     criterion: str = ""
     "The criterion of a programme that it is, by definition."
     proxy_for: str = ""
@@ -242,6 +266,21 @@ class IndicatorSpec(_Table):
         """Names of the items it is made of."""
         parts = (self.numerator, self.denominator, self.value, self.base)
         return tuple(dict.fromkeys(name for part in parts if part for name in terms(part)))
+
+    @property
+    def by_otherwise(self) -> IndicatorSpec | None:
+        """The same indicator by its other formula, where it has one."""
+        if not self.otherwise:
+            return None
+        top, bottom = split_formula(self.otherwise)
+        sums = {"numerator": top, "denominator": bottom} if bottom else {"value": top}
+        return self.model_copy(update={"formula": "", "otherwise": "", **sums})
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Names of the items that count the persons behind it, by either formula."""
+        ways = (self, self.by_otherwise or self)
+        return tuple(dict.fromkeys(name for one in ways for name in terms(one.denominator or one.base)))
 
 
 class FetchSpec(_Table):
@@ -307,11 +346,11 @@ class SourceSpec(_Table):
     table: str = ""
     "A sheet, or a table inside the file."
     item_column: str = ""
-    "Column of the items, where each row is one value; without it the items are columns."
+    "Column of the items, where each row is one item; without it the items are columns."
     year_column: str = ""
-    "Column of the years."
+    "Column of the years; the first and the last day of a year stand for it."
     value_column: str = ""
-    "Column of the values, where each row is one value."
+    "Column of the values, where each row is one value; beside `item_column` alone, columns are years."
     area_by: Literal["", "code", "label"] = ""
     "Whether areas of a cube are known by their code or by their label."
     area_digits: Annotated[Whole, Field(ge=0, le=20)] = 0
@@ -367,8 +406,26 @@ class Reference(_Table):
     "Cities that are no reference."
 
 
+class PlanDeviation(_Table):
+    """`[[plan.deviation]]`: a place in which the study differs from its locked plan.
+
+    Shown with its reason in every report. One that names a place in which nothing differs is a fault.
+    """
+
+    key: Text
+    """The place: a key as `mekeval plan show` prints it, such as "plan.primary", or the table of one wave, indicator
+    or rule, such as "programme.wave.MEK 2023-2025"."""
+    reason: Words
+    "Why it differs."
+    date: Day | None = None
+    "Day of the decision: `2026-03-01`."
+
+
 class Plan(_Table):
-    """`[plan]`: what is tested and how, fixed before outcomes are seen."""
+    """`[plan]`: what is tested and how, fixed before outcomes are seen.
+
+    `mekeval plan lock` writes it into `plan.lock`; every report then says whether the analysis keeps to it.
+    """
 
     primary: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
     "Indicators on which the verdict on the programme rests."
@@ -380,6 +437,20 @@ class Plan(_Table):
     "The base of every change is the mean of the years at most this far before an area entered."
     partial_years: Annotated[Whole, Field(ge=0)] = 0
     "Years after entry that are neither before nor after."
+    estimator: Literal["group_time_att"] = "group_time_att"
+    "How effects in reports are estimated; there is one way so far. Notebooks have others."
+    comparison: Literal["auto", "rule_placebo", "city"] = "auto"
+    """What a verdict rests on: the rule placebo, the comparison within the city, or ("auto") the rule placebo where the
+    study has reference cities."""
+    required: Annotated[tuple[str, ...], Field(max_length=100)] = REQUIRED_CHECKS
+    "Checks without whose answer nothing is called an effect; `selection` always is one."
+    important: dict[str, Annotated[Number, Field(gt=0)]] = {}
+    "For an outcome the smallest change that matters, in its unit: `{ unemployment_rate = 1.0 }`."
+    honest_size: Annotated[Number, Field(gt=0)] = 1.0
+    """How far the later years may depart from a common trend, in times the largest departure before (Mbar), with an
+    effect still standing; for the check `honest`."""
+    deviation: Annotated[tuple[PlanDeviation, ...], Field(max_length=1000)] = ()
+    "What differs from the locked plan, and why."
 
     @property
     def outcomes(self) -> tuple[str, ...]:

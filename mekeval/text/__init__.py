@@ -6,6 +6,7 @@ In: a language code and a key. Out: text. Never: a fallback to another language;
 from __future__ import annotations
 
 import datetime
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,6 +21,11 @@ LANGUAGES = ("fi", "en")
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 _LOCALES = {"fi": "fi_FI", "en": "en_GB"}
+#: Controls but tab and line ends, marks of direction, what has no width, separators of lines, halves of characters.
+_HIDING = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    r"\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 class Texts:
@@ -120,6 +126,19 @@ def ranges(years: Iterable[int]) -> str:
         else:
             runs.append([year])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}\N{EN DASH}{run[-1]}" for run in runs)
+
+
+def visible(text: str) -> str:
+    r"""A text whose control characters are shown: none turns the words after it around, or hides.
+
+    White space stays as it is, and so do a soft hyphen and the joiners of letters.
+
+    Examples
+    --------
+    >>> visible("\u202ekatu")
+    '\\u202ekatu'
+    """
+    return _HIDING.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def keys(language: str) -> frozenset[str]:

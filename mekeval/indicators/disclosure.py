@@ -1,0 +1,211 @@
+"""What must not be shown because it would give away a number of few people, in the same area or in a part of it.
+
+In: the rows of the tidy table with their grid, and the parent of each area. Out: the rows, some of them confidential.
+Never: a base under the limit that another indicator prints, or that a sum or a subtraction of what is shown gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ..areas import Areas
+from ..study import IndicatorSpec, StudySpec
+from ..study.formula import signed_terms
+from .cells import Bools, Floats, Grid, Ints
+from .rates import OTHER_FORMULA, Formulas, Rows
+from .result import STATUSES, Log
+
+_OK, _CONFIDENTIAL = STATUSES.index("ok"), STATUSES.index("confidential")
+_SECRET = (_CONFIDENTIAL, STATUSES.index("suppressed"))
+#: Plain values that are counts, so that those of the parts of an area add up to its own.
+_COUNTS = ("persons", "number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sums:
+    """The sums of items above and below the lines, n_sums of them, and which of them each row shows.
+
+    Attributes
+    ----------
+    matrix : array of float, shape (n_sums, n_items)
+        The sign of each item.
+    is_base : array of bool, shape (n_sums,)
+    top, bottom : array of int, shape (n_rows,)
+        Positions of the sums; of a plain value `top` is the value.
+    adds_up : array of bool, shape (n_rows,)
+        Whether `top` of an area is the sum of those of its parts: a median is not.
+    """
+
+    matrix: Floats
+    is_base: Bools
+    top: Ints
+    bottom: Ints
+    adds_up: Bools
+
+
+def parents_of(areas: Areas, names: list[str]) -> Ints:
+    """The position of each area's parent among the names of the cells; -1 where it has none there."""
+    parent = areas.table["parent"].reindex(names).fillna("").astype(object)
+    return np.asarray(pd.Index(names, dtype=object).get_indexer(pd.Index(parent, dtype=object)))
+
+
+def withheld(
+    rows: Rows, spec: StudySpec, grid: Grid, formulas: Formulas, parents: Ints, log: Log | None
+) -> Rows:
+    """The rows without those that would give away what others hide; these become "confidential".
+
+    First, where a base of any indicator is under the limit, no row of the area and year may show that number, and what
+    is shown may not add up to it (`indirect` in the log). Then, where exactly one part of an area is hidden, the area
+    less its other parts would give it: the area is hidden, and not one more of its parts, because the parts are what is
+    compared (`complementary`).
+    """
+    sums = _sums_of(rows, spec, formulas)
+    year_at = np.searchsorted(grid.years, rows.year)
+    small = _small_bases(rows, sums, spec, grid, year_at)
+    kinds = np.zeros(len(rows.status), dtype=np.int8)
+    status, wanted = rows.status.copy(), small
+    while True:
+        indirect = _telling(status, rows, sums, wanted, year_at)
+        status[indirect] = _CONFIDENTIAL
+        kinds[indirect] = 1
+        complementary, given = _parents_that_tell(status, rows, sums, parents, grid, year_at)
+        status[complementary] = _CONFIDENTIAL
+        kinds[complementary] = 2
+        if not complementary.any() and not (given & ~wanted).any():
+            break
+        wanted = wanted | given  # nor may the sums of an area be had from its other indicators
+    gone = kinds > 0
+    if log is not None:
+        for kind, rule in ((1, "indirect"), (2, "complementary")):
+            own = np.flatnonzero(kinds == kind)
+            pairs = np.stack([rows.indicator[own], rows.year[own]], axis=1)
+            for (at, year), count in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
+                log.note("info", rule, year=int(year), subject=spec.indicator[at].name, count=int(count))
+    hidden = {
+        name: np.where(gone, np.nan, getattr(rows, name)) for name in ("value", "numerator", "denominator")
+    }
+    return replace(rows, status=status, **hidden)
+
+
+def _sums_of(rows: Rows, spec: StudySpec, formulas: Formulas) -> _Sums:
+    items = {item.name: at for at, item in enumerate(spec.item)}
+    known: dict[frozenset[tuple[int, str]], int] = {}
+    bases: set[int] = set()
+    top, bottom = (np.zeros(len(rows.status), dtype=np.int64) for _ in range(2))
+    adds_up = np.zeros(len(rows.status), dtype=bool)
+
+    def number_of(expression: str) -> int:
+        return known.setdefault(frozenset(signed_terms(expression)), len(known))
+
+    def place(own: Bools, one: IndicatorSpec) -> None:
+        above, below = number_of(one.numerator or one.value), number_of(one.denominator or one.base)
+        bases.add(below)
+        top[own], bottom[own] = above, below
+        adds_up[own] = bool(one.numerator) or one.unit in _COUNTS or above == below
+
+    for number, indicator in enumerate(spec.indicator):
+        own = rows.indicator == number
+        place(own, indicator)
+        if (other := indicator.by_otherwise) is not None:
+            at = np.flatnonzero(own)
+            way = formulas.at(number, rows.area[at], rows.year[at])
+            second = np.zeros(len(own), dtype=bool)
+            second[at[way == OTHER_FORMULA]] = True
+            place(second, other)
+    matrix = np.zeros((len(known), len(items)))
+    for terms, at in known.items():
+        for sign, name in terms:
+            matrix[at, items[name]] += sign
+    is_base = np.isin(np.arange(len(known)), list(bases))
+    return _Sums(matrix=matrix, is_base=is_base, top=top, bottom=bottom, adds_up=adds_up)
+
+
+def _small_bases(rows: Rows, sums: _Sums, spec: StudySpec, grid: Grid, year_at: Ints) -> Bools:
+    """Where a base is under the limit, by the newest numbers or by those of a row, shape (n_sums, n_areas, n_years).
+
+    A base of 0 is no secret: the rows that it stands behind say that there is nobody.
+    """
+    least, shape = spec.study.minimum_base, grid.best.shape[1:]
+    small = np.zeros((len(sums.matrix), *shape), dtype=bool)
+    for number in np.flatnonzero(sums.is_base).tolist():
+        total = np.zeros(shape)
+        for item in np.flatnonzero(sums.matrix[number]).tolist():
+            best = grid.best[item]
+            total += sums.matrix[number, item] * np.where(best >= 0, grid.cells.value[best], np.nan)
+        small[number] = (total > 0) & (total < least)
+    shown = np.where(np.isnan(rows.numerator), rows.value, rows.numerator)
+    few = sums.is_base[sums.top] & (rows.status == _OK) & (shown > 0) & (shown < least)
+    small[sums.top[few], rows.area[few], year_at[few]] = True
+    return small
+
+
+def _telling(status: Ints, rows: Rows, sums: _Sums, wanted: Bools, year_at: Ints) -> Bools:
+    """Rows that print a wanted sum of their area and year, or without which what is printed does not add up to it."""
+    telling: Bools = (status == _OK) & (
+        wanted[sums.top, rows.area, year_at] | wanted[sums.bottom, rows.area, year_at]
+    )
+    places = np.asarray(wanted.any(axis=0))
+    if not places.any():
+        return telling
+    row = np.flatnonzero(places[rows.area, year_at])
+    number = np.full(places.shape, -1, dtype=np.int64)
+    number[places] = np.arange(int(places.sum()))
+    targets = wanted[:, places].T
+    found: dict[bytes, int] = {}
+    while True:
+        there = row[(status[row] == _OK) & ~telling[row]]
+        at = number[rows.area[there], year_at[there]]
+        shown = np.zeros(targets.shape, dtype=bool)
+        shown[at, sums.top[there]] = True
+        shown[at, sums.bottom[there]] = True
+        patterns, of = np.unique(np.hstack([shown, targets]), axis=0, return_inverse=True)
+        drop = np.array([_giving_away(one, sums.matrix, found) for one in patterns], dtype=np.int64)[
+            of.ravel()
+        ]
+        if (drop < 0).all():
+            return telling
+        here = row[(status[row] == _OK)]
+        gone = drop[number[rows.area[here], year_at[here]]]
+        telling[here[(sums.top[here] == gone) | (sums.bottom[here] == gone)]] = True
+
+
+def _giving_away(pattern: Bools, matrix: Floats, found: dict[bytes, int]) -> int:
+    """The last sum of the study without which the shown sums do not add up to a wanted one; -1 where they do not."""
+    key = pattern.tobytes()
+    if key not in found:
+        shown, targets = (np.flatnonzero(part) for part in np.split(pattern, 2))
+        found[key] = -1
+        for target in targets.tolist() if shown.size else []:
+            weights = np.linalg.lstsq(matrix[shown].T, matrix[target], rcond=None)[0]
+            if np.abs(matrix[shown].T @ weights - matrix[target]).max() < 1e-8:
+                found[key] = int(shown[np.abs(weights) > 1e-8].max())
+                break
+    return found[key]
+
+
+def _parents_that_tell(
+    status: Ints, rows: Rows, sums: _Sums, parents: Ints, grid: Grid, year_at: Ints
+) -> tuple[Bools, Bools]:
+    """Rows of areas that give one hidden part by subtraction, and their sums, shape (n_sums, n_areas, n_years)."""
+    given = np.zeros((len(sums.matrix), *grid.best.shape[1:]), dtype=bool)
+    telling = np.zeros(len(status), dtype=bool)
+    children = np.flatnonzero(parents >= 0)
+    if not children.size:
+        return telling, given
+    shown, secret = np.zeros_like(given), np.zeros_like(given)
+    for part, counts in ((sums.top, sums.adds_up), (sums.bottom, np.ones(len(status), dtype=bool))):
+        for those, kind in ((shown, status == _OK), (secret, np.isin(status, _SECRET))):
+            own = counts & kind
+            those[part[own], rows.area[own], year_at[own]] = True
+    hidden = (secret & ~shown).astype(np.int64)
+    for number in range(len(given)):
+        if hidden[number].any():
+            count = np.zeros(given.shape[1:], dtype=np.int64)
+            np.add.at(count, parents[children], hidden[number][children])
+            given[number] = count == 1
+    for part, counts in ((sums.top, sums.adds_up), (sums.bottom, np.ones(len(status), dtype=bool))):
+        telling |= (status == _OK) & counts & given[part, rows.area, year_at]
+    return telling, given

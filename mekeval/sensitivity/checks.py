@@ -1,0 +1,167 @@
+"""All the checks of a result, as many as its study has data for.
+
+In: a question, its answer, and what the study knows of its areas. Out: `Check`s, in the order in which a verdict asks
+for them. Never: a check made where nothing was found to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..inference import Inference
+from .altered import (
+    comparison_changed,
+    functional_form,
+    leave_one_comparison_out,
+    one_year,
+    without_neighbours,
+)
+from .check import Check
+from .city_checks import leave_one_out, placebo_in_time
+from .compare_cities import RulePlacebo
+from .questions import CityQuestion, Question
+from .quiet import (
+    QUIET,
+    anticipation,
+    composition,
+    definition_breaks,
+    honest,
+    pre_trend,
+    spillover,
+    stricter,
+)
+from .rule_checks import (
+    RuleQuestion,
+    rule_leave_one_out,
+    rule_placebo_before,
+    rule_placebo_check,
+    rule_placebo_inference,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a study knows of its areas and its outcome besides the values.
+
+    Attributes
+    ----------
+    neighbours : mapping of str to collection of str
+        For each unit those that border on it; empty where that is not known.
+    parent : mapping of str to str
+        The part of the city in which each unit lies.
+    breaks : tuple of int
+        The first year of each new definition of the outcome.
+    honest_size : float
+        Mbar that a result must survive.
+    """
+
+    neighbours: Mapping[str, Collection[str]] = field(default_factory=dict)
+    parent: Mapping[str, str] = field(default_factory=dict)
+    breaks: Sequence[int] = ()
+    honest_size: float = 1.0
+
+
+def rule_checks_of(
+    question: RuleQuestion, placebo: RulePlacebo, about: Surroundings | None = None
+) -> tuple[Check, ...]:
+    """The checks of a result that was judged against reference cities; within chance only its own.
+
+    Parameters
+    ----------
+    question : RuleQuestion
+    placebo : RulePlacebo
+        Its answer.
+    about : Surroundings, optional
+    """
+    own = rule_placebo_check(placebo)
+    if placebo.quotable_p > question.alpha:  # the others ask whether a difference holds
+        return (own,)
+    whole = rule_placebo_inference(placebo, label="", n_treated=len(question.treated))
+    before = rule_placebo_before(_strict(question), size=placebo.effect)
+    alone = [rule_leave_one_out(question, whole=placebo)] if len(question.treated) > 1 else []
+    return (own, before, *alone, *_general(question, whole, about or Surroundings()))
+
+
+def city_checks_of(
+    question: CityQuestion, whole: Inference, about: Surroundings | None = None
+) -> tuple[Check, ...]:
+    """The checks of a result that was judged within its own city; none of one that is within chance.
+
+    Parameters
+    ----------
+    question : CityQuestion
+    whole : Inference
+        Its answer.
+    about : Surroundings, optional
+    """
+    if whole.p_value > whole.alpha:
+        return ()
+    before = _before(question, whole, alpha=question.alpha / QUIET)
+    if before.reason == "few_areas" and float(before.facts["smallest_p"]) <= question.alpha:
+        before = _before(question, whole, alpha=float(before.facts["smallest_p"]))  # as all quiet checks
+    alone = (
+        [
+            leave_one_out(
+                question.panel,
+                question.design,
+                outcome=question.outcome,
+                seed=question.seed,
+                alpha=question.alpha,
+                population=question.population,
+            )
+        ]
+        if question.unit is None
+        else []
+    )
+    return (before, *alone, *_general(question, whole, about or Surroundings()))
+
+
+def _before(question: CityQuestion, whole: Inference, *, alpha: float) -> Check:
+    return placebo_in_time(
+        question.panel,
+        question.design,
+        outcome=question.outcome,
+        size=whole.estimate,
+        unit=question.unit,
+        seed=question.seed,
+        alpha=alpha,
+        population=question.population,
+    )
+
+
+def _strict(question: RuleQuestion) -> RuleQuestion:
+    asked = stricter(question)
+    return asked if isinstance(asked, RuleQuestion) else question
+
+
+def _general(question: Question, whole: Inference, about: Surroundings) -> Iterator[Check]:
+    panel = question.panel
+    persons = (
+        panel.values[question.population]
+        if isinstance(question, RuleQuestion)
+        else panel.bases.get(
+            question.outcome, np.full_like(panel.values[question.outcome], np.nan, dtype=np.float64)
+        )
+    )
+    known = ~np.isnan(persons)
+    middle = [
+        float(np.median(row[there])) if there.any() else np.nan
+        for row, there in zip(persons, known, strict=True)
+    ]
+    yield leave_one_comparison_out(question, whole)
+    yield comparison_changed(
+        question, whole, size=dict(zip(panel.units, middle, strict=True)), parent=about.parent
+    )
+    yield one_year(question, whole)
+    yield functional_form(question, whole)
+    yield anticipation(question, whole)
+    yield pre_trend(question, whole)
+    yield composition(question, whole, persons)
+    if about.neighbours:
+        yield without_neighbours(question, whole, about.neighbours)
+        yield spillover(question, whole, about.neighbours)
+    yield definition_breaks(question, about.breaks)
+    yield honest(question, whole, size=about.honest_size)
