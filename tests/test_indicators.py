@@ -23,6 +23,7 @@ from mekeval.indicators import (
 )
 from mekeval.panel import build_panel
 from mekeval.study import Study, read_study
+from mekeval.text import Texts
 
 Make = Callable[..., Study]
 
@@ -631,3 +632,109 @@ def _found_study() -> str:
         "label = '(?P<code>\\d{5}) (?P<name>[^(]*?)\\s*(?:\\(|$)'\n"
     )
     return head + areas + items + "# sources"
+
+
+# --- subtraction
+
+WHOLE = "092 Kaupunki,1050,130,20000\n0921 Suuralue,1050,130,20000\n"
+PARTS = "09211 Hakunila,500,100,18000\n09212 Mikkola,300,20,21000\n09213 Korso,250,10,25000\n"
+
+
+def test_an_area_less_its_shown_parts_does_not_give_the_hidden_one(make: Make) -> None:
+    parts = PARTS.replace("250,10", "250,..")
+    indicators = clean_indicators(make({2020: HEADER + WHOLE + parts}))
+    for area in ("0921", "092"):  # the major area goes, and so does the city that has no other
+        row = _row(indicators, area)
+        assert row["status"] == "confidential"
+        assert row[["value", "numerator", "denominator"]].isna().all()
+        # Korso's people stand in this row of Korso's: nothing is hidden.
+        assert _row(indicators, area, "income")["denominator"] == 1050.0
+    assert [_row(indicators, area)["status"] for area in ("09211", "09212")] == ["ok", "ok"]
+    (line,) = _logged(indicators, "complementary")
+    assert (line["level"], line["subject"], line["year"], line["count"]) == ("info", "poor_rate", 2018, 2)
+
+
+def test_the_base_of_a_value_is_not_had_by_subtraction_either(make: Make) -> None:
+    parts = PARTS.replace("250,10,25000", "28,10,25000")
+    indicators = clean_indicators(make({2020: HEADER + WHOLE.replace("1050", "828") + parts}))
+    for name in ("poor_rate", "income"):
+        statuses = [_row(indicators, area, name)["status"] for area in ("092", "0921", "09211", "09213")]
+        assert statuses == ["confidential", "confidential", "ok", "confidential"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        PARTS,
+        PARTS.replace("250,10", "250,..").replace("300,20", "300,.."),  # 30 in both together
+        PARTS.replace("250,10,25000", "0,0,0"),  # nobody is hidden
+        PARTS.replace("250,10,25000", ".,.,."),
+    ],
+)
+def test_an_area_of_which_not_exactly_one_part_is_hidden_stays(make: Make, parts: str) -> None:
+    indicators = clean_indicators(make({2020: HEADER + WHOLE + parts}))
+    for area in ("092", "0921"):
+        assert _row(indicators, area)["numerator"] == 130.0
+    assert not _logged(indicators, "complementary")
+
+
+def test_no_hidden_district_of_the_example_is_had_by_subtraction(cleaned: Indicators, example: Study) -> None:
+    table = cleaned.table.assign(parent=cleaned.table["area"].map(example.areas.table["parent"]))
+    hidden = table["status"].isin(["suppressed", "confidential"])
+    assert hidden.sum() > 100
+    parts = table[hidden & (table["parent"] != "")]
+    alone = parts.groupby(["indicator", "year", "parent"]).size().loc[lambda sizes: sizes == 1]
+    statuses = table.set_index(["indicator", "year", "area"])["status"]
+    assert len(alone) > 50
+    assert {statuses[place] for place in alone.index} == {"confidential"}
+    # The districts themselves, which are compared, lose nothing.
+    assert "confidential" not in set(table.loc[table["area"].isin(example.areas.units), "status"])
+
+
+def test_strangers_are_told_one_by_one_and_then_counted(make: Make) -> None:
+    strangers = "".join(f"X{number} Nowhere {number},500,10,20000\n" for number in range(1_003))
+    faults = _refused(make({2020: HEADER + USUAL + strangers})).faults
+    assert len(faults) == 1_001
+    assert faults[-1].what.startswith("And 3 more")
+
+
+def test_two_ways_to_cut_a_city_add_up_each_by_itself(make: Make, tmp_path: Path) -> None:
+    study = make(
+        {
+            2020: HEADER
+            + WHOLE
+            + PARTS.replace("250,10", "250,..")
+            + "09219 Postala,600,..,20000\n09218 Postila,450,60,2\n"
+        }
+    )
+    cut = "09219,postal,0921,Postala\n09218,postal,0921,Postila\n"
+    (tmp_path / "areas.csv").write_text(AREAS + cut, "utf-8")
+    indicators = clean_indicators(read_study(study.folder))
+    assert _row(indicators, "0921")["status"] == "confidential"
+
+
+@pytest.mark.parametrize(
+    ("years", "told", "last"), [(2, 12, "An area stands twice"), (200, 1_001, "And 200 more")]
+)
+def test_what_stands_twice_is_told_one_by_one_and_then_counted(
+    make: Make, years: int, told: int, last: str
+) -> None:
+    columns = [
+        f'"{item}, {year}"' for item in ("People", "Poor", "Income") for year in range(1900, 1900 + years)
+    ]
+    lines = [
+        f"{area}," + ",".join([number] * len(columns))
+        for number in ("500", "600")
+        for area in ("09211", "09212")
+    ]
+    faults = _refused(make({2020: "\n".join(['"Area",' + ",".join(columns), *lines]) + "\n"})).faults
+    assert len(faults) == told
+    assert faults[-1].what.startswith(last)
+
+
+@pytest.mark.parametrize("language", ["fi", "en"])
+def test_the_rules_of_disclosure_have_words(language: str) -> None:
+    texts = Texts(language)
+    for rule in ("complementary", "indirect"):
+        for key in ("report.rule", "quality.name", "quality.rule"):
+            assert f"{key}.{rule}" in texts

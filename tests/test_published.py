@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mekeval.errors import StudyError
@@ -254,3 +255,111 @@ def test_split_releases_are_a_status_and_are_counted_once(make: Make) -> None:
     assert (line["level"], line["year"], line["count"]) == ("warning", 2020, 1)
     filled = interpolate(found, "r")
     assert _at(filled, "r", "A1", 2020)["value"] == 20.0  # between 10 and 30
+
+
+# --- numbers of few people in other rows
+
+JOBS = _rate("shops", "shops", "jobs") + _rate("self_sufficiency", "jobs", "employed")
+JOBS += _rate("employment", "employed", "adults")
+
+
+def test_a_small_base_is_not_printed_as_the_numerator_of_another_indicator(make: Make) -> None:
+    text = "area,year,shops,jobs,employed,adults\nA1,2020,3,12,400,900\nA2,2020,3,30,400,900\n"
+    found = clean_indicators(make([("a.csv", 2021, text)], JOBS))
+    for name, status in (
+        ("shops", "confidential"),
+        ("self_sufficiency", "confidential"),
+        ("employment", "ok"),
+    ):
+        row = _at(found, name, "A1", 2020)
+        assert row["status"] == status
+        assert np.isnan([row["value"], row["numerator"], row["denominator"]]).tolist() == [status != "ok"] * 3
+        assert _at(found, name, "A2", 2020)["status"] == "ok"  # 30 is the limit
+    (line,) = _lines(found, "indirect")
+    assert (line["level"], line["subject"], line["year"], line["count"]) == (
+        "info",
+        "self_sufficiency",
+        2020,
+        1,
+    )
+
+
+def test_a_small_base_is_not_the_difference_of_two_numbers_that_are_shown(make: Make) -> None:
+    """50 in the labour force less 30 unemployed are 20 employed, who are the base of another rate."""
+    text = "area,year,jobs,employed,unemployed\nA1,2020,5,20,30\nA2,2020,5,30,30\n"
+    rates = _rate("jobless", "unemployed", "employed + unemployed") + _rate("jobs", "jobs", "employed")
+    found = clean_indicators(make([("a.csv", 2021, text)], rates))
+    assert _at(found, "jobless", "A1", 2020)["status"] == "confidential"
+    assert _at(found, "jobless", "A2", 2020)["numerator"] == 30.0
+
+
+@pytest.mark.parametrize(("old", "new"), [(12, 40), (40, 12)])
+def test_a_small_base_is_not_in_the_rates_of_its_release_either(make: Make, old: int, new: int) -> None:
+    text = "area,year,shops,jobs,employed,adults\nA1,2020,3,{},400,900\n"
+    files = [("a.csv", 2021, text.format(old)), ("b.csv", 2022, text.format(new))]
+    found = clean_indicators(make(files, JOBS))
+    status = found.releases.set_index(["indicator", "vintage"])["status"]
+    hidden = [2021] if new >= 30 else [2021, 2022]  # what is hidden now is hidden in every release
+    for vintage in (2021, 2022):
+        expected = "confidential" if vintage in hidden else "ok"
+        assert status["shops", vintage] == status["self_sufficiency", vintage] == expected
+        assert status["employment", vintage] == "ok"
+    assert f"{old} ->" not in found.log["found"].str.cat(sep=" ")
+
+
+def test_no_small_base_adds_up_from_what_is_shown(make: Make) -> None:
+    """By elimination: a hidden base that is no combination of the shown sums raises the rank of their matrix."""
+    items = ("a", "b", "c", "d", "e")
+    sums = {
+        "one": ("a", "a + b + c"),
+        "two": ("b", "a + b"),
+        "three": ("d", "c"),
+        "four": ("c", "d + e"),
+        "five": ("a + d", "a + b + c + d"),
+        "six": ("e", "b"),
+    }
+    rng = np.random.default_rng(20260101)
+    years = range(1960, 2020)
+    lines = [",".join(map(str, ("A1", year, *rng.integers(0, 60, len(items))))) for year in years]
+    text = "\n".join(["area,year," + ",".join(items), *lines]) + "\n"
+    numbers = {int(line.split(",")[1]): np.array(line.split(",")[2:], dtype=float) for line in lines}
+    rates = "".join(_rate(name, *parts) for name, parts in sums.items())
+    found = clean_indicators(make([("x.csv", 2021, text)], rates))
+
+    def vector(expression: str) -> list[float]:
+        return [float(item in expression.split(" + ")) for item in items]
+
+    bases = {bottom for _, bottom in sums.values()}
+    kept = gone = 0
+    for year in years:
+        rows = {name: _at(found, name, "A1", year) for name in sums}
+        shown = [vector(part) for name in sums if rows[name]["status"] == "ok" for part in sums[name]]
+        small = [base for base in bases if 0 < np.dot(vector(base), numbers[year]) < 30]
+        for base in small if shown else ():
+            both = np.linalg.matrix_rank(np.array([*shown, vector(base)]))
+            assert both > np.linalg.matrix_rank(np.array(shown)), (year, base)
+        gone += len(small) > 0
+        if not small:
+            kept += 1
+            assert "confidential" not in {row["status"] for row in rows.values()}
+    assert min(kept, gone) > 3
+
+
+# --- what is no count, and what stands twice
+
+
+def test_a_fraction_of_a_person_is_no_person(make: Make) -> None:
+    """1.234 is 1,234 people with a point, and would be one: the share of it would look like any other."""
+    text = "area,year,poor,people,income\nA1,2020,40.5,1000,20000.5\nA2,2020,40,1000.25,20000.5\n"
+    study = make(
+        [("a.csv", 2021, text)], _rate("poor", "poor", "people") + _value("income", "income", "people")
+    )
+    found = clean_indicators(study)
+    assert _at(found, "income", "A1", 2020)["value"] == 20000.5  # an average may have decimals
+    wrong = [("poor", "A1"), ("poor", "A2"), ("income", "A2")]
+    assert {_at(found, *place, 2020)["status"] for place in wrong} == {"implausible"}
+    assert [(line["subject"], line["area"], line["found"]) for line in _lines(found, "implausible")] == [
+        ("poor", "A1", "40.5, expected a whole number of persons"),
+        ("poor", "A2", "1000.25, expected a whole number of persons"),
+        ("income", "A2", "1000.25, expected a whole number of persons"),
+    ]

@@ -208,6 +208,8 @@ def test_controls_in_names_are_shown(tmp_path: Path) -> None:
     assert visible("Å\u00a0ö\t\n\u00ad–") == "Å\u00a0ö\t\n\u00ad–"
     picture = plot_coverage(grid({"a": ["ok"]}), indicator="x", about=About(names={"a": "\u202eevil"}))
     assert picture.data.rows[0][0] == "\\u202eevil"
+    shares = plot_coverage_shares(grid({"a": ["ok"]}), labels={"x": "\u202erate"})
+    assert shares.data.rows[0][0] == "\\u202erate"
 
 
 def test_seen_counts_cells_with_a_number() -> None:

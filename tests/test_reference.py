@@ -233,6 +233,15 @@ def test_the_naive_reading_that_the_rule_placebo_corrects(evaluation: Evaluation
         "rule_placebo",
         "placebo_in_time",
         "leave_one_out",
+        "leave_one_comparison_out",
+        "comparison_changed",
+        "one_year",
+        "functional_form",
+        "anticipation",
+        "pre_trend",
+        "composition",
+        "definition_breaks",
+        "honest",
     }
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..errors import DataError
 from ..tables import Table
-from ..text import Texts
+from ..text import Texts, visible
 from .axes import mark_synthetic, text_size, year_scale
 from .coverage import ABSENT, AXIS, POINTS, SMALL, bars, cut
 from .picture import INK, MUTED, WIDTH, Picture, headings, style
@@ -47,7 +47,8 @@ def plot_coverage_shares(
         raise DataError("There is nothing to draw.", found="no indicator with a label")
     years = tuple(range(int(good["year"].min()), int(good["year"].max()) + 1))
     rows = [
-        (labels[name], {int(year): float(share) for year, share in shares[name].items()}) for name in names
+        (visible(labels[name]), {int(year): float(share) for year, share in shares[name].items()})
+        for name in names
     ]
     areas = good.groupby("indicator", observed=True)["area"].nunique()
     known = [
@@ -97,7 +98,7 @@ def plot_releases(
     shown = compared.loc[moved] if moved.any() else compared
     rows = []
     for (name, old, new), part in shown.groupby(["indicator", "vintage_old", "vintage_new"], sort=True):
-        label = words.say("releases.row", outcome=labels.get(str(name), str(name)), old=old, new=new)
+        label = visible(words.say("releases.row", outcome=labels.get(str(name), str(name)), old=old, new=new))
         shares = part["changed"] / part["areas"]
         rows.append((label, {int(y): float(s) for y, s in zip(part["year"], shares, strict=True)}))
     years = tuple(range(int(shown["year"].min()), int(shown["year"].max()) + 1))

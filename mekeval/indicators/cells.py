@@ -169,15 +169,23 @@ def _contradictions(
     cells: Cells, firsts: npt.NDArray[np.intp], first_of: Ints, file: str, spec: StudySpec
 ) -> list[Fault]:
     faults = []
+    # Of a large file only what the faults speak of is looked through again and again.
+    those = np.flatnonzero(np.isin(first_of, firsts))
+    low = np.flatnonzero(
+        (cells.status == _OK)
+        & (cells.value < spec.study.minimum_base)
+        & np.isin(cells.area, cells.area[firsts])
+    )
+    few = cells.take(low)
     for first in firsts.tolist():
-        at = np.flatnonzero(first_of == first)
+        at = those[first_of[those] == first]
         item = spec.item[int(cells.item[first])].name
         columns = dict.fromkeys(cells.columns[column] for column in cells.column[at].tolist())
         said = [
             f"{value:.15g}" if status == _OK else STATUSES[status]
             for value, status in zip(cells.value[at].tolist(), cells.status[at].tolist(), strict=True)
         ]
-        if _few_people(cells, first, item, spec):
+        if _few_people(few, int(cells.area[first]), int(cells.year[first]), item, spec):
             said = ["not shown: too few people"]
         faults.append(
             Fault(
@@ -194,8 +202,8 @@ def _contradictions(
     return faults
 
 
-def _few_people(cells: Cells, at: int, item: str, spec: StudySpec) -> bool:
-    """Whether a base of the item, in this file, is under the limit for the area and year of a cell."""
+def _few_people(few: Cells, area: int, year: int, item: str, spec: StudySpec) -> bool:
+    """Whether a base of the item is among the numbers under the limit, `few`, for an area and year of its file."""
     names = {
         base
         for indicator in spec.indicator
@@ -204,13 +212,7 @@ def _few_people(cells: Cells, at: int, item: str, spec: StudySpec) -> bool:
         for base in indicator.bases
     }
     bases = [number for number, one in enumerate(spec.item) if one.name in names]
-    beside = (
-        (cells.area == cells.area[at])
-        & (cells.year == cells.year[at])
-        & np.isin(cells.item, bases)
-        & (cells.status == _OK)
-    )
-    return bool((cells.value[beside] < spec.study.minimum_base).any())
+    return bool(((few.area == area) & (few.year == year) & np.isin(few.item, bases)).any())
 
 
 def joined(parts: Sequence[Cells]) -> Cells:

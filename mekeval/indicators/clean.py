@@ -33,6 +33,10 @@ def clean_indicators(study: Study, *, as_of: AsOf = None, cache: Path | None = N
     release, be it an older one (`older_release`); where none has them all, there is no rate (`split_releases`). The log
     has these words as its rules.
 
+    A value with fewer people behind it than the study's `minimum_base` is "confidential", and so is one that would give
+    such a number away: because it prints it, because what is shown of the area adds up to it (`indirect`), or because
+    the value of an area less those of its parts does (`complementary`).
+
     Parameters
     ----------
     study : Study

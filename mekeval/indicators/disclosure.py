@@ -71,7 +71,7 @@ def withheld(
         indirect = _telling(status, rows, sums, wanted, year_at)
         status[indirect] = _CONFIDENTIAL
         kinds[indirect] = 1
-        complementary, given = _parents_that_tell(status, rows, sums, parents, grid, year_at)
+        complementary, given = _parents_that_tell(status, rows, sums, parents, formulas.level, grid, year_at)
         status[complementary] = _CONFIDENTIAL
         kinds[complementary] = 2
         if not complementary.any() and not (given & ~wanted).any():
@@ -116,9 +116,9 @@ def _sums_of(rows: Rows, spec: StudySpec, formulas: Formulas) -> _Sums:
             second[at[way == OTHER_FORMULA]] = True
             place(second, other)
     matrix = np.zeros((len(known), len(items)))
-    for terms, at in known.items():
+    for terms, number in known.items():
         for sign, name in terms:
-            matrix[at, items[name]] += sign
+            matrix[number, items[name]] += sign
     is_base = np.isin(np.arange(len(known)), list(bases))
     return _Sums(matrix=matrix, is_base=is_base, top=top, bottom=bottom, adds_up=adds_up)
 
@@ -187,7 +187,7 @@ def _giving_away(pattern: Bools, matrix: Floats, found: dict[bytes, int]) -> int
 
 
 def _parents_that_tell(
-    status: Ints, rows: Rows, sums: _Sums, parents: Ints, grid: Grid, year_at: Ints
+    status: Ints, rows: Rows, sums: _Sums, parents: Ints, level: Ints, grid: Grid, year_at: Ints
 ) -> tuple[Bools, Bools]:
     """Rows of areas that give one hidden part by subtraction, and their sums, shape (n_sums, n_areas, n_years)."""
     given = np.zeros((len(sums.matrix), *grid.best.shape[1:]), dtype=bool)
@@ -201,11 +201,13 @@ def _parents_that_tell(
             own = counts & kind
             those[part[own], rows.area[own], year_at[own]] = True
     hidden = (secret & ~shown).astype(np.int64)
-    for number in range(len(given)):
-        if hidden[number].any():
+    # Districts and postal areas of one city are two ways to cut it: each adds up by itself.
+    ways = [children[level[children] == one] for one in np.unique(level[children]).tolist()]
+    for number in np.flatnonzero(hidden.any(axis=(1, 2))).tolist():
+        for parts in ways:
             count = np.zeros(given.shape[1:], dtype=np.int64)
-            np.add.at(count, parents[children], hidden[number][children])
-            given[number] = count == 1
+            np.add.at(count, parents[parts], hidden[number][parts])
+            given[number] |= count == 1
     for part, counts in ((sums.top, sums.adds_up), (sums.bottom, np.ones(len(status), dtype=bool))):
         telling |= (status == _OK) & counts & given[part, rows.area, year_at]
     return telling, given

@@ -15,10 +15,11 @@ from ..areas import Areas
 #: "missing" (left open) and "overflow" (no readable number). Two of them are said without the producer's word as well:
 #: "missing" where a part has no cell for this area although other areas of its level have one that year, and
 #: "suppressed" or "not_applicable" where the base is 0 in an area in which people are known to live.
-#: "empty_area" is a zero base where nobody lives; "confidential" is our own disclosure threshold; "implausible" lies
-#: outside the study's plausible range; "split_releases" is a rate whose parts no release gives together;
-#: "interpolated" has a value that no source holds: `interpolate` wrote it, on request. Where a part has no cell for any
-#: area of the level in a year, there is no row, which `coverage` and `Panel` call "not_published".
+#: "empty_area" is a zero base where nobody lives; "confidential" is our own disclosure threshold, or a row that would
+#: give away what another hides (`disclosure`); "implausible" lies outside the study's plausible range, or is no count;
+#: "split_releases" is a rate whose parts no release gives together; "interpolated" has a value that no source holds:
+#: `interpolate` wrote it, on request. Where a part has no cell for any area of the level in a year, there is no row,
+#: which `coverage` and `Panel` call "not_published".
 STATUSES = (
     "ok",
     "suppressed",
