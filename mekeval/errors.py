@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 #: Faults that a message tells one by one; `MekevalError.faults` holds them all.
 _SHOWN = 20
 
