@@ -142,17 +142,12 @@ def _codes(
     """
     source, labels = file.source, file.cells.area_names
     log.note("info", "read", file=source.file, found=", ".join(file.notes), count=len(file.cells.year))
-    first = np.zeros(len(labels), dtype=np.int64)
-    first[file.cells.area[::-1]] = file.cells.row[::-1]
-    places = {
-        label: Place(file=source.file, row=row) for label, row in zip(labels, first.tolist(), strict=True)
-    }
     if source.level in by_pattern:
         known = by_pattern[source.level]
         codes = {label: known.get(label) for label in labels}
     else:
         try:
-            codes = areas.codes_of_labels(labels, level=source.level or None, places=places)
+            codes = areas.codes_of_labels(labels, level=source.level or None, places=_places(file))
         except MekevalError as error:
             raise DataError.of(
                 fault if fault.place else replace(fault, where=source.file) for fault in error.faults
@@ -161,7 +156,7 @@ def _codes(
     if source.other_areas == "drop":
         log.note("info", "other_areas", file=source.file, count=len(strangers))
     elif strangers:
-        names = [str(name) for name in areas.table["name_fi"]]
+        names, places = [str(name) for name in areas.table["name_fi"]], _places(file)
         shown = [
             Fault(
                 what="The data have an area that the study does not list.",
@@ -182,3 +177,12 @@ def _codes(
             fix="Look at `area_column` of the source in study.toml.",
         )
     return codes
+
+
+def _places(file: RawFile) -> dict[str, Place]:
+    """Where each label of a file stands first."""
+    labels = file.cells.area_names
+    first = np.zeros(len(labels), dtype=np.int64)
+    first[file.cells.area[::-1]] = file.cells.row[::-1]
+    rows = first.tolist()
+    return {label: Place(file=file.source.file, row=row) for label, row in zip(labels, rows, strict=True)}
