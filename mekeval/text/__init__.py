@@ -1,4 +1,4 @@
-"""The words and number forms of the reports, one TOML file for each language.
+"""The words and number forms of the reports, a folder of TOML files for each language.
 
 In: a language code and a key. Out: text. Never: a fallback to another language; a missing key is an error.
 """
@@ -39,7 +39,7 @@ class Texts:
     Raises
     ------
     MekevalError
-        The language has no file.
+        The language has no texts.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Texts:
         except KeyError as missing:
             raise MekevalError(
                 "A text or a part of it is missing.",
-                where=f"text/{self.language}.toml, key {key!r}",
+                where=f"text/{self.language}, key {key!r}",
                 found=f"no {missing}",
                 expected=closest(key, self._strings) if key not in self._strings else ", ".join(parts),
             ) from None
@@ -148,7 +148,6 @@ def keys(language: str) -> frozenset[str]:
 
 @cache
 def _strings(language: str) -> Mapping[str, str]:
-    source = resources.files(__package__).joinpath(f"{language}.toml")
     flat: dict[str, str] = {}
 
     def walk(prefix: str, node: Mapping[str, object]) -> None:
@@ -158,5 +157,6 @@ def _strings(language: str) -> Mapping[str, str]:
             else:
                 flat[prefix + name] = str(value)
 
-    walk("", tomllib.loads(source.read_text(encoding="utf-8")))
+    for part in resources.files(__package__).joinpath(language).iterdir():
+        walk("", tomllib.loads(part.read_text(encoding="utf-8")))
     return flat
