@@ -246,19 +246,10 @@ def _vetted(path: Path, file: str) -> io.BytesIO:
                         where=f"{file}, {part.filename[:80]!r}",
                     )
                 plain.writestr(part.filename, data)
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-    ) as cause:
+    except DataError:
+        raise
+    except Exception as cause:  # a damaged zip fails in many ways, zlib's own among them
         raise refuse_unreadable("a workbook", file, cause) from None
-    except Exception as cause:
-        if isinstance(cause, DataError):
-            raise
-        raise refuse_unreadable("a workbook", file, cause) from None  # zlib's own kinds of error
     vetted.seek(0)
     return vetted
 
