@@ -24,7 +24,7 @@ bench: .venv-bench/.installed  ## benchmarks, into docs/benchmarks.md; RAW=DIR f
 bench-env: .venv-bench/.installed  ## the packages that benchmarks are held against, apart from ours
 
 peers: .venv-bench/.installed  ## the tests against all peers, also those too heavy for `make test`
-	.venv-bench/bin/python -m pytest tests/test_peers.py
+	.venv-bench/bin/python -m pytest tests/test_peers.py tests/test_segregation.py
 
 clean:
 	rm -rf $(VENV) .venv-bench reports build dist

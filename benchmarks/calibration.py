@@ -147,7 +147,7 @@ def all_cities(
             for name, years in rule.criteria.items()
         ]
     )
-    order, k = ranked(rows, values, np.ones(values.shape[1]), rule)
+    order, k = ranked(rows[None], values, rule)[0]
     found = ask(treated=[data.panel.units[at] for at in order[:k]])
     return [found.target, *found.references]
 

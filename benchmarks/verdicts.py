@@ -10,6 +10,9 @@ added to it. Scenarios:
 - anticipation: twice the effect, from three years before the start on
 - spillover: ten areas of the comparison, which border on the treated ones, fall as much as these
 - composition: no effect on residents; new housing adds 45 % people whose rate is a third of theirs
+- harder: for information, a country that is less like what the method assumes: 14 other cities of 30 to 80 areas, areas
+  that differ more in size, twice the drift, a drift that differs from city to city by a half, shocks that fade (0.7 of
+  one is left after a year) and noise with heavy tails (t with 4 degrees of freedom)
 
 In: nothing. Out: for each scenario how often each verdict was given; `--write` puts it into docs/verdicts.md.
 """
@@ -34,7 +37,7 @@ from mekeval.sensitivity import Check, RuleQuestion, Surroundings, ask, rule_che
 
 YEARS = tuple(range(2010, 2025))
 START, PRE, POST = 2018, tuple(range(2011, 2018)), tuple(range(2019, 2025))
-AREAS, CITIES, SIZE = 50, 24, 50
+AREAS = 50
 BEGIN, END = "<!-- written by benchmarks/verdicts.py -->", "<!-- end -->"
 K = 5
 
@@ -51,18 +54,64 @@ class World:
     beside: tuple[int, ...]
 
 
-def world(rng: np.random.Generator) -> World:
+@dataclass(frozen=True)
+class Setting:
+    """What a simulated country is like.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Areas of each city without a programme.
+    spread : float
+        Standard deviation of log persons.
+    drift : float
+        Points a year by which an area drifts for each standard deviation that it is worse.
+    between : float
+        Standard deviation of the drift between cities, in times the drift.
+    kept : float
+        How much of a year's shock is left a year later; 1 is a random walk.
+    tails : float
+        Degrees of freedom of the noise; infinite is normal.
+    """
+
+    sizes: tuple[int, ...] = (50,) * 24
+    spread: float = 0.6
+    drift: float = 0.06
+    between: float = 0.0
+    kept: float = 1.0
+    tails: float = np.inf
+
+
+HARDER = Setting(
+    sizes=tuple(int(size) for size in np.linspace(30, 80, 14)),
+    spread=0.9,
+    drift=0.12,
+    between=0.5,
+    kept=0.7,
+    tails=4.0,
+)
+
+
+def world(rng: np.random.Generator, like: Setting | None = None) -> World:
     """One country: persistent levels, drift that grows with disadvantage, noise that falls with size."""
-    sizes = [AREAS] + [SIZE] * CITIES
+    like = like or Setting()
+    sizes = [AREAS, *like.sizes]
     city = np.repeat([f"city {at:02d}" for at in range(len(sizes))], sizes)
     n = len(city)
-    persons = np.exp(rng.normal(np.log(3_000), 0.6, n)).clip(500, 20_000)
+    persons = np.exp(rng.normal(np.log(3_000), like.spread, n)).clip(500, 20_000)
     level = rng.normal(15, 3.5, n).clip(4, 35)
     worse = (level - 15) / 3.5
-    steps = rng.normal(0, 0.25, (n, len(YEARS))).cumsum(axis=1)
-    drift = (0.06 * worse + rng.normal(0, 0.03, n))[:, None] * np.arange(len(YEARS))
+    steps = rng.normal(0, 0.25, (n, len(YEARS)))
+    for at in range(1, len(YEARS)):
+        steps[:, at] += like.kept * steps[:, at - 1]
+    slope = np.full(n, like.drift)
+    if like.between:
+        slope *= np.repeat(rng.normal(1, like.between, len(sizes)), sizes)
+    drift = (slope * worse + rng.normal(0, 0.03, n))[:, None] * np.arange(len(YEARS))
     common = rng.normal(0, 0.5, len(YEARS)).cumsum()
     noise = rng.normal(0, 1, (n, len(YEARS))) * np.sqrt(level * (100 - level) / persons)[:, None]
+    if np.isfinite(like.tails):  # a t distribution of the same variance
+        noise *= np.sqrt((like.tails - 2) / rng.chisquare(like.tails, noise.shape))
     rates = (level[:, None] + steps + drift + common + noise).clip(0.5, 90)
     growth = rng.normal(0.005, 0.01, n)[:, None] * np.arange(len(YEARS))
     own = np.flatnonzero(city == "city 00")
@@ -189,6 +238,11 @@ SCENARIOS: dict[str, Scenario] = {
     "spillover": Scenario(spilt, 2.0, BOTH, at_most=0.2),
     "composition": Scenario(newcomers, 0.0, BOTH, at_most=0.07),
 }
+#: In a country of the setting `HARDER`; without goals.
+SHOWN = {
+    "harder: no effect, drifting worst areas": Scenario(nothing, 0.0, BOTH),
+    "harder: twice the minimum detectable effect": Scenario(effect, 2.0, ("improved",)),
+}
 
 
 def verdict_of(simulated: World, rates: Floats, persons: Floats) -> Finding:
@@ -213,24 +267,25 @@ def verdict_of(simulated: World, rates: Floats, persons: Floats) -> Finding:
 
 
 def one_draw(seed: int, draw: int) -> list[tuple[str, str, str]]:
-    """Scenario, verdict and what decided, of one simulated country."""
-    simulated = world(np.random.default_rng([seed, draw]))
-    found = ask(question_of(simulated, simulated.rates, simulated.persons))
+    """Scenario, verdict and what decided, of one simulated country of each setting."""
     given = []
-    for name, scenario in SCENARIOS.items():
-        changed = scenario.change(simulated, scenario.times * found.minimum_detectable_effect)
-        finding = verdict_of(simulated, *changed)
-        given.append((name, finding.verdict, f"{finding.because}.{finding.reason}"))
+    for number, (like, scenarios) in enumerate(((Setting(), SCENARIOS), (HARDER, SHOWN))):
+        simulated = world(np.random.default_rng([seed, draw, number][: 2 + number]), like)
+        found = ask(question_of(simulated, simulated.rates, simulated.persons))
+        for name, scenario in scenarios.items():
+            changed = scenario.change(simulated, scenario.times * found.minimum_detectable_effect)
+            finding = verdict_of(simulated, *changed)
+            given.append((name, finding.verdict, f"{finding.because}.{finding.reason}"))
     return given
 
 
-def table(*, draws: int, seed: int) -> pd.DataFrame:
+def table(*, draws: int, seed: int, workers: int | None = None) -> pd.DataFrame:
     """One row for each scenario: the share of each verdict, and what decided most often where it was fragile."""
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(workers) as pool:
         given = [one for part in pool.map(partial(one_draw, seed), range(draws)) for one in part]
     found = pd.DataFrame(given, columns=["scenario", "verdict", "because"])
     rows = []
-    for name, scenario in SCENARIOS.items():
+    for name, scenario in {**SCENARIOS, **SHOWN}.items():
         own = found.loc[found["scenario"] == name]
         share = {verdict: float((own["verdict"] == verdict).mean()) for verdict in VERDICTS}
         fragile = Counter(own.loc[own["verdict"] == "fragile", "because"]).most_common(3)
@@ -272,12 +327,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="processes; as many as there are processors")
     parser.add_argument("--quick", action="store_true", help="ten draws; end in under 60 s")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--write", action="store_true", help="write the table into docs/verdicts.md")
     options = parser.parse_args()
     n = 10 if options.quick else options.draws
-    result = table(draws=n, seed=options.seed)
+    result = table(draws=n, seed=options.seed, workers=options.workers)
     text = as_markdown(result, draws=n, seed=options.seed)
     print(result.to_json(orient="records", indent=1) if options.json else text)
     if options.write:

@@ -15,14 +15,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from mekeval.sources import READERS
-from mekeval.study import schema
+from mekeval.study import measures, schema
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "study.md"
 INTRODUCTION = """# study.toml
 
-Written by `make pages` from `mekeval/study/schema.py`; do not edit. A study is a folder: `study.toml`, `areas.csv` and
-raw files. A key that is not here is refused with the closest that is. `mekeval new my-study` writes one that works; the
-shortest that can be cleaned (not evaluated: that needs `[programme]` and `[plan]`) is of this form:
+Written by `make pages` from `mekeval/study/schema.py`, `schema_data.py` and `measures.py`; do not edit. A study is a
+folder: `study.toml`, `areas.csv`, `measures.csv` and raw files. A key that is not here is refused with the closest
+that is. `mekeval new my-study` writes one that works; the shortest that can be cleaned (not evaluated: that needs
+`[programme]` and `[plan]`) is of this form:
 
 ```toml
 [study]
@@ -101,6 +102,8 @@ TABLES = (
     schema.Programme,
     schema.Wave,
     schema.Rule,
+    schema.Worth,
+    schema.Event,
     schema.Plan,
     schema.PlanDeviation,
     schema.Reference,
@@ -112,7 +115,21 @@ TABLES = (
 def page() -> str:
     """The whole page."""
     readers = ", ".join(f"`{name}`" for name in READERS)
-    return "\n\n".join([INTRODUCTION, *map(_table, TABLES), f"## Readers\n\n{readers}."]) + "\n"
+    return "\n\n".join([INTRODUCTION, *map(_table, TABLES), _measures(), f"## Readers\n\n{readers}."]) + "\n"
+
+
+def _measures() -> str:
+    """The columns of measures.csv."""
+    optional = {name: f"{said} May be left out." for name, said in measures.OPTIONAL.items()}
+    rows = [f"| `{name}` | {said} |" for name, said in {**measures.COLUMNS, **optional}.items()]
+    lines = [
+        "## measures.csv",
+        "What the programme did: `[programme] measures` names the file, a UTF-8 CSV with one row for each measure. A "
+        "measure whose money is known in each of several places has a row for each. What the source does not say stays "
+        "empty.",
+        "\n".join(["| column | |", "| --- | --- |", *rows]),
+    ]
+    return "\n\n".join(lines)
 
 
 def texts(model: type[BaseModel]) -> dict[str, str]:

@@ -33,13 +33,18 @@ if TYPE_CHECKING:
         read_weights,
         weight_totals,
     )
+    from .begin import NewStudy, copy_example, new_study
+    from .choice import Targeting, targeting
     from .clean import Cleaned, clean_study
+    from .costs import Cost, cost_beside_effect, money_by_district
     from .design import (
+        AreaClasses,
         Design,
         Rule,
         Selection,
         SelectionStability,
         apply_rule,
+        area_classes,
         design_from_cohorts,
         make_design,
         rule_criteria,
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
         imputation_pretrend_test,
         local_projection,
         repeated_cross_sections,
+        side_by_side,
         stacked,
         sun_abraham,
         switch_average,
@@ -83,7 +89,9 @@ if TYPE_CHECKING:
     from .figures import (
         About,
         Picture,
+        plot_check,
         plot_choice,
+        plot_deciding,
         plot_effects,
         plot_event_study,
         plot_finding,
@@ -127,10 +135,35 @@ if TYPE_CHECKING:
         uniform_bands,
         wild_cluster_bootstrap,
     )
+    from .monitor import MonitoringSet, publish_monitoring
+    from .monitoring import (
+        Intensity,
+        Monitoring,
+        activity_indicators,
+        activity_intensity,
+        bootstrap_mean,
+        coded_answers,
+        coder_agreement,
+        compare_reported,
+        example_monitoring,
+        feedback_indicators,
+        krippendorff_alpha,
+        personal_data,
+        read_monitoring,
+        response_rates,
+        wilson_interval,
+    )
     from .panel import Panel, balanced_block, build_panel
     from .reference import ReferenceAreas, reference_areas
     from .register import Condition, RegisterMeasure, aggregate_register
-    from .report import QualityReport, city_report, district_report, quality_report
+    from .report import (
+        QualityReport,
+        city_report,
+        community_quarter,
+        community_year,
+        district_report,
+        quality_report,
+    )
     from .run import run_study
     from .sensitivity import (
         Check,
@@ -152,7 +185,22 @@ if TYPE_CHECKING:
     )
     from .shipped import example_study
     from .sources import READERS, read_source
-    from .study import CATALOGUES, Catalogue, Study, catalogue_table, criteria, read_catalogue, read_study
+    from .study import (
+        CATALOGUES,
+        Catalogue,
+        Deviation,
+        Measure,
+        PlanState,
+        Study,
+        catalogue_table,
+        criteria,
+        lock_plan,
+        plan_state,
+        read_catalogue,
+        read_measures,
+        read_spec,
+        read_study,
+    )
     from .text import Texts
 
 __version__ = "0.1.0"
@@ -184,6 +232,11 @@ _HOMES = {
         "Cleaned",
         "clean_study",
     ),
+    "costs": (
+        "Cost",
+        "cost_beside_effect",
+        "money_by_district",
+    ),
     "design": (
         "Design",
         "Rule",
@@ -193,6 +246,8 @@ _HOMES = {
         "design_from_cohorts",
         "make_design",
         "rule_criteria",
+        "AreaClasses",
+        "area_classes",
         "select_areas",
         "selection_stability",
         "study_design",
@@ -220,6 +275,7 @@ _HOMES = {
         "imputation_pretrend_test",
         "local_projection",
         "repeated_cross_sections",
+        "side_by_side",
         "stacked",
         "sun_abraham",
         "switch_average",
@@ -245,7 +301,9 @@ _HOMES = {
     "figures": (
         "About",
         "Picture",
+        "plot_check",
         "plot_choice",
+        "plot_deciding",
         "plot_effects",
         "plot_event_study",
         "plot_finding",
@@ -292,6 +350,28 @@ _HOMES = {
         "uniform_bands",
         "wild_cluster_bootstrap",
     ),
+    "monitor": (
+        "MonitoringSet",
+        "publish_monitoring",
+    ),
+    "monitoring": (
+        "Intensity",
+        "Monitoring",
+        "activity_indicators",
+        "activity_intensity",
+        "bootstrap_mean",
+        "coded_answers",
+        "coder_agreement",
+        "compare_reported",
+        "example_monitoring",
+        "feedback_indicators",
+        "krippendorff_alpha",
+        "personal_data",
+        "read_monitoring",
+        "response_rates",
+        "wilson_interval",
+    ),
+    "begin": ("NewStudy", "copy_example", "new_study"),
     "panel": (
         "Panel",
         "balanced_block",
@@ -309,10 +389,13 @@ _HOMES = {
     "report": (
         "QualityReport",
         "city_report",
+        "community_quarter",
+        "community_year",
         "district_report",
         "quality_report",
     ),
     "run": ("run_study",),
+    "choice": ("Targeting", "targeting"),
     "sensitivity": (
         "Check",
         "City",
@@ -339,10 +422,17 @@ _HOMES = {
     "study": (
         "CATALOGUES",
         "Catalogue",
+        "Deviation",
+        "Measure",
+        "PlanState",
         "Study",
         "catalogue_table",
         "criteria",
+        "lock_plan",
+        "plan_state",
         "read_catalogue",
+        "read_measures",
+        "read_spec",
         "read_study",
     ),
     "text": ("Texts",),

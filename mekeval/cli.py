@@ -1,4 +1,4 @@
-"""The command line: `mekeval run`, `mekeval clean`, `mekeval fetch`, `mekeval plan` and `mekeval new`.
+"""The command line: `mekeval run`, `clean`, `monitor`, `fetch`, `plan` and `new`.
 
 In: words. Out: files, one line for each thing done, and an exit code: 0 all well, 1 some of them failed, 2 refused.
 Never: a traceback for a user's mistake.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -57,7 +56,10 @@ def _plainly(command: Callable[P, None]) -> Callable[P, None]:
     "--district", "districts", multiple=True, help="Code or name; may be repeated. Default: all treated."
 )
 @click.option(
-    "--language", "languages", multiple=True, help="fi or en; may be repeated. Default: the study's own."
+    "--language",
+    "languages",
+    multiple=True,
+    help="fi, sv or en, one of the study's; may be repeated. Default: all of the study's.",
 )
 @click.option("--raw", type=click.Path(path_type=Path), help="Folder of raw data that lie outside the study.")
 @click.option("--as-of", help="Only what was published by this day (2024-06-30) or year (2024).")
@@ -127,7 +129,10 @@ def run(
     help="Folder for the cleaned data.",
 )
 @click.option(
-    "--language", "languages", multiple=True, help="fi or en; may be repeated. Default: the study's own."
+    "--language",
+    "languages",
+    multiple=True,
+    help="fi, sv or en, one of the study's; may be repeated. Default: all of the study's.",
 )
 @click.option("--no-report", is_flag=True, help="The tables only, no report on their quality.")
 def clean(
@@ -232,6 +237,51 @@ def fetch(
         sys.exit(1)
 
 
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--year", type=int, required=True, help="Year of the programme.")
+@click.option(
+    "--quarter",
+    type=click.IntRange(1, 4),
+    help="The pages of the areas in this quarter. Default: the page of the year.",
+)
+@click.option(
+    "--area", "areas", multiple=True, help="Code or name; may be repeated. Default: all with a developer."
+)
+@click.option(
+    "--language", "languages", multiple=True, help="fi, sv or en; may be repeated. Default: the folder's own."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("monitoring"),
+    show_default=True,
+    help="Folder for the pages.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one for each processor.")
+@_plainly
+def monitor(
+    folder: Path,
+    year: int,
+    quarter: int | None,
+    areas: tuple[str, ...],
+    languages: tuple[str, ...],
+    out: Path,
+    jobs: int | None,
+) -> None:
+    """Make the pages of community work from the records in FOLDER: of a year, or of each area in a quarter."""
+    from .monitor import publish_monitoring
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    result = publish_monitoring(
+        folder, year=year, quarter=quarter, areas=areas, languages=languages, out=out, jobs=jobs
+    )
+    if result.synthetic:
+        click.echo("The records are SYNTHETIC.")
+    for page in result.pages:
+        click.echo(str(page))
+
+
 @main.group()
 def plan() -> None:
     """Fix the plan of a study before its outcomes are seen, and see whether the study keeps to it."""
@@ -291,26 +341,44 @@ def _locked(state: PlanState) -> Iterator[str]:
 
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--from", "source", type=click.Choice(["paavo"]), help="National data to make a study of.")
+@click.option("--municipality", default="", help="With --from: its Finnish name, or its code, such as 853.")
+@click.option(
+    "--area", "areas", multiple=True, help="With --from: an area of the real programme; may be repeated."
+)
+@click.option("--first", type=int, help="With --from: first year of the programme.")
+@click.option("--raw", type=click.Path(path_type=Path), help="With --from: folder that holds statfi-paavo.")
 @_plainly
-def new(path: Path) -> None:
-    """Write the example study and the notebooks into a new folder PATH, to start from."""
+def new(
+    path: Path,
+    source: str | None,
+    municipality: str,
+    areas: tuple[str, ...],
+    first: int | None,
+    raw: Path | None,
+) -> None:
+    """Write a study and the notebooks into a new folder PATH, to start from: the example, or one's own municipality."""
+    from .begin import copy_example, new_study
 
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError("The folder is not empty.", where=str(path), fix="Choose another one.")
-    try:
-        _copy_example(path)
-    except OSError as cause:
-        raise RunError("The folder cannot be written.", where=str(path), found=str(cause)) from None
-    click.echo(f"A study on synthetic example data: {path / 'data' / 'vantaa-mek'}")
+    if source is None:
+        if municipality or areas or first or raw:
+            raise RunError("These options make a study of national data.", fix="Add: --from paavo")
+        folder = copy_example(path)
+        click.echo(f"A study on synthetic example data: {folder}")
+        click.echo(f"Notebooks: {path / 'notebooks'}")
+        click.echo(f"Next: mekeval run {folder} --year 2025 --out {path / 'reports'}")
+        return
+    if not municipality:
+        raise RunError("Which municipality?", fix="Add: --municipality NAME")
+    made = new_study(path, municipality_of=municipality, raw=raw, areas=areas, first=first)
+    names = dict(zip(made.municipality.table["code"], made.municipality.table["name_fi"], strict=True))
+    click.echo(
+        f"{made.municipality.name}: {len(names)} postal areas, {len(made.files)} raw files, last year {made.year}."
+    )
+    click.echo("The rule would choose: " + ", ".join(names[code] for code in made.candidates.chosen) + ".")
+    for code, name, said in made.municipality.moved:
+        click.echo(f"Look at {code} {name}: {said}.")
+    click.echo(f"Study: {made.folder} (its README says what is assumed and what to fill in)")
     click.echo(f"Notebooks: {path / 'notebooks'}")
-    click.echo(f"Next: mekeval run {path / 'data' / 'vantaa-mek'} --year 2025 --out {path / 'reports'}")
-
-
-def _copy_example(path: Path) -> None:
-    from .shipped import example_study, shipped
-
-    leave = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    shutil.copytree(example_study(), path / "data" / "vantaa-mek", ignore=leave)
-    # The lock is of the example's plan, not of what becomes of it here.
-    (path / "data" / "vantaa-mek" / "plan.lock").unlink(missing_ok=True)
-    shutil.copytree(shipped("notebooks"), path / "notebooks", ignore=leave)
+    given = f" --raw {raw}" if raw else ""
+    click.echo(f"Next: mekeval run {made.folder}{given} --year {made.year} --out {path / 'reports'}")

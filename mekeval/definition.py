@@ -1,15 +1,18 @@
 """`study.toml` as bytes and as plain TOML, in bounded time and memory; what it means is for `study` to say.
 
-In: a path. Out: its bytes, and the tables that stand in it. Never: a file whose keys are so long or deep that
-reading them takes minutes. Nothing heavy is imported, so that an unchanged study can be recognised at once.
+In: a path. Out: its bytes, the tables that stand in it, and the folder in which its raw files lie. Never: a file whose
+keys are so long or deep that reading them takes minutes. Nothing heavy is imported, so that an unchanged study can be
+recognised at once.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import StudyError
@@ -18,6 +21,11 @@ from .errors import StudyError
 MOST_BYTES = 2**20
 #: Parts of a dotted key; the schema has four at most, and tomllib needs time with the square of them.
 MOST_PARTS = 16
+
+#: The variable of the environment that names the folder of external raw data.
+RAW_VARIABLE = "MEKEVAL_RAW"
+#: How the key `raw` names a Python package that brings the data.
+PACKAGE = "package:"
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{MOST_PARTS},}}+")
@@ -82,3 +90,31 @@ def definition_tables(text: bytes, *, where: str) -> Mapping[str, object]:
             found=str(cause)[:300],
             expected="UTF-8 text in TOML form",
         ) from None
+
+
+def raw_root(kind: str, folder: Path, raw: str | Path | None) -> Path | None:
+    """The folder that raw files are named from, or None where it is not known.
+
+    Parameters
+    ----------
+    kind : str
+        The study's key `raw`: "study", "external" or "package:" and the name of an installed Python package.
+    folder : Path
+        The study's own folder.
+    raw : str or Path or None
+        The folder of external data; None asks the variable MEKEVAL_RAW.
+    """
+    if kind == "study":
+        return folder
+    if kind == "external":
+        given = raw if raw is not None else os.environ.get(RAW_VARIABLE)
+        return Path(given) if given else None
+    spec = find_spec(kind.removeprefix(PACKAGE))  # which finds a package and does not run it
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) if places else None
+
+
+def spoken(title: object) -> list[str]:
+    """The languages in which a title is written, which are those of a study that names none."""
+    words = title if isinstance(title, dict) else {}
+    return [language for language in ("fi", "sv", "en") if words.get(language)] or ["fi"]

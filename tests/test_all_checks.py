@@ -239,6 +239,7 @@ SHARED = {
         "one_year",
     ),
     "_quiet": ("anticipation", "spillover"),
+    "_newcomers": ("composition", "housing"),
 }
 FILES = ("altered.py", "quiet.py", "city_checks.py", "rule_checks.py")
 

@@ -507,7 +507,7 @@ def test_every_key_of_a_study_is_explained() -> None:
     tables = {
         model
         for model in vars(schema).values()
-        if isinstance(model, type) and issubclass(model, schema._Table) and model is not schema._Table
+        if isinstance(model, type) and issubclass(model, schema.StudyTable) and model is not schema.StudyTable
     }
     assert tables == set(script.TABLES)
     page = script.page()

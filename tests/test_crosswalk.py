@@ -676,7 +676,7 @@ def test_only_districts_of_waves_that_have_begun_are_said(paavo: Evaluation) -> 
 
 def test_a_study_of_its_own_districts_says_nothing_of_dilution(example: Study) -> None:
     own = cast("Evaluation", SimpleNamespace(study=example, year=2024))
-    for language in ("fi", "en"):
+    for language in ("fi", "sv", "en"):
         assert dilution_table(own, Texts(language)) == []
         assert area_note(own, Texts(language)) == area_note(own, Texts(language), "09294") == ""
     assert treated_name(own, "09294", Texts("en")) == "Hakunila"

@@ -36,7 +36,7 @@ from mekeval.text import MINUS, Texts
 OUTCOME = "unemployment_rate"
 HAKUNILA, MYYRMAKI = "09294", "09215"
 HOSTILE = "<script>alert('$x$')</script>\"&"
-EN, FI = Texts("en"), Texts("fi")
+EN, FI, SV = Texts("en"), Texts("fi"), Texts("sv")
 Draw = Callable[[Evaluation, Texts], Picture]
 DRAWN: dict[str, Draw] = {
     "trend": lambda evaluation, texts: plot_trend(evaluation, outcome=OUTCOME, subject=HAKUNILA, texts=texts),
@@ -404,7 +404,7 @@ def test_names_fit_their_tiles(name: str) -> None:
     assert all(text_size(line, 8.0)[0] <= 30.0 for line in lines)
 
 
-@pytest.mark.parametrize("texts", [EN, FI], ids=["en", "fi"])
+@pytest.mark.parametrize("texts", [EN, FI, SV], ids=["en", "fi", "sv"])
 def test_words_beside_the_lines_of_a_finding_cross_no_line(evaluation: Evaluation, texts: Texts) -> None:
     for outcome in evaluation.study.plan.outcomes:
         for subject in (ALL, *evaluation.design.treated):

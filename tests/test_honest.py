@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from scipy.optimize import linprog, minimize
 from scipy.stats import norm, truncnorm
+from scipy.stats import t as student
 
 from mekeval import DesignError, aggregate, build_panel, group_time_att, imputation, make_design
 from mekeval.figures import About
 from mekeval.figures.honest import plot_honest
 from mekeval.sensitivity.honest import HonestBounds, honest_bounds
-from mekeval.sensitivity.honest.engine import interval, problem
+from mekeval.sensitivity.honest.coefficients import from_vector, widened
+from mekeval.sensitivity.honest.engine import flci, interval, problem
 from mekeval.sensitivity.honest.restrictions import Times
 from mekeval.text import Texts
 
@@ -101,6 +103,52 @@ def test_smoothness_of_the_readme() -> None:
 def test_original_interval_of_the_stata_readme() -> None:
     found = honest_bounds(ACA, ACA_COVARIANCE, ACA_TIMES, sizes=[0])
     same_digits(np.array([[found.original_low, found.original_high]]), [("0.029", "0.064")])
+
+
+# What R and Stata print on the coefficients of Benzarti and Carloni: mcaceresb/stata-honestdid,
+# test/unit-tests-consistency.R.log (R HonestDiD) and test/unit-tests-consistency.do.log (Stata honestdid).
+
+
+def test_relative_magnitudes_in_the_log_of_r(bc: tuple[np.ndarray, np.ndarray]) -> None:
+    """Mbar at R's default, seq(0, 2, length.out = 10); from 1.78 on its grid ends before the interval does."""
+    found = honest_bounds(*bc, BC_TIMES, sizes=np.linspace(0, 2, 10))
+    printed = [(0.159, 0.233), (0.143, 0.248), (0.123, 0.266), (0.102, 0.287), (0.0786, 0.308)]
+    printed += [(0.0551, 0.329), (0.0315, 0.352), (0.00722, 0.376)]
+    step = 40 * found.se / 999  # the grid is the same, the draws are not: one step, and three digits
+    assert np.abs(ends(found)[:8] - printed).max() < step + 0.0005
+    assert np.abs(ends(found)[8:, 0] - (-0.0171, -0.0422)).max() < step + 0.0005
+
+
+def test_a_later_effect_in_the_log_of_stata(bc: tuple[np.ndarray, np.ndarray]) -> None:
+    found = honest_bounds(*bc, BC_TIMES, sizes=[0, 0.5, 1, 1.5, 2], l_vec=[0, 0, 1, 0])
+    printed = [(0.212, 0.273), (0.071, 0.414), (-0.091, 0.576), (-0.253, 0.737), (-0.434, 0.919)]
+    # Its grid, given there, has 100 points from -1 to 1: its ends lie within ours, by less than a step of it.
+    inside = (np.array(printed) - ends(found)) * (1, -1)
+    assert inside.min() > -0.001 and inside.max() < 2 / 99 + 0.001
+
+
+def test_fixed_length_intervals_in_the_log_of_stata(bc: tuple[np.ndarray, np.ndarray]) -> None:
+    sizes = np.linspace(0, 0.202169869297069, 10)  # its default: up to DeltaSD_upperBound_Mpre
+    found = honest_bounds(*bc, BC_TIMES, restriction="smoothness", sizes=sizes)
+    printed = [(0.131, 0.216), (0.183, 0.327), (0.174, 0.363), (0.152, 0.386), (0.130, 0.408)]
+    printed += [(0.107, 0.431), (0.085, 0.453), (0.062, 0.476), (0.040, 0.498), (0.017, 0.521)]
+    assert np.abs(ends(found) - printed).max() < 0.0007
+    later = honest_bounds(
+        *bc, BC_TIMES, restriction="smoothness", sizes=[0, 0.1, 0.2, 0.3], l_vec=[0, 0, 1, 0]
+    )
+    printed = [(0.144, 0.260), (-0.244, 1.161), (-0.844, 1.761), (-1.444, 2.361)]
+    assert np.abs(ends(later) - printed).max() < 0.0007
+
+
+def test_one_time_after_the_base_in_the_log_of_r(bc: tuple[np.ndarray, np.ndarray]) -> None:
+    times = [*range(-8, -1), 0]
+    found = ends(honest_bounds(*bc, times, sizes=[0, 0.5, 1, 1.5, 2]))
+    printed = [(0.0713, 0.181), (-0.0315, 0.306), (-0.151, 0.441)]
+    step = 40 * np.sqrt(bc[1][7, 7]) / 999
+    assert np.abs(found[:3] - printed).max() < step + 0.0005
+    assert np.abs(found[3:, 0] - (-0.278, -0.411)).max() < step + 0.0005  # above, R's grid ends at 0.552
+    smooth = ends(honest_bounds(*bc, times, restriction="smoothness", sizes=[0, 0.1, 0.2, 0.3]))
+    assert np.abs(smooth - [(-0.182, -0.106), (0.192, 0.539), (0.092, 0.639), (-0.008, 0.739)]).max() < 0.0006
 
 
 # --- moderndid 0.2.0 and diff-diff 3.13.0 on the coefficients of Benzarti and Carloni ------------------------------
@@ -549,6 +597,53 @@ def test_few_treated_units_take_the_covariance_of_the_reference_distribution() -
     assert named.covariance == "influence" and "asked for by name" in named.notes[0]
 
 
+def test_a_covariance_of_few_units_makes_intervals_wider() -> None:
+    panel, design = panel_of(3, 43)
+    effects = group_time_att(panel, design, outcome="y", base_period="universal")
+    found = honest_bounds(effects, sizes=[0], restriction="smoothness")
+    assert found.df == 39  # 40 comparison units
+    reach = student.ppf(0.975, 39) * found.se
+    assert (found.original_low, found.original_high) == pytest.approx(
+        (found.estimate - reach, found.estimate + reach)
+    )
+    with pytest.raises(DesignError, match="bring their own"):
+        honest_bounds(effects, sizes=[0], df=10)
+    known = honest_bounds(ACA, ACA_COVARIANCE, ACA_TIMES, sizes=[0.5])
+    many, few = (honest_bounds(ACA, ACA_COVARIANCE, ACA_TIMES, sizes=[0.5], df=df) for df in (1e9, 12))
+    assert known.df is None and np.allclose(ends(many), ends(known), rtol=1e-6)
+    assert np.diff(ends(few)[0]) > 1.05 * np.diff(ends(known)[0])
+
+
+def test_coverage_with_a_covariance_of_twelve_units() -> None:
+    """Unit changes that are normal, 400 draws: without degrees of freedom about a fifth would miss the truth."""
+    rng = np.random.default_rng(6)
+    times = [-5, -4, -3, -2, 0, 1]
+    root = np.linalg.cholesky(np.eye(6) + 1)  # coefficients against one noisy base
+    missed = {None: 0, 11.0: 0}
+    for _ in range(400):
+        estimates = root @ rng.normal(size=6)
+        changes = root @ rng.normal(size=(6, 11))
+        for df in missed:
+            given = from_vector(estimates, changes @ changes.T / 11, times, -1, df)
+            posed = problem(
+                estimates,
+                widened(given, "smoothness", 0.05),
+                given.times,
+                np.array([0.5, 0.5]),
+                "smoothness",
+                bias=None,
+                monotone=None,
+                alpha=0.05,
+                draws=1,
+                seed=0,
+                grid_points=50,
+            )
+            low, high = flci(posed, 0.0)
+            missed[df] += not low <= 0 <= high
+    assert missed[11.0] / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert missed[None] / 400 > 0.12
+
+
 def test_years_without_data_are_said() -> None:
     panel, design = panel_of(25, 80, years=[2010, 2011, 2013, 2014, 2015, 2017])
     found = honest_bounds(group_time_att(panel, design, outcome="y", base_period="universal"), sizes=[1])
@@ -587,6 +682,13 @@ def test_a_covariance_that_is_none_is_refused_with_its_eigenvalue() -> None:
         (([0.1, 1.0], np.eye(2), [-2, 0]), {"restriction": "RM"}, "relative_magnitudes"),
         (([0.1, 1.0], np.eye(2), [-2, 0]), {"bias": "positive", "monotone": "increasing"}, "not offered"),
         (([0.1, 1.0], np.eye(2), [-2, 0]), {"grid_points": 5}, "too coarse"),
+        (([0.1, 1.0], np.eye(2), [-2, 0]), {"sizes": ["a"]}, "0 or more"),
+        (([0.1, 1.0], np.eye(2), [-2, 0]), {"l_vec": [1e-300]}, "single out no effect"),
+        (([0.1, 1.0], np.eye(2), [-2, 0]), {"base": "-1"}, "out of range[^$]*base"),
+        (([0.1, 1.0], np.eye(2), [-2, 0]), {"base": np.nan}, "out of range[^$]*base"),
+        (([0.1, 1.0], np.eye(2), [-2, 0]), {"df": 0}, "out of range[^$]*df"),
+        (([0.1, 1.0], np.eye(2), [-2, 0]), {"df": np.nan}, "out of range[^$]*df"),
+        (([0.1, 0.2, 1.0], np.eye(3), [-3, -2, 0]), {"df": 2, "restriction": "smoothness"}, "too few for so"),
         (([0.1, 1.0],), {}, "covariance and event_times"),
     ],
 )
@@ -636,6 +738,17 @@ def test_a_singular_covariance_does_for_fixed_lengths_and_is_refused_by_tests_th
     assert np.allclose(ends(found), [(1.0, 1.0), (0.5, 1.5)])
     with pytest.raises(DesignError, match="does not vary"):
         honest_bounds([0.0, 1.0], together, [-2, 0], sizes=[1.0])
+    # Five coefficients that move as one: for M = 0 the first stage has no length.
+    one = np.full((5, 5), 0.01)
+    signed = honest_bounds(
+        [0.1, -0.1, 0.05, 1.0, 1.2],
+        one,
+        [-4, -3, -2, 0, 1],
+        restriction="smoothness",
+        bias="positive",
+        sizes=[0.1],
+    )
+    assert signed.table["low"].iloc[0] > 0 and signed.breakdown > 0.1
 
 
 # --- the picture ------------------------------------------------------------------------------------------------------

@@ -37,12 +37,13 @@ def test_notebooks_hold_no_logic_and_no_outputs(path: Path) -> None:
     assert [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])] == code[:1]
 
 
-def test_explore_runs_from_its_own_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["explore", "targeting"])
+def test_a_notebook_to_explore_runs_from_its_own_folder(name: str, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
         "papermill",
-        "explore.ipynb",
+        f"{name}.ipynb",
         str(tmp_path / "out.ipynb"),
         "--no-progress-bar",
     ]
@@ -142,6 +143,7 @@ def test_the_wheel_holds_notebooks_study_texts_and_template(tmp_path: Path) -> N
     for wanted in (
         "mekeval/share/notebooks/district_report.ipynb",
         "mekeval/share/data/vantaa-mek/study.toml",
+        "mekeval/share/data/finnish-area-statistics/study.toml",
         "mekeval/share/data/vantaa-mek/raw/pienituloiset.csv",
         "mekeval/text/fi/sentences.toml",
         "mekeval/study/catalogue/paavo.toml",

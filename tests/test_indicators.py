@@ -732,7 +732,7 @@ def test_what_stands_twice_is_told_one_by_one_and_then_counted(
     assert faults[-1].what.startswith(last)
 
 
-@pytest.mark.parametrize("language", ["fi", "en"])
+@pytest.mark.parametrize("language", ["fi", "sv", "en"])
 def test_the_rules_of_disclosure_have_words(language: str) -> None:
     texts = Texts(language)
     for rule in ("complementary", "indirect"):

@@ -114,7 +114,9 @@ def test_a_plan_fixes_outcomes_waves_rule_and_definitions(make: Make) -> None:
         "file": "areas.csv",
         "sha256": hashlib.sha256((folder / "areas.csv").read_bytes()).hexdigest(),
     }
-    assert not [key for key in fixed if "label" in key.split(".")[2:] or "eur" in key or "deviation" in key]
+    assert not [
+        key for key in fixed if "label" in key.split(".")[2:] or "eur_per" in key or "deviation" in key
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,12 @@ def test_a_plan_fixes_outcomes_waves_rule_and_definitions(make: Make) -> None:
         ("alpha = 0.05", "alpha = 5e-2"),
         ("vintage = 2026", "vintage = 2025"),
         ("alpha = 0.05", 'alpha = 0.05\ncomparison = "auto"'),  # the default, written out
+        ('languages = ["fi", ', 'languages = ["en", "fi"] # '),
+        (
+            'labels = ["Työttömät"]',
+            'labels = ["TYÖTTÖMÄT", "Työttömiä"]',
+        ),  # a new release may spell it otherwise
+        ('items = ["labour_force", "unemployed"]', 'items = ["unemployed", "labour_force", "population"]'),
     ],
 )
 def test_what_decides_nothing_is_no_deviation(make: Make, old: str, new: str) -> None:
@@ -151,8 +159,21 @@ def test_what_decides_nothing_is_no_deviation(make: Make, old: str, new: str) ->
         ('denominator = "aged_0_6"', 'denominator = "adults"', "indicator.foreign_language_0_6.denominator"),
         ("minimum_population = 300", "minimum_population = 400", "reference.minimum_population"),
         ("alpha = 0.05", 'alpha = 0.05\ncomparison = "city"', "plan.comparison"),
-        ("alpha = 0.05", "alpha = 0.05\nimportant = { median_income = 300 }", "plan.important"),
+        ("median_income = 500 }", "median_income = 300 }", "plan.important"),
         ("alpha = 0.05", 'alpha = 0.05\nrequired = ["selection"]', "plan.required"),
+        ('labels = ["Työttömät"]', 'labels = ["Työlliset"]', "item.unemployed.labels"),
+        (
+            'labels = ["Työttömät"]',
+            'labels = [{ text = "Työttömät", last = 2025 }, "Työlliset"]',
+            "item.unemployed.labels",
+        ),
+        ('file = "raw/tyolliset.csv"', 'file = "raw/other.csv"', "source.raw/tyolliset.csv"),
+        (
+            'file = "raw/tyolliset.csv"',
+            'file = "raw/tyolliset.csv"\nscope = "both"',
+            "source.raw/tyolliset.csv",
+        ),
+        ('file = "raw/tyolliset.csv"', 'file = "raw/tyolliset.csv"\nyear = 2020', "source.raw/tyolliset.csv"),
     ],
 )
 def test_what_decides_is_a_deviation(make: Make, old: str, new: str, key: str) -> None:
@@ -278,7 +299,7 @@ def test_a_deviation_without_a_reason_breaks_the_schema(make: Make) -> None:
 
 def test_a_result_has_the_weaker_of_its_two_roles(make: Make) -> None:
     """One outcome moves up, one is new, one moves down; that is explained and changes nothing of what they were."""
-    folder = make((SECONDARY, 'secondary = ["basic_education_25_44"]'))
+    folder = make((SECONDARY, 'secondary = ["basic_education_25_44"]'), (", median_income = 500 }", " }"))
     edit(
         folder,
         (PRIMARY, 'primary = ["basic_education_25_44", "low_income_rate"]'),
@@ -313,6 +334,7 @@ def test_a_catalogue_that_changes_after_the_lock_is_a_change(
     folder = make(
         ("[programme]", '[catalogue]\nuse = ["paavo"]\nindicators = ["employment_rate"]\n\n[programme]'),
         (SECONDARY, 'secondary = ["employment_rate"]'),
+        (", basic_education_25_44 = 1.3, median_income = 500 }", " }"),
         ('items = ["labour_force", "unemployed"]', f"items = [{items}]"),
     )
     assert state_of(folder).state == "kept"
@@ -330,6 +352,36 @@ def test_a_catalogue_that_changes_after_the_lock_is_a_change(
 
     monkeypatch.setattr(catalogue, "_catalogue", other)
     assert state_of(folder).unexplained == ("indicator.employment_rate.denominator",)
+
+
+def test_new_raw_files_are_no_deviation_and_one_that_is_left_out_is(make: Make) -> None:
+    """Data grow from year to year; what was locked may not fall away."""
+    folder = make()
+    text = (folder / "study.toml").read_text("utf-8")
+    head, first, *others = text.split("[[source]]")
+    new = first.replace("raw/pienituloiset.csv", "raw/pienituloiset_2027.csv")
+    (folder / "study.toml").write_text("[[source]]".join([head, new, first, *others]), "utf-8")
+    assert state_of(folder).state == "kept"
+    (folder / "study.toml").write_text("[[source]]".join([head, *others]), "utf-8")
+    assert state_of(folder).unexplained == ("source.raw/pienituloiset.csv",)
+    more = deviation("source.raw/pienituloiset.csv")
+    (folder / "study.toml").write_text("[[source]]".join([head, *others]) + more, "utf-8")
+    assert state_of(folder).state == "explained"
+
+
+def test_the_days_of_a_lock_are_in_order_and_not_to_come(make: Make) -> None:
+    folder = make()
+    lock_plan(folder, again=True)
+    path, today = folder / LOCK, datetime.datetime.now(datetime.UTC).date()
+    content = json.loads(path.read_text("utf-8"))
+    for days, good in ((0, True), (1, True), (2, False), (30_000, False), (-1, False)):
+        content["date"] = (today + datetime.timedelta(days=days)).isoformat()
+        path.write_text(sealed(content), "utf-8")
+        if good:
+            assert state_of(folder).state == "kept"
+        else:  # to come, or before the lock that it replaced
+            assert refused(folder).faults[0].what == "The days of plan.lock cannot be right."
+    assert "Traceback" not in cli("show", folder).output
 
 
 # ---- a lock that is none
@@ -438,14 +490,14 @@ def test_reasons_that_are_left_over_refuse_a_new_lock(make: Make) -> None:
         (("alpha = 0.05", 'required = ["leave_one_ot"]'), ["Unknown check", "'leave_one_out'"]),
         (("alpha = 0.05", 'required = ["honest", "honest"]'), ["required check 'honest' is named twice"]),
         (
-            ("alpha = 0.05", "important = { foreign_language_0_6 = 1 }"),
+            ("median_income = 500 }", "foreign_language_0_6 = 1 }"),
             ["Unknown outcome of the plan", "'foreign_language_0_6'"],
         ),
         (
-            ("alpha = 0.05", "important = { median_income = 0 }"),
+            ("median_income = 500 }", "median_income = 0 }"),
             ["plan.important.median_income", "greater than 0"],
         ),
-        (("alpha = 0.05", "important = { median_income = nan }"), ["plan.important.median_income"]),
+        (("median_income = 500 }", "median_income = nan }"), ["plan.important.median_income"]),
         (("alpha = 0.05", "honest_size = 0"), ["plan.honest_size", "greater than 0"]),
         (("alpha = 0.05", 'estimator = "twfe"'), ["plan.estimator", "group_time_att"]),
         (("alpha = 0.05", 'comparison = "cities"'), ["plan.comparison", "rule_placebo"]),
@@ -640,7 +692,7 @@ def test_the_study_whose_outcomes_were_seen_is_not_locked() -> None:
 
 
 def test_neighbours_are_read_both_ways_and_hashed(make: Make) -> None:
-    folder = make(("comparison =", 'neighbours = "neighbours.csv"\ncomparison ='), lock=False, raw=True)
+    folder = make(lock=False, raw=True)
     table = folder / "neighbours.csv"
     table.write_text("area,neighbour\n09294,09282\n09294,09215\n", "utf-8")
     one = read_study(folder)
@@ -651,7 +703,11 @@ def test_neighbours_are_read_both_ways_and_hashed(make: Make) -> None:
     two = read_study(folder)
     assert two.sha256 != locked.sha256
     assert two.plan_state.unexplained == ("areas.neighbours",)
-    assert read_study(example_study()).neighbours == {}
+    lock = (folder / LOCK).read_bytes()
+    edit(folder, ('neighbours = "neighbours.csv"', ""))
+    assert read_study(folder).neighbours == {}
+    assert read_study(folder).plan_state.unexplained == ("areas.neighbours",)
+    assert (folder / LOCK).read_bytes() == lock
 
 
 @pytest.mark.parametrize(
@@ -666,7 +722,7 @@ def test_neighbours_are_read_both_ways_and_hashed(make: Make) -> None:
 def test_a_table_of_neighbours_with_a_fault_is_refused(
     make: Make, name: str, rows: str, words: list[str]
 ) -> None:
-    folder = make(("comparison =", f'neighbours = "{name}"\ncomparison ='), lock=False, raw=True)
+    folder = make(('neighbours = "neighbours.csv"', f'neighbours = "{name}"'), lock=False, raw=True)
     if rows:
         (folder / name).write_text(rows, "utf-8")
     with pytest.raises(MekevalError) as caught:
@@ -728,8 +784,8 @@ def test_every_report_says_that_no_plan_was_locked(
 @pytest.mark.parametrize(
     ("texts", "day", "keeps"),
     [
-        (EN, "on 3 February 2024", "The analysis keeps to it."),
-        (FI, "3. helmikuuta 2024", "Analyysi noudattaa sitä."),
+        (EN, "on 3 February 2024", "The analysis keeps to the plan."),
+        (FI, "3. helmikuuta 2024", "Analyysi noudattaa suunnitelmaa."),
     ],
 )
 def test_every_report_says_that_the_plan_is_kept_and_by_which_commit(
@@ -762,7 +818,8 @@ def test_every_report_shows_each_deviation_with_its_reason_and_warns_of_those_wi
     folder = edit(
         make(), ("alpha = 0.05", "alpha = 0.1"), add=deviation("plan.alpha", more="date = 2026-03-01")
     )
-    for report in reports(whole, state_of(folder), texts):
+    early = replace(state_of(folder), date=datetime.date(2024, 2, 3))
+    for report in reports(whole, early, texts):
         said = text_of(report, "method").replace("\N{NO-BREAK SPACE}", " ")
         assert f"plan.alpha 0.05 0.1 {why}" in said
         assert "warning" not in report.summary.html
@@ -789,7 +846,7 @@ def test_what_is_written_into_a_reason_is_text(whole: Evaluation, make: Make) ->
 def test_results_that_are_not_primary_are_labelled_wherever_they_stand(
     whole: Evaluation, make: Make, texts: Texts, secondary: str, exploratory: str
 ) -> None:
-    folder = make((SECONDARY, 'secondary = ["basic_education_25_44"]'))
+    folder = make((SECONDARY, 'secondary = ["basic_education_25_44"]'), (", median_income = 500 }", " }"))
     edit(folder, ('secondary = ["basic_education_25_44"]', SECONDARY))
     state = state_of(folder)
     for report in reports(whole, state, texts):
@@ -806,6 +863,11 @@ def test_results_that_are_not_primary_are_labelled_wherever_they_stand(
         roles = {str(record["outcome"]): record["role"] for record in report.findings.records}
         assert roles == dict(state.roles)
         assert {record["plan"] for record in report.findings.records} == {"changed"}
+        assert all(
+            record["deviations"] == [one.key for one in state.deviations]
+            for record in report.findings.records
+        )
+        assert "plan.secondary" in state.unexplained
 
 
 @pytest.mark.parametrize(
@@ -820,8 +882,29 @@ def test_a_report_says_whether_outcomes_could_have_been_seen(
 ) -> None:
     """Counted in study.toml: 4 files of the city and 4 of the reference cities hold an outcome, all of 2026."""
     state = replace(state_of(make()), date=day)
+    late = "By then all figures of its outcomes may have been public"
     for report in reports(whole, state, EN):
         assert said in text_of(report, "method")
+        assert (late in report.summary.html) == said.startswith("All")
+
+
+@pytest.mark.parametrize(
+    ("day", "version", "after_start", "other_version"),
+    [
+        (datetime.date(2018, 12, 31), "", False, False),
+        (datetime.date(2019, 1, 1), "0.0.1", True, True),
+    ],
+)
+def test_a_report_says_whether_the_programme_had_begun_and_another_version_locked_the_plan(
+    whole: Evaluation, make: Make, day: datetime.date, version: str, after_start: bool, other_version: bool
+) -> None:
+    """The first wave began in 2019."""
+    state = state_of(make())
+    state = replace(state, date=day, version=version or state.version)
+    for report in reports(whole, state, EN):
+        said = text_of(report, "method")
+        assert ("The programme had begun before that, in 2019." in said) == after_start
+        assert ("It was locked with mekeval 0.0.1; this report was made with" in said) == other_version
 
 
 def test_a_state_as_plain_data_names_every_deviation(make: Make) -> None:

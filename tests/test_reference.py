@@ -271,7 +271,7 @@ def test_the_choice_of_areas_is_the_programme_s(evaluation: Evaluation) -> None:
     assert table["share_chosen"].sum() == pytest.approx(4)  # four in each draw
 
 
-@pytest.mark.parametrize("language", ["fi", "en"])
+@pytest.mark.parametrize("language", ["fi", "sv", "en"])
 def test_the_city_report_shows_what_the_rule_does_elsewhere(evaluation: Evaluation, language: str) -> None:
     texts = Texts(language)
     report = city_sections(evaluation, texts)

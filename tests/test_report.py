@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mekeval import example_study
@@ -17,7 +18,7 @@ from mekeval.figures.elsewhere import neighbours
 from mekeval.findings import Finding
 from mekeval.report.city import city_sections
 from mekeval.report.district import district_sections
-from mekeval.report.parts import Report
+from mekeval.report.parts import Report, trust_section
 from mekeval.report.sentences import sentence
 from mekeval.sensitivity import Check
 from mekeval.text import Texts
@@ -124,9 +125,13 @@ def test_people_are_counted_by_the_years_compared(evaluation: Evaluation) -> Non
     panel = evaluation.panel
     columns = [panel.periods.index(year) for year in finding.compared[1]]
     base = panel.bases[RATE][panel.units.index(HAKUNILA), columns].mean()
-    people = round(abs(finding.inference.estimate) / 100 * base, -1)
+    result = finding.inference
+    assert result.low is not None
+    assert result.high is not None
+    fewer = [f"{abs(round(rate / 100 * base, -1)):,.0f}" for rate in (result.estimate, result.low, result.high)]
     said = sentence(evaluation, finding, EN)
-    assert f"about {people:,.0f} of the {base:,.0f} whom" in said
+    assert "In people: {} fewer (95% interval: {} fewer to {} fewer)".format(*fewer) in said
+    assert f"concerns {base:,.0f} people" in said
 
 
 def test_no_p_value_is_sharper_than_the_comparison(evaluation: Evaluation) -> None:
@@ -143,7 +148,7 @@ def test_no_p_value_is_sharper_than_the_comparison(evaluation: Evaluation) -> No
 
     def floored(finding: Finding) -> Finding:
         facts = {"unit": HAKUNILA, "estimate": -1.0, "p_value": 0.01}
-        check = Check(name="leave_one_out", passed=True, reason="steady", facts=facts, table=None)
+        check = Check(name="leave_one_out", passed=True, reason="steady", facts=facts, table=pd.DataFrame())
         return replace(finding, checks=(*finding.checks, check))
 
     trust = shown(city_sections(changed(evaluation, (RATE, ALL), floored), FI), "trust")
@@ -206,3 +211,22 @@ def test_findings_as_data_say_what_was_left_out(evaluation: Evaluation) -> None:
     assert sum(said["dropped"].values()) == finding.placebo.dropped["n"].sum() > 0
     assert sum(said["left_out"].values()) == len(finding.placebo.left_out)
     assert said["matched_by"] == "rule"
+
+
+def test_the_check_that_decided_is_drawn(evaluation: Evaluation) -> None:
+    finding = evaluation.findings[RATE, MYYRMAKI]
+    assert (finding.verdict, finding.because) == ("fragile", "comparison_changed")
+    html_of = trust_section(evaluation, [finding], EN).html
+    assert html_of.count("<figure") == 1
+    assert "Unemployment rate, another comparison: does not hold." in html_of
+    assert "Compared with areas of the same part of the city" in html_of
+    # The picture of the rule placebo stands with the effect, and a p-value is no check.
+    for because in ("rule_placebo", "p_value"):
+        assert "<figure" not in trust_section(evaluation, [replace(finding, because=because)], EN).html
+
+
+def test_neighbours_of_the_areas_are_asked(evaluation: Evaluation) -> None:
+    names = {check.name for check in evaluation.findings[RATE, ALL].checks}
+    assert {"without_neighbours", "spillover"} <= names
+    said = shown(city_sections(evaluation, EN), "trust")
+    assert "without the areas that border on the programme's, the change is" in said

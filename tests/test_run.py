@@ -25,6 +25,7 @@ from mekeval.run import plan_jobs
 from mekeval.run.jobs import notebook_parameters
 from mekeval.run.publish import canonical, publication
 from mekeval.shipped import shipped
+from mekeval.text import LANGUAGES
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -68,7 +69,7 @@ report.findings
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One real run: the city and one district, in both languages."""
+    """One real run: the city and one district, in every language."""
     out = tmp_path_factory.mktemp("reports")
     result = run_study(example_study(), years=[2025], districts=["Länsimäki"], out=out, jobs=2)
     assert not result.failed, result.errors
@@ -94,9 +95,9 @@ def links(path: Path) -> Iterator[str]:
 def test_a_run_publishes_pages_notebooks_findings_manifest_and_index(published: Path) -> None:
     folder = published / "vantaa-mek"
     names = set(tree(folder))
-    stems = {f"2025/{stem}.{language}" for stem in ("city", "09291-lansimaki") for language in ("fi", "en")}
+    stems = {f"2025/{stem}.{language}" for stem in ("city", "09291-lansimaki") for language in LANGUAGES}
     pages = {f"{stem}.{ending}" for stem in stems for ending in ("html", "ipynb")}
-    assert names == pages | {"index.html", "index.en.html", "findings.json", "manifest.json"}
+    assert names == pages | {"index.html", "index.sv.html", "index.en.html", "findings.json", "manifest.json"}
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["files"]) == names - {"manifest.json"}
     findings = json.loads((folder / "findings.json").read_text())
@@ -115,7 +116,7 @@ def test_every_link_leads_somewhere_and_nothing_leads_outside(published: Path) -
 
 
 def test_pages_say_their_language_and_that_the_data_are_synthetic(published: Path) -> None:
-    for language, word in (("fi", "keksittyjä"), ("en", "made up|invented|synthetic")):
+    for language, word in (("fi", "keksittyjä"), ("sv", "påhittade"), ("en", "made up|invented|synthetic")):
         for name in (f"2025/city.{language}.html", f"2025/09291-lansimaki.{language}.html"):
             text = (published / "vantaa-mek" / name).read_text(encoding="utf-8")
             assert f'<html lang="{language}"' in text
@@ -315,7 +316,7 @@ def test_the_matrix_holds_the_areas_treated_so_far(example: Study) -> None:
     }
     assert len(by_year[2021]) == 1 + 5  # the city and the first wave
     assert len(by_year[2024]) == 1 + 6  # and Myyrmäki; Martinlaakso left, and is still followed
-    assert {job.language for job in jobs} == {"fi", "en"}
+    assert {job.language for job in jobs} == set(LANGUAGES)
     assert len({job.name for job in jobs}) == len(jobs)
 
 

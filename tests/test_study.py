@@ -73,7 +73,7 @@ def test_the_embedded_study_is_read(example: Study) -> None:
 def test_the_folder_and_its_file_name_the_same_study(example: Study) -> None:
     again = read_study(example.folder / "study.toml")
     assert (again.sha256, again.paths) == (example.sha256, example.paths)
-    files = ("study.toml", "areas.csv", "reference_areas.csv")
+    files = ("study.toml", "areas.csv", "reference_areas.csv", "neighbours.csv", "measures.csv")
     together = b"".join((example.folder / file).read_bytes() for file in files)
     together += hashlib.sha256((example.folder / "plan.lock").read_bytes()).hexdigest().encode()
     assert example.sha256 == hashlib.sha256(together).hexdigest()
@@ -125,8 +125,8 @@ CASES = [
     (("first = 2019", 'first = "2019"'), ["'programme.wave[1].first'", "'2019'"]),
     (("first = 2019", "first = 19"), ["'programme.wave[1].first'", "1900"]),
     (("higher_is = \"worse\"", "higher_is = \"bad\""), ["'indicator[1].higher_is'", "'bad'", "'neutral'"]),
-    (('languages = ["fi", "en"]', 'languages = ["fi", "de"]'), ["study.languages[2]", "'de'"]),
-    (('languages = ["fi", "en"]', 'languages = ["fi", "fi"]'), ["language 'fi' is named twice"]),
+    (('languages = ["fi", "sv", "en"]', 'languages = ["fi", "de"]'), ["study.languages[2]", "'de'"]),
+    (('languages = ["fi", "sv", "en"]', 'languages = ["fi", "fi"]'), ["language 'fi' is named twice"]),
     (('labels = ["Asuntoväestö"]', 'labels = [" "]'), ["'item[1].labels[1]'", "found: ' '"]),
     (('labels = ["Asuntoväestö"]', 'labels = [3]'), ["'item[1].labels[1]'", "found: 3"]),
     (('labels = ["Asuntoväestö"]', 'labels = [{ text = "A", frist = 2015 }]'),

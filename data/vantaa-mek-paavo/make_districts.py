@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mekeval.areas import overlaps, read_boundaries
+from mekeval.areas import district_rows, overlaps, read_boundaries
 from mekeval.sources import read_source
 from mekeval.study.schema import SourceSpec
 
@@ -27,20 +27,9 @@ RESIDENTS = "aluesarjat/px/C02S_VAN_Vakiluku1971.px"
 YEAR = 2010  # on 1 January: the last year of the file
 SOURCE = "Aluesarjat, C02S_VAN_Vakiluku1971"
 PROGRAMME = ("09274", "09282", "09291", "09294", "09217", "09215")
-SWEDISH = {"09291": "Västerkulla", "09294": "Håkansböle", "09215": "Myrbacka", "09217": "Mårtensdal"}
+SWEDISH = Path(__file__).parents[1] / "vantaa-mek" / "areas.csv"
+JAKOMAKI = {"091506": "Jakobacka"}  # of Helsinki, and not in that list
 LEAST = 0.01
-HEAD = (
-    "district",
-    "name_fi",
-    "name_sv",
-    "area",
-    "share_of_district",
-    "share_of_area",
-    "by",
-    "year",
-    "source",
-    "spread",
-)
 
 
 def main(raw: Path) -> None:
@@ -48,21 +37,27 @@ def main(raw: Path) -> None:
     # Four polygons of the file cross themselves; none of them is a district of the programme.
     districts = read_boundaries(raw / DISTRICTS, code=("KUNTA", "TILA"), name="Nimi", repair=True)
     areas = read_boundaries(raw / POSTAL_AREAS, code="postinumeroalue")
-    table = overlaps(districts, areas, least=LEAST)
-    own = table.loc[table["from_code"].isin(PROGRAMME)].sort_values("weight")
-    standing = own.drop_duplicates("from_code", keep="last")["to_code"]
-    touching = table.loc[table["to_code"].isin(standing), "from_code"]
-    rows = table.loc[table["from_code"].isin(touching)].sort_values(["from_code", "to_code"])
-    names = dict(zip(districts.codes, districts.names, strict=True))
-    people = by_people(rows.loc[rows["to_code"].isin(standing)], residents(raw / RESIDENTS))
-    with (Path(__file__).parent / "districts.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*HEAD])
-        for table, said in ((rows, ("area", "", "", "")), (people, ("population", YEAR, SOURCE, "area"))):
-            for row in table.itertuples(index=False):
-                code = row.from_code
-                shares = (f"{row.weight:.3f}", f"{row.share_of_target:.3f}")
-                writer.writerow([code, names[code], SWEDISH.get(code, ""), row.to_code, *shares, *said])
+    swedish = swedish_names()
+    rows = district_rows(
+        overlaps(districts, areas, least=LEAST),
+        PROGRAMME,
+        names={
+            code: (name, swedish.get(code, ""))
+            for code, name in zip(districts.codes, districts.names, strict=True)
+        },
+        people=residents(raw / RESIDENTS),
+        year=YEAR,
+        source=SOURCE,
+    )
+    path = Path(__file__).parent / "districts.csv"
+    rows.to_csv(path, index=False, float_format="%.3f", lineterminator="\n")
+
+
+def swedish_names() -> dict[str, str]:
+    """The Swedish names of the districts that have one other than the Finnish."""
+    with SWEDISH.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {row["code"]: row["name_sv"] for row in rows if row["name_sv"] != row["name_fi"]} | JAKOMAKI
 
 
 def residents(path: Path) -> pd.Series:
@@ -81,13 +76,6 @@ def residents(path: Path) -> pd.Series:
     cells = read_source(path, spec, {"residents": ["Väestö yhteensä"]}).cells
     cells = cells.loc[(cells["item"] == "residents") & (cells["year"] == YEAR) & (cells["status"] == "ok")]
     return pd.Series(cells["value"].to_numpy(), index=cells["area_label"].astype(str))
-
-
-def by_people(rows: pd.DataFrame, number: pd.Series) -> pd.DataFrame:
-    """The same rows with shares of the people of each postal area; districts without a number are left out."""
-    rows = rows.loc[rows["from_code"].isin(number.index)]
-    part = rows["weight"] * rows["from_code"].map(number)
-    return rows.assign(share_of_target=part / part.groupby(rows["to_code"]).transform("sum"))
 
 
 if __name__ == "__main__":

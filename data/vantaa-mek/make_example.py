@@ -1,4 +1,4 @@
-"""Write the synthetic statistics of the Vantaa example: raw files, reference cities, and the effects hidden in them.
+"""Write the synthetic statistics of the Vantaa example: raw files, reference cities, neighbours, hidden effects.
 
     python make_example.py [OUTDIR]          (default: the folder of this script, which also holds areas.csv)
 
@@ -29,7 +29,8 @@ included, without effects. Each has 18 to 45 districts, one in eight of them dis
 others with d as in Vantaa. Each city has a random stream of its own, so Vantaa's figures do not depend on them.
 
 A row of the city or of a major area is the sum of its districts, those included whose own cells are hidden;
-its median income is the mean of the districts' medians weighted by their adults. ".." hides a numerator or a
+its median income is the mean of the districts' medians weighted by their adults. Neighbours are the districts whose
+tiles share a side on the tile map; nothing spills over between them. ".." hides a numerator or a
 median whose base is under 30 persons; "." fills the row of an area without inhabitants.
 """
 
@@ -344,6 +345,18 @@ def format_truth():
     return "\n".join(lines) + "\n"
 
 
+def format_neighbours(rows):
+    """Pairs of districts whose tiles share a side on the tile map of areas.csv, as CSV text, each pair once."""
+    places = {(int(row["tile_row"]), int(row["tile_col"])): row["code"] for row in rows if row["tile_row"]}
+    pairs = {
+        tuple(sorted((code, places[beside])))
+        for (row, column), code in places.items()
+        for beside in ((row + 1, column), (row, column + 1))
+        if beside in places
+    }
+    return "\n".join(["area,neighbour", *(",".join(pair) for pair in sorted(pairs))]) + "\n"
+
+
 def write_raw(outdir, prefix, rows, areas, drawn):
     """The five raw files of some areas; `rows` may hold sums of them as well."""
     (outdir / "raw").mkdir(parents=True, exist_ok=True)
@@ -386,6 +399,7 @@ def main(outdir):
     truth = format_truth().encode("utf-8")
     (outdir / "truth.csv").write_bytes(truth)
     print(f"truth.csv  {len(truth)} bytes")
+    (outdir / "neighbours.csv").write_text(format_neighbours(rows), encoding="utf-8", newline="")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ areas to another. Never: a guess; a name that fits no area or two areas is answe
 from .boundaries import Boundaries, read_boundaries
 from .changes import change_weights, read_changes
 from .crosswalk import crosswalk
-from .districts import Dilution, Districts, read_districts
+from .districts import Dilution, Districts, district_rows, read_districts
 from .hierarchy import LEVELS, hierarchy_rows, read_hierarchy
 from .listing import COLUMNS, Areas, areas_from_rows, fold, found_areas, join_areas, read_areas
 from .overlaps import neighbours, overlaps, read_neighbours
@@ -23,6 +23,7 @@ __all__ = [
     "areas_from_rows",
     "change_weights",
     "crosswalk",
+    "district_rows",
     "fold",
     "found_areas",
     "hierarchy_rows",

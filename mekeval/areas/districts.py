@@ -7,13 +7,14 @@ without a word on how much of it is the district.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..errors import Fault, Place, StudyError, closest
+from ..errors import DataError, Fault, Place, StudyError, closest
 from .listing import fold
 from .tables import Listed, filled, numbers, read_listed, refuse
 from .weights import ROUNDING
@@ -21,6 +22,7 @@ from .weights import ROUNDING
 COLUMNS = ("district", "name_fi", "area", "share_of_district", "share_of_area")
 _OPTIONAL = ("name_sv", "name_en", "by", "year", "source", "spread")
 _BY = ("area", "population")
+_OVERLAP = ("from_code", "to_code", "weight", "share_of_target")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +218,81 @@ def read_districts(path: Path) -> Districts:
         faults += _contradictions(table, lines, listed.file)
     refuse(faults, StudyError)
     return Districts(table=table, year=int(year) if year else None, source=source, spread=spread)
+
+
+def district_rows(
+    overlap: pd.DataFrame,
+    programme: Collection[str],
+    *,
+    names: Mapping[str, tuple[str, str]],
+    people: pd.Series,
+    year: int,
+    source: str,
+) -> pd.DataFrame:
+    """The rows of a table of districts, as `read_districts` reads it, from maps and numbers of residents.
+
+    Parameters
+    ----------
+    overlap : pandas.DataFrame
+        What `overlaps` gives of the map of districts in the map of areas, over the whole of both maps.
+    programme : collection of str
+        Codes of the districts of the programme.
+    names : mapping of str to (str, str)
+        Finnish and Swedish name of each district by its code; the Swedish one may be empty.
+    people : pandas.Series
+        Residents by code of district, persons. A district that is missing here has no row by population: the shares of
+        the others are then of the people who are known.
+    year : int
+        Of `people`.
+    source : str
+        Where `people` comes from.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `read_districts` but `name_en`. By land: every district that touches an area which stands for a
+        district of the programme, in every area. By population: the same districts in the areas that stand for one;
+        each part of a district is taken to hold as much of its people as of its land.
+
+    Raises
+    ------
+    DataError
+        A district of the programme touches no area.
+
+    Examples
+    --------
+    >>> overlap = pd.DataFrame(
+    ...     {"from_code": ["A", "A", "B"], "to_code": ["1", "2", "1"], "weight": [0.8, 0.2, 1.0]}
+    ... ).assign(share_of_target=[0.5, 0.1, 0.5])
+    >>> named = {"A": ("Alku", ""), "B": ("Loppu", "")}
+    >>> counted = pd.Series({"A": 1000.0, "B": 200.0})
+    >>> rows = district_rows(overlap, ["A"], names=named, people=counted, year=2010, source="count")
+    >>> rows.loc[rows["by"] == "population", ["district", "area", "share_of_area"]].to_dict("list")
+    {'district': ['A', 'B'], 'area': ['1', '1'], 'share_of_area': [0.8, 0.2]}
+    """
+    own = overlap.loc[overlap["from_code"].isin(programme)].sort_values("weight", kind="stable")
+    unknown = sorted(set(programme) - set(own["from_code"]))
+    if unknown:
+        raise DataError(
+            "A district of the programme touches no area.",
+            where="programme",
+            found=", ".join(unknown),
+            expected="codes of the map of districts",
+        )
+    standing = own.drop_duplicates("from_code", keep="last")["to_code"]
+    touching = overlap.loc[overlap["to_code"].isin(standing), "from_code"]
+    land = overlap.loc[overlap["from_code"].isin(touching)].sort_values(["from_code", "to_code"])
+    part = land.loc[land["to_code"].isin(standing) & land["from_code"].isin(people.index)]
+    number = part["weight"] * part["from_code"].map(people)
+    counted = part.assign(share_of_target=number / number.groupby(part["to_code"]).transform("sum"))
+    said = (("area", "", "", ""), ("population", str(year), source, "area"))
+    rows = [
+        (code, *names[code], area, weight, share, *words)
+        for table, words in zip((land, counted), said, strict=True)
+        for code, area, weight, share in table[list(_OVERLAP)].itertuples(index=False)
+    ]
+    columns = ["district", "name_fi", "name_sv", *COLUMNS[2:], "by", "year", "source", "spread"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _people(listed: Listed, faults: list[Fault]) -> tuple[str, str, str]:

@@ -66,7 +66,11 @@ class Areas:
         return tuple(self.table.index[self.table["level"] == self.unit])
 
     def name(self, code: str, language: str) -> str:
-        """What an area is called in a language (fi, sv or en); the Finnish name where it has no other."""
+        """What an area is called in a language (fi, sv or en); the Finnish name where it has no other.
+
+        Many places of Finland have no Swedish name: the official one is then the name in every language, and an empty
+        cell is no fault.
+        """
         row = self.table.loc[code]
         return str(row[f"name_{language}"] or row["name_fi"])
 

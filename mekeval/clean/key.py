@@ -18,16 +18,13 @@ from importlib import metadata
 from pathlib import Path
 
 from ..dates import dated
-from ..definition import definition_bytes, definition_file, definition_tables
+from ..definition import definition_bytes, definition_file, definition_tables, raw_root, spoken
 from ..errors import StudyError
 from ..shipped import shipped
 
 MANIFEST = "manifest.json"
 NOTEBOOK = "data_quality.ipynb"
 KIND = "clean"
-_RAW_VARIABLE = (
-    "MEKEVAL_RAW"  # `mekeval.study.RAW_VARIABLE`, which costs pandas to import; a test compares them
-)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 #: What reads, checks, computes, draws and writes; a set made with another version of one may differ.
 _PACKAGES = (
@@ -90,8 +87,7 @@ class Question:
     @property
     def raw_folder(self) -> Path | None:
         """The folder of external raw data, as far as one is known."""
-        given = os.environ.get(_RAW_VARIABLE)
-        return self.raw or (Path(given) if given else None)
+        return raw_root("external", self.folder, self.raw)
 
     @property
     def notebook(self) -> Path:
@@ -155,7 +151,8 @@ def languages_of(question: Question) -> tuple[str, ...]:
     """The languages of the report: those asked for, or the study's own."""
     if question.languages:
         return question.languages
-    own = _about(question).get("languages", ["fi", "en"])
+    about = _about(question)
+    own = about.get("languages", spoken(about.get("title")))
     return tuple(map(str, own)) if isinstance(own, list) else ()
 
 
@@ -227,8 +224,8 @@ def parameters(question: Question) -> dict[str, object]:
 
 def inputs(question: Question, listed: Iterable[str]) -> dict[str, str]:
     """sha256 of every file in the study's folder itself, and of those listed ("raw:" or "study:" and a name)."""
-    external = _about(question).get("raw") == "external"
-    roots = {"study": question.folder, "raw": question.raw_folder if external else question.folder}
+    kind = str(_about(question).get("raw", "study"))
+    roots = {"study": question.folder, "raw": raw_root(kind, question.folder, question.raw)}
     names = {f"study:{path.name}" for path in question.folder.iterdir() if _counts(path)}
     found = {}
     for name in sorted(names.union(listed)):

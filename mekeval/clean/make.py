@@ -20,7 +20,7 @@ from ..report.quality import CACHE_VARIABLE
 from ..run.jobs import Job, check_parameters
 from ..run.publish import canonical, hashes, publication, read_manifest, write
 from ..run.workers import execute_all
-from ..study import Study, read_study
+from ..study import Study, read_study, require_language
 from ..tables import frame_csv
 from ..text import Texts
 from . import Cleaned
@@ -37,6 +37,8 @@ def make(question: Question) -> Cleaned:
         Texts(language)
     with _refusing(question):
         study = read_study(question.definition, raw=question.raw)
+    for language in question.languages:
+        require_language(study.spec, language, "--language")
     listed = _listed(study)
     before = made_from(question, listed)
     own = f"study:{question.definition.name}"

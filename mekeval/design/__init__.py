@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..errors import DesignError, closest
 from ..study import Study
+from .classes import AreaClasses, area_classes
 from .selection import (
     Rule,
     Selection,
@@ -25,6 +26,7 @@ from .selection import (
 from .stability import SelectionStability, selection_stability
 
 __all__ = [
+    "AreaClasses",
     "Design",
     "Path",
     "Phase",
@@ -33,6 +35,7 @@ __all__ = [
     "Selection",
     "SelectionStability",
     "apply_rule",
+    "area_classes",
     "design_from_cohorts",
     "make_design",
     "plain_design",

@@ -26,6 +26,7 @@ from .regression import (
     twfe,
     twfe_event_study,
 )
+from .side_by_side import known_estimators, side_by_side
 from .stacked import local_projection, stacked
 from .switchers import SwitchAverage, switch_average, switchers
 from .synthetic import SyntheticFit, synthetic_control, synthetic_did, synthetic_fit
@@ -53,8 +54,10 @@ __all__ = [
     "group_time_att",
     "imputation",
     "imputation_pretrend_test",
+    "known_estimators",
     "local_projection",
     "repeated_cross_sections",
+    "side_by_side",
     "stacked",
     "sun_abraham",
     "switch_average",

@@ -10,40 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from ..dates import AsOf, as_date
-from ..design import Design, SelectionStability, plain_design, study_design
-from ..errors import DataError, DesignError, Fault, MekevalError
+from ..design import Design, SelectionStability, study_design
+from ..errors import DataError, DesignError, Fault, MekevalError, StudyError
 from ..estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
-from ..findings import Finding, conclude
+from ..findings import Finding, allowing_for_many, conclude
 from ..indicators import Indicators, clean_indicators
 from ..inference import Adjusted, Inference, adjust, infer
 from ..panel import Panel, build_panel
 from ..reference import ReferenceAreas, reference_areas
 from ..sensitivity import CityQuestion, Surroundings, city_checks_of, selection
 from ..study import Study, read_study
-from .elsewhere import REASONS, Elsewhere, how_clear, judge, look_elsewhere, speaks_of
+from .beside import PlainReading, in_every_wave, other_estimates, plain_readings
+from .elsewhere import REASONS, Elsewhere, how_clear, judge, look_elsewhere, other_areas, speaks_of
 
 ALL = "all"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlainReading:
-    """A difference as slides show it: the named areas against everybody else, no path, no check.
-
-    Attributes
-    ----------
-    outcome : str
-    areas : tuple of str
-    pre, post : tuple of int
-        Years whose means are compared.
-    inference : Inference
-    """
-
-    outcome: str
-    areas: tuple[str, ...]
-    pre: tuple[int, ...]
-    post: tuple[int, ...]
-    inference: Inference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +59,8 @@ class Evaluation:
         brings about elsewhere where the study has reference cities.
     plain : tuple of PlainReading
         Empty where only one district was asked for.
+    others : mapping of str to pandas.DataFrame
+        By outcome what the study's other estimators say, as `side_by_side` gives it; empty as `plain`.
     """
 
     study: Study
@@ -91,6 +76,7 @@ class Evaluation:
     adjusted: Adjusted | None
     after: Mapping[tuple[str, str], Inference]
     plain: tuple[PlainReading, ...]
+    others: Mapping[str, pd.DataFrame]
 
 
 def evaluate(
@@ -143,7 +129,13 @@ def evaluate(
     design = study_design(study, as_of=year)
     references = reference_areas(study, as_of=day)
     by_rule = study.plan.comparison != "city"
-    elsewhere = look_elsewhere(study, indicators, references, year=year) if by_rule else None
+    try:
+        abroad = look_elsewhere(study, indicators, references, year=year)
+    except StudyError:
+        if by_rule:
+            raise
+        abroad = None  # the verdict rests on the city alone; only one of its checks looks beyond
+    elsewhere = abroad if by_rule else None
     subjects = (ALL, *design.treated) if district is None else (_treated(study, design, district),)
     effects: dict[str, Effects] = {}
     findings: dict[tuple[str, str], Finding] = {}
@@ -159,10 +151,15 @@ def evaluate(
             continue
         for subject in subjects:
             findings[outcome, subject] = _finding(
-                study, panel, design, effects[outcome], outcome, subject, elsewhere, year
+                study, panel, design, effects[outcome], outcome, subject, elsewhere, abroad, year
             )
         if district is None:
-            plain += _plain_readings(study, panel, design, outcome, year)
+            plain += plain_readings(study, panel, design, outcome, year)
+    adjusted = _adjusted(study, findings)
+    if adjusted is not None:
+        corrected = dict(zip(adjusted.table["label"], adjusted.table["p_adjusted"], strict=True))
+        for outcome in corrected:
+            findings[outcome, ALL] = allowing_for_many(findings[outcome, ALL], float(corrected[outcome]))
     return Evaluation(
         study=study,
         year=year,
@@ -174,9 +171,10 @@ def evaluate(
         references=references,
         elsewhere=elsewhere,
         choice=how_clear(elsewhere, seed=study.spec.study.seed) if elsewhere and district is None else None,
-        adjusted=_adjusted(study, findings),
+        adjusted=adjusted,
         after=_after(study, design, effects, subjects, elsewhere, year),
         plain=tuple(plain),
+        others={} if district is not None else other_estimates(study, panel, design, effects),
     )
 
 
@@ -255,6 +253,7 @@ def _finding(
     outcome: str,
     subject: str,
     elsewhere: Elsewhere | None,
+    abroad: Elsewhere | None,
     year: int,
 ) -> Finding:
     alpha, seed = study.plan.alpha, study.spec.study.seed
@@ -283,13 +282,12 @@ def _finding(
         result,
         (
             selection(design, design.treated if subject == ALL else (subject,)),
-            *city_checks_of(question, result, _surroundings(study, outcome)),
+            *city_checks_of(question, result, _surroundings(study, outcome, abroad)),
         ),
+        study.plan,
         outcome=outcome,
         subject=subject,
         higher_is=study.indicator(outcome).higher_is,
-        important=study.plan.important.get(outcome),
-        required=study.plan.required,
     )
 
 
@@ -304,7 +302,7 @@ def _by_rule(
     plain: Inference,
 ) -> Finding:
     """The finding where reference cities can tell the programme from the rule's own doing."""
-    treated = _in_every_wave(study, design, year) if subject == ALL else (subject,)
+    treated = in_every_wave(study, design, year) if subject == ALL else (subject,)
     higher_is = study.indicator(outcome).higher_is
     try:
         found = judge(
@@ -331,19 +329,18 @@ def _by_rule(
     return conclude(
         found.inference,
         (selection(design, treated, compared=True), *found.checks),
+        study.plan,
         outcome=outcome,
         subject=subject,
         higher_is=higher_is,
         plain=plain,
         placebo=found.placebo,
         compared=(found.pre, found.post),
-        important=study.plan.important.get(outcome),
-        required=study.plan.required,
     )
 
 
-def _surroundings(study: Study, outcome: str) -> Surroundings:
-    """What the study knows besides the values: who borders on whom, parts of the city, breaks in the definition."""
+def _surroundings(study: Study, outcome: str, abroad: Elsewhere | None = None) -> Surroundings:
+    """What the study knows besides the values: who borders on whom, parts of the city, other cities, breaks."""
     table = study.areas.table
     parents = {str(code): str(parent) for code, parent in table["parent"].items() if parent}
     return Surroundings(
@@ -351,18 +348,9 @@ def _surroundings(study: Study, outcome: str) -> Surroundings:
         parent=parents,
         breaks=study.indicator(outcome).breaks,
         honest_size=study.plan.honest_size,
+        elsewhere=abroad.panel if abroad else None,
+        others=other_areas(abroad) if abroad else (),
     )
-
-
-def _in_every_wave(study: Study, design: Design, year: int) -> tuple[str, ...]:
-    """The areas that were in the programme in every wave so far; those of the first wave where there are none."""
-    begun = [
-        set(codes)
-        for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
-        if wave.first <= year
-    ]
-    always = set.intersection(*begun)
-    return tuple(unit for unit in design.treated if unit in (always or begun[0]))
 
 
 def _adjusted(study: Study, findings: Mapping[tuple[str, str], Finding]) -> Adjusted | None:
@@ -445,35 +433,3 @@ def _not_tested(
         problem=problem,
         problem_facts=facts,
     )
-
-
-def _plain_readings(
-    study: Study, panel: Panel, design: Design, outcome: str, year: int
-) -> list[PlainReading]:
-    """The first wave's areas, and those that stayed in every wave, each against all the rest."""
-    waves = study.programme.wave
-    first_wave = study.wave_areas[0]
-    always = _in_every_wave(study, design, year)
-    stayed = tuple(code for code in first_wave if code in always)
-    readings = []
-    for areas in dict.fromkeys((first_wave, stayed)):
-        try:
-            plain = plain_design(design, study.areas.units, areas, first=waves[0].first, last=year)
-            effects = group_time_att(panel, plain, outcome=outcome)
-            tested = contrast(effects, aggregate(effects, by="simple").weights[0], label=", ".join(areas))
-            result = infer(tested, alpha=study.plan.alpha, seed=study.spec.study.seed)
-        except DesignError:
-            continue  # the findings of the same outcome say why it cannot be estimated
-        used = effects.cells
-        readings.append(
-            PlainReading(
-                outcome=outcome,
-                areas=tuple(
-                    unit for unit, group in zip(effects.units, effects.group, strict=True) if group >= 0
-                ),
-                pre=tuple(int(base) for base in str(used["base"].iloc[0]).split(", ")),
-                post=tuple(int(period) for period in used.loc[used["phase"] == "on", "period"]),
-                inference=result,
-            )
-        )
-    return readings

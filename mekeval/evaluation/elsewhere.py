@@ -66,9 +66,17 @@ class Elsewhere:
     smallest_area: float
 
 
+def other_areas(elsewhere: Elsewhere) -> tuple[str, ...]:
+    """The areas of the reference cities."""
+    return tuple(
+        unit for unit in elsewhere.panel.units if elsewhere.city_of.get(unit) not in (None, elsewhere.target)
+    )
+
+
 def speaks_of(elsewhere: Elsewhere, outcome: str) -> bool:
     """Whether the reference cities have any data on an outcome."""
-    rest = [elsewhere.city_of.get(unit) not in (None, elsewhere.target) for unit in elsewhere.panel.units]
+    others = set(other_areas(elsewhere))
+    rest = [unit in others for unit in elsewhere.panel.units]
     return outcome in elsewhere.panel.values and not np.isnan(elsewhere.panel.values[outcome][rest]).all()
 
 

@@ -101,7 +101,7 @@ def placebo_picture(result: Inference, words: Words) -> Picture:
         for at in range(_BINS)
     )
     return words.picture(
-        _histogram(words, result.estimate, edges, inner, outer, unit=unit, whole=single),
+        histogram(words, result.estimate, edges, inner, outer, unit=unit, whole=single),
         headline=headline,
         subtitle=words.say("placebo.subtitle" if permuted else "placebo.subtitle_noise"),
         alt=words.say(
@@ -119,7 +119,7 @@ def placebo_picture(result: Inference, words: Words) -> Picture:
     )
 
 
-def _histogram(
+def histogram(
     words: Words, estimate: float, edges: Floats, inner: Floats, outer: Floats, *, unit: str, whole: bool
 ) -> Figure:
     with style():
@@ -256,7 +256,7 @@ def forest_picture(
     if np.isnan(table.loc[table["estimate"].notna(), "low"].to_numpy(dtype=float)).any():
         subtitle += " " + words.say("open_points")
     return words.picture(
-        _forest(words, table, remarks, words.say(f"forest.axis{form}", unit=words.axis)),
+        forest_figure(words, table, remarks, words.say(f"forest.axis{form}", unit=words.axis)),
         headline=headline,
         subtitle=subtitle,
         alt=words.say("forest.alt", headline=headline, parts="; ".join(parts).rstrip(".")),
@@ -268,7 +268,7 @@ def forest_picture(
     )
 
 
-def _forest(words: Words, table: pd.DataFrame, remarks: list[str], title: str) -> Figure:
+def forest_figure(words: Words, table: pd.DataFrame, remarks: list[str], title: str) -> Figure:
     """Two lines for each subject: its name and remark, and below them the interval over the whole width."""
     numbers = table[["estimate", "low", "high"]].to_numpy(dtype=float)
     wholes = list(table["whole"]) if "whole" in table.columns else [False] * len(table)

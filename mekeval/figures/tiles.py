@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import matplotlib
@@ -25,6 +26,11 @@ from .words import Words
 
 _SMALL = 8.0
 _VOWELS = "aeiouyäöå"
+#: Last parts of Swedish names of places: such a name is broken before them, Tavast-by and not Ta-vastby.
+_PLACES = re.compile(
+    r"(?:by|böle|backa|backen|berga?|bro|dal|dalen|gård|gärde|hagen|holm|holmen|kulla|mans|näs|sand|skog|sta|sund|sundom"
+    r"|torp|vik|ås)$"
+)
 _POINTS = 72 * WIDTH
 _KEY = 74.0  # points of height under the tiles
 _TOP = 20.0
@@ -247,12 +253,16 @@ def _draw(axes: Axes, patch: Rectangle) -> None:
 def tile_name(name: str, width: float) -> str:
     """A name in at most two lines that fit a tile, broken between syllables as Finnish does, cut with a full stop.
 
+    A Swedish compound is broken between its parts where the first of them fits.
+
     Examples
     --------
     >>> tile_name("Hakunila", 40.0)
     'Hakunila'
     >>> tile_name("Martinlaakso", 32.0)
     'Martin-\\nlaakso'
+    >>> tile_name("Tavastby", 32.0)
+    'Tavast-\\nby'
     """
 
     def fits(text: str) -> bool:
@@ -261,6 +271,9 @@ def tile_name(name: str, width: float) -> str:
     if fits(name):
         return name
     folded = name.lower()
+    place = _PLACES.search(folded)
+    if place and place.start() > 2 and " " not in name and fits(first := name[: place.start()] + "-"):
+        return f"{first}\n{name[place.start() :]}"
     options: list[tuple[int, int, int, str]] = []
     for at in range(2, len(name) - 1):
         at_word = name[at - 1] in " -"

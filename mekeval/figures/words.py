@@ -15,9 +15,9 @@ from ..tables import Table
 from ..text import Texts, visible
 from .picture import Picture
 
-UNITS = ("plain", "percent", "eur", "persons", "number", "m2", "index")
+UNITS = ("plain", "percent", "eur", "persons", "number", "m2", "index", "log")
 #: Digits after the decimal sign that suit a unit.
-DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1}
+DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1, "log": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class About:
     outcome : str
         Name of the outcome, as a reader knows it; by default what the estimates call it.
     unit : str
-        One of "plain", "percent", "eur", "persons" and "index".
+        One of `UNITS`.
     subject : str
         Who was treated; by default "the treated".
     names : mapping of str to str

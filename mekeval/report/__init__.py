@@ -10,19 +10,24 @@ from pathlib import Path
 
 from ..dates import AsOf
 from ..evaluation import evaluate
-from ..study import Study, read_study
+from ..study import Study, read_study, require_language
 from ..text import Texts
 from .city import city_sections
 from .district import district_sections
+from .monitoring import QuarterReport, YearReport, community_quarter, community_year
 from .parts import FINDINGS_TYPE, Report, Section
 from .quality import QualityReport, quality_report
 
 __all__ = [
     "FINDINGS_TYPE",
     "QualityReport",
+    "QuarterReport",
     "Report",
     "Section",
+    "YearReport",
     "city_report",
+    "community_quarter",
+    "community_year",
     "district_report",
     "quality_report",
 ]
@@ -61,7 +66,7 @@ def district_report(
     Raises
     ------
     MekevalError
-        As `read_study` and `evaluate`; the language has no texts.
+        As `read_study` and `evaluate`; the language has no texts, or is none of the study's.
 
     Examples
     --------
@@ -72,6 +77,7 @@ def district_report(
     """
     texts = Texts(language)
     known = study if isinstance(study, Study) else read_study(study, raw=raw)
+    require_language(known.spec, language, "language")
     code = known.resolve(district)
     return district_sections(evaluate(known, year=year, district=code, as_of=as_of), code, texts)
 
@@ -87,4 +93,5 @@ def city_report(
     """Evaluate the whole programme and write the city's report; parameters and errors as `district_report`."""
     texts = Texts(language)
     known = study if isinstance(study, Study) else read_study(study, raw=raw)
+    require_language(known.spec, language, "language")
     return city_sections(evaluate(known, year=year, as_of=as_of), texts)

@@ -7,7 +7,10 @@ from ..figures import plot_choice, plot_effects, plot_finding, plot_tiles, plot_
 from ..findings import Finding
 from ..tables import Column, Table
 from ..text import Texts, ranges
+from .costs import cost_part, measures_part
 from .dilution import dilution_table
+from .heterogeneity import heterogeneity_parts
+from .others import others_section
 from .parts import (
     Report,
     Section,
@@ -31,8 +34,9 @@ from .parts import (
     verdict_line,
     verdict_point,
 )
-from .planned import outcome_label, plan_warning
+from .planned import first_warnings, outcome_label
 from .provenance import method_section, quality_section
+from .segregation import segregation_parts
 from .sentences import amount, p_value
 
 
@@ -54,14 +58,19 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
         description=description,
         language=texts.language,
         summary=_summary(evaluation, city, findings, texts),
-        situation=_situation(evaluation, texts),
+        situation=section(_situation(evaluation, texts), *segregation_parts(evaluation, texts)),
         programme=section(
             programme_section(evaluation, texts),
+            *measures_part(evaluation, texts),
             *dilution_table(evaluation, texts),
             *_choice(evaluation, texts),
         ),
         effect=_effect(evaluation, findings, texts),
-        trust=section(trust_section(evaluation, findings, texts), _plain(evaluation, texts)),
+        trust=section(
+            trust_section(evaluation, findings, texts),
+            _plain(evaluation, texts),
+            others_section(evaluation, texts),
+        ),
         quality=quality_section(evaluation, texts),
         method=method_section(evaluation, every, texts),
         findings=findings_payload(evaluation, every, title, description),
@@ -81,7 +90,7 @@ def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: 
     points += programme_points(evaluation, texts)
     return section(
         heading(texts("report.city.heading", city=city, year=evaluation.year), 1),
-        *(paragraph(said, css="warning") for said in (plan_warning(evaluation, texts),) if said),
+        *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),
@@ -166,6 +175,7 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         parts += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
         finding = evaluation.findings[outcome, ALL]
         parts += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
+    parts += cost_part(evaluation, findings, texts)
     parts.append(heading(texts("report.effect.districts"), 3))
     for outcome in study.plan.primary:
         order = (ALL, *evaluation.design.treated)
@@ -179,7 +189,7 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         case = "_rule" if ruled(finding for _, finding in rows) else ""
         caption = texts(f"report.effect.districts_caption{case}", outcome=label)
         parts.append(effect_table(evaluation, rows, texts, caption, texts("report.effect.area")))
-    return section(*parts)
+    return section(*parts, *heterogeneity_parts(evaluation, texts))
 
 
 def _plain(evaluation: Evaluation, texts: Texts) -> Section:

@@ -13,6 +13,7 @@ from ..inference import Inference
 from ..study import IndicatorSpec
 from ..tables import Column, Table
 from ..text import Texts, ranges
+from .costs import cost_part, measures_part
 from .dilution import treated_name
 from .parts import (
     Report,
@@ -38,7 +39,7 @@ from .parts import (
     verdict_point,
     years_text,
 )
-from .planned import outcome_label, plan_warning
+from .planned import first_warnings, outcome_label
 from .provenance import method_section, quality_section
 from .sentences import amount, p_of
 
@@ -61,7 +62,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
         language=texts.language,
         summary=_summary(evaluation, code, area, findings, texts),
         situation=_situation(evaluation, code, area, texts),
-        programme=programme_section(evaluation, texts),
+        programme=section(programme_section(evaluation, texts), *measures_part(evaluation, texts, code)),
         effect=section(
             heading(texts("report.effect.heading")),
             effect_intro(evaluation, texts),
@@ -69,6 +70,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
             *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
             *_after(evaluation, code, texts),
             *_pictures(evaluation, code, texts),
+            *cost_part(evaluation, findings, texts),
         ),
         trust=trust_section(evaluation, findings, texts),
         quality=quality_section(evaluation, texts),
@@ -108,7 +110,7 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
     points += programme_points(evaluation, texts)[-1:]  # the city's report names the areas
     return section(
         heading(texts("report.district.heading", area=area, year=evaluation.year), 1),
-        *(paragraph(said, css="warning") for said in (plan_warning(evaluation, texts),) if said),
+        *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
         bullets(points[:6]),
         heading(texts("report.verdicts")),
         *(verdict_line(evaluation, finding, texts) for finding in findings),

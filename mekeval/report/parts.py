@@ -10,10 +10,11 @@ from typing import ParamSpec, Protocol
 import numpy as np
 import pandas as pd
 
+from ..costs import cost_beside_effect, cost_record
 from ..design import Path
 from ..errors import MekevalError
 from ..evaluation import ALL, Evaluation
-from ..figures import Picture
+from ..figures import Picture, plot_deciding
 from ..figures.elsewhere import matching, matching_of, neighbours, references, subject_name
 from ..figures.words import lower_first
 from ..findings import Finding
@@ -22,7 +23,7 @@ from ..tables import Column, Table
 from ..text import Texts, ranges
 from .dilution import dilution_note, wave_names
 from .planned import marked, outcome_label
-from .sentences import amount, at_floor, decimals_of, p_of, p_value, reason, sentence
+from .sentences import amount, at_floor, decimals_of, headline, p_of, p_value, reason, sentence
 
 #: The media type under which a report hands its findings to the run that executes its notebook.
 FINDINGS_TYPE = "application/vnd.mekeval.findings+json"
@@ -136,7 +137,7 @@ def verdict_word(finding: Finding, texts: Texts) -> str:
 def verdict_point(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """The verdict as a main point."""
     label = outcome_label(evaluation.study, finding.outcome, texts)
-    return texts(f"report.point.verdict.{finding.verdict}", outcome=label)
+    return headline(evaluation, finding, texts, label=label)
 
 
 def level_of(evaluation: Evaluation, outcome: str, column: int, units: Sequence[str]) -> float:
@@ -339,14 +340,17 @@ def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
 
 
 def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
-    """The checks of each finding."""
-    rows = []
+    """The checks of each finding, and a picture of the one that decided it; the rule placebo has its own elsewhere."""
+    rows, pictures = [], []
     for finding in findings:
         label = outcome_label(evaluation.study, finding.outcome, texts)
         for check in finding.checks:
             answer = {True: "passed", False: "failed", None: "open"}[check.passed]
             found = reason(evaluation, finding, check.name, check.reason, check.facts, texts)
             rows.append((label, texts(f"check.{check.name}"), texts(f"check.{answer}"), found))
+            if check.name == finding.because != "rule_placebo":
+                said = f"{found[:1].upper()}{found[1:]}."
+                pictures += drawn(plot_deciding, finding, evaluation=evaluation, texts=texts, said=said)
     parts: list[str | Shown] = [heading(texts("check.heading"))]
     asked = {
         check.reason for f in findings for check in f.checks if check.name == "selection" and not check.passed
@@ -361,7 +365,7 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
         parts.append(Table(caption=texts("check.caption"), columns=columns, rows=tuple(rows)))
     else:
         parts.append(paragraph(texts("check.none")))
-    return section(*parts)
+    return section(*parts, *pictures)
 
 
 def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
@@ -387,7 +391,7 @@ def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
             caption=texts("report.programme.caption", year=evaluation.year),
             columns=columns,
             rows=tuple(rows),
-            note=texts("report.programme.note"),
+            note="" if study.measures else texts("report.programme.note"),
         ),
     )
 
@@ -405,6 +409,7 @@ def findings_payload(
 
 def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
     study, result = evaluation.study, finding.inference
+    cost = cost_beside_effect(evaluation, finding.outcome, finding.subject)
     numbers: dict[str, object] = {}
     if result is not None:
         numbers = {
@@ -452,7 +457,10 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
         "unit": study.indicator(finding.outcome).unit,
         "role": study.plan_state.roles.get(finding.outcome, "exploratory"),
         "plan": study.plan_state.state,
+        "deviations": [one.key for one in study.plan_state.deviations],
         "verdict": finding.verdict,
+        "certainty": finding.certainty,
+        "size": finding.size,
         "because": finding.because,
         "reason": finding.reason,
         "facts": {name: _rounded(value) for name, value in finding.facts.items()},
@@ -465,6 +473,7 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
             }
             for check in finding.checks
         ],
+        "cost": {name: _rounded(value) for name, value in cost_record(cost).items()},
         **numbers,
     }
 

@@ -6,6 +6,7 @@ import datetime
 import json
 
 from ..evaluation import Evaluation
+from ..shipped import version
 from ..study import PlanState, Study
 from ..tables import Column, Table
 from ..text import Texts
@@ -25,13 +26,21 @@ def marked(study: Study, outcome: str, said: str, texts: Texts) -> str:
     return said if role == "primary" else texts("plan.labelled", said=said, role=texts(f"plan.role.{role}"))
 
 
+def first_warnings(evaluation: Evaluation, texts: Texts) -> list[str]:
+    """What a reader must know before any result: that there is no programme, or no plan that was kept."""
+    none = [texts("plan.warning.hypothetical")] if evaluation.study.programme.hypothetical else []
+    planned = plan_warning(evaluation, texts)
+    return [*none, *([planned] if planned else [])]
+
+
 def plan_warning(evaluation: Evaluation, texts: Texts) -> str:
-    """What a reader must know before any result, where no plan was locked or it was changed; else nothing."""
+    """What a reader must know before any result, where no plan was locked, or late, or it was changed; else nothing."""
     state = evaluation.study.plan_state
     if state.state == "unlocked" or state.date is None:
         return texts("plan.warning.unlocked")
     if state.state != "changed":
-        return ""
+        known, total = _published(evaluation.study, state.date)
+        return texts("plan.warning.late", date=texts.date(state.date)) if known == total else ""
     keys = "; ".join(state.unexplained)
     return texts("plan.warning.changed", date=texts.date(state.date), keys=keys)
 
@@ -50,6 +59,11 @@ def plan_paragraphs(evaluation: Evaluation, texts: Texts) -> list[str]:
     known, total = _published(study, state.date)
     case = "none" if not known else "all" if known == total else "some"
     said.append(texts(f"plan.seen.{case}", n=texts.number(known), total=texts.number(total)))
+    began = min((wave.first for wave in study.spec.waves), default=state.date.year + 1)
+    if began <= state.date.year:
+        said.append(texts("plan.began", year=began))
+    if state.version != version():
+        said.append(texts("plan.version", locked=state.version, now=version()))
     said.append(texts(f"plan.{state.state}"))
     return [" ".join(said), *lines]
 

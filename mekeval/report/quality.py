@@ -17,7 +17,7 @@ from ..figures.shares import plot_coverage_shares, plot_releases
 from ..figures.words import DIGITS
 from ..indicators import STATUSES, Indicators, clean_indicators, compare_releases, failures_table
 from ..shipped import version
-from ..study import Study, read_study
+from ..study import Study, read_study, require_language
 from ..tables import Column, Table
 from ..text import Texts
 from .covered import Seen, seen_of, unit_coverage
@@ -81,7 +81,7 @@ def quality_report(
     Raises
     ------
     MekevalError
-        As `read_study` and `clean_indicators`; the language has no texts.
+        As `read_study` and `clean_indicators`; the language has no texts, or is none of the study's.
 
     Examples
     --------
@@ -93,6 +93,7 @@ def quality_report(
     texts = Texts(language)
     day = as_date(as_of)
     known = study if isinstance(study, Study) else read_study(study, raw=raw or None)
+    require_language(known.spec, language, "language")
     cache = os.environ.get(CACHE_VARIABLE)
     return quality_sections(
         known, clean_indicators(known, as_of=day, cache=Path(cache) if cache else None), texts

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..evaluation import ALL, Evaluation
-from ..figures.elsewhere import matching, neighbours, references
-from ..findings import Finding
+from ..figures.elsewhere import city_names, matching, neighbours, references
+from ..figures.words import DIGITS
+from ..findings import Finding, within_what_matters
 from ..inference import Inference
 from ..sensitivity import Check
 from ..text import NO_BREAK, Texts
-
-_DECIMALS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1}
 
 
 def amount(
@@ -26,9 +26,13 @@ def amount(
     extra_digits: int = 0,
 ) -> str:
     """A number with its unit: a level, a difference, or a difference in short for tables."""
-    number = texts.number(value, _DECIMALS[unit] + extra_digits if _DECIMALS[unit] else 0, sign=sign)
+    number = texts.number(value, DIGITS[unit] + extra_digits if DIGITS[unit] else 0, sign=sign)
     text = texts(f"unit.{unit}.{form}", number=number)
-    return text.replace(f"{number} ", f"{number}{NO_BREAK}", 1)
+    text = text.replace(f"{number} ", f"{number}{NO_BREAK}", 1)
+    if unit == "log" and form == "difference":  # which says little until it is a percentage
+        percent = texts.number(100 * math.expm1(value), 1, sign=sign)
+        text += f" ({texts('unit.percent.level', number=percent)})"
+    return text
 
 
 def p_value(texts: Texts, value: float, *, least: float = 0.0) -> str:
@@ -50,7 +54,7 @@ def at_floor(result: Inference | None) -> bool:
 
 def decimals_of(unit: str) -> int:
     """Digits after the decimal sign of an amount."""
-    return _DECIMALS[unit]
+    return DIGITS[unit]
 
 
 def reason(
@@ -99,7 +103,7 @@ def _variant(evaluation: Evaluation, variant: str, texts: Texts) -> str:
     codes = variant.split(", ")
     if all(code in known for code in codes):
         return ", ".join(evaluation.study.areas.name(code, texts.language) for code in codes)
-    return variant
+    return city_names(evaluation.study, texts.language).get(variant, variant)
 
 
 def elsewhere_parts(evaluation: Evaluation, finding: Finding, texts: Texts) -> dict[str, str]:
@@ -146,59 +150,108 @@ def added_by_discretion(evaluation: Evaluation, finding: Finding) -> bool:
     return evaluation.design.selected_by.get(finding.subject) == "discretion"
 
 
-def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
-    """The sentence of a verdict, with its numbers and, for a rate, the size in people."""
+def headline(evaluation: Evaluation, finding: Finding, texts: Texts, *, label: str = "") -> str:
+    """The verdict in one line: how large in the words, how certain in the verb; docs/verdicts.md has the grid.
+
+    Parameters
+    ----------
+    label : str
+        What the indicator is called; by default as the study does.
+    """
     indicator = evaluation.study.indicator(finding.outcome)
-    label = indicator.label.text(texts.language)
-    why = _why(evaluation, finding, texts)
+    parts: list[str] = [finding.verdict, finding.certainty]
+    if finding.verdict == "fragile" and finding.certainty == "low" and finding.inference is not None:
+        better = (finding.inference.estimate > 0) == (indicator.higher_is == "better")
+        parts.append("improved" if better else "worsened")
+    if finding.verdict in ("improved", "worsened") or len(parts) > 2:
+        parts.append(finding.size if finding.size in ("large", "trivial") else "plain")
+    return texts(f"sentence.{'.'.join(parts)}", outcome=label or indicator.label.text(texts.language))
+
+
+def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """A verdict in words: first the verdict in one line, then why, the numbers, and what they leave open.
+
+    For a rate the size and its interval are told in people, too.
+    """
+    text = headline(evaluation, finding, texts)
     result = finding.inference
     if finding.verdict == "not_identifiable" or result is None or result.low is None or result.high is None:
-        return texts("sentence.not_identifiable", outcome=label, reason=why)
-    baseline = ""
-    if finding.placebo is not None:
-        where = elsewhere_parts(evaluation, finding, texts)["where"]
-        baseline = texts(f"sentence.baseline.{matching(finding.placebo)}", where=where)
-    text = texts(
-        f"sentence.{finding.verdict}{'_rule' if baseline else ''}{_strength(finding)}",
-        baseline=baseline,
-        outcome=label,
-        estimate=amount(texts, result.estimate, indicator.unit, sign=True),
-        low=amount(texts, result.low, indicator.unit, form="short", sign=True),
-        high=amount(texts, result.high, indicator.unit, form="short", sign=True),
-        level=texts.short(100 * (1 - result.alpha)),
-        proviso=texts("sentence.proviso.rule" if _by_rule(finding) else "sentence.proviso.plain"),
-        reason=why,
-    )
+        return text + _because(evaluation, finding, texts)
+    if finding.verdict == "fragile":
+        text += _because(evaluation, finding, texts)
+    text += _numbers(evaluation, finding, result, texts)
     text += _against_what_matters(evaluation, finding, texts)
+    if finding.verdict == "no_detectable_effect":
+        text += texts(f"sentence.proviso.{_assumed(finding)}")
+    text += _people(evaluation, finding, result, texts)
     text += _discretion(evaluation, finding, texts)
     if finding.verdict == "no_detectable_effect":
-        if result.minimum_detectable_effect is not None:
-            size = amount(texts, result.minimum_detectable_effect, indicator.unit)
+        if finding.certainty == "low" and result.minimum_detectable_effect is not None:
+            unit = evaluation.study.indicator(finding.outcome).unit
+            size = amount(texts, result.minimum_detectable_effect, unit)
             text += texts("sentence.detectable", amount=size)
-        return text + _reservation(evaluation, finding, texts)
-    return text + _people(evaluation, finding, result.estimate, texts)
+        text += _reservation(evaluation, finding, texts)
+    return text
 
 
-def _strength(finding: Finding) -> str:
-    """The form of a verdict's sentence that its certainty allows; docs/verdicts.md has the grid."""
-    forms = {
-        ("improved", "high"): "_high",
-        ("worsened", "high"): "_high",
-        ("fragile", "low"): "_low",
-        ("no_detectable_effect", "moderate"): "_within",
+def _because(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
+    """What decided, as a sentence of its own."""
+    why = _why(evaluation, finding, texts)
+    return texts("sentence.why", reason=why) if why else ""
+
+
+def _numbers(evaluation: Evaluation, finding: Finding, result: Inference, texts: Texts) -> str:
+    """The estimate with its interval; where no effect could be shown, what the interval rules out."""
+    unit = evaluation.study.indicator(finding.outcome).unit
+    low, high = float(result.low or 0.0), float(result.high or 0.0)
+    short = {
+        "low": amount(texts, low, unit, form="short", sign=True),
+        "high": amount(texts, high, unit, form="short", sign=True),
+        "level": texts.short(100 * (1 - result.alpha)),
     }
-    return forms.get((finding.verdict, finding.certainty), "")
+    parts = {"estimate": amount(texts, result.estimate, unit, sign=True)}
+    case = "" if finding.placebo is None else "_rule"
+    if finding.placebo is not None:
+        where = elsewhere_parts(evaluation, finding, texts)["where"]
+        parts["baseline"] = texts(f"sentence.baseline.{matching(finding.placebo)}", where=where)
+    if finding.verdict != "no_detectable_effect":
+        return texts(f"sentence.change{case}", **parts, **short)
+    if low < 0 < high:
+        rise, fall = (amount(texts, size, unit, form="short") for size in (high, -low))
+        out = texts("sentence.rules_out", level=short["level"], rise=rise, fall=fall)
+    else:  # a test and an interval can differ by a hair, where few sets are counted out
+        out = texts("sentence.rules_out_other", **short)
+    return texts(f"sentence.change_alone{case}", **parts) + out
 
 
 def _against_what_matters(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
-    """How an effect compares with the smallest one that matters by the plan, where it is smaller or far larger."""
-    important = evaluation.study.plan.important.get(finding.outcome)
-    if important is None or finding.size not in ("trivial", "large"):
+    """How a result and its interval compare with the smallest change that matters by the plan."""
+    important, result = evaluation.study.plan.important.get(finding.outcome), finding.inference
+    if important is None or result is None or result.low is None or result.high is None:
         return ""
-    if finding.verdict not in ("improved", "worsened"):
+    within = within_what_matters(result, important)
+    nearest = 0.0 if result.low <= 0 <= result.high else min(abs(result.low), abs(result.high))
+    if finding.verdict == "no_detectable_effect":
+        case = "within" if within else "matters_possible"
+    elif finding.verdict not in ("improved", "worsened"):
+        return ""
+    elif finding.size == "trivial":
+        case = "trivial" if within else "matters_possible"
+    elif nearest < important:
+        case = "small_possible"
+    elif finding.size == "large":
+        case = "large"
+    else:
         return ""
     unit = evaluation.study.indicator(finding.outcome).unit
-    return texts(f"sentence.{finding.size}", important=amount(texts, important, unit))
+    return texts(f"sentence.{case}", important=amount(texts, important, unit))
+
+
+def _assumed(finding: Finding) -> str:
+    """What must hold for an interval to rule anything out."""
+    if finding.placebo is not None:
+        return "rule"
+    return "chosen" if any(check.reason == "worst_areas" for check in finding.checks) else "plain"
 
 
 def _discretion(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
@@ -232,7 +285,9 @@ def _reservation(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
 def _why(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     """What decided; of a fragile result also how the areas were chosen, where that is open too."""
     if f"reason.{finding.because}.{finding.reason}" not in texts:
-        return ""
+        name = f"check.{finding.because}"
+        known = finding.reason == "not_made" and name in texts
+        return texts("sentence.not_made", check=texts(name)) if known else ""
     decided = reason(evaluation, finding, finding.because, finding.reason, finding.facts, texts)
     if finding.verdict != "fragile":
         return decided
@@ -247,12 +302,8 @@ def _why(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
     return "; ".join([*said, decided])
 
 
-def _by_rule(finding: Finding) -> bool:
-    return any(check.reason == "worst_areas" for check in finding.checks)
-
-
-def _people(evaluation: Evaluation, finding: Finding, estimate: float, texts: Texts) -> str:
-    """The size of a difference in a rate as people of the district, by the mean base of the years compared."""
+def _people(evaluation: Evaluation, finding: Finding, result: Inference, texts: Texts) -> str:
+    """A difference in a rate and its interval as people of the district, by the mean base of the years compared."""
     if evaluation.study.indicator(finding.outcome).unit != "percent" or finding.subject == ALL:
         return ""
     panel = evaluation.panel
@@ -268,5 +319,18 @@ def _people(evaluation: Evaluation, finding: Finding, estimate: float, texts: Te
     if len(known) == 0:
         return ""
     base = float(known.mean())
-    people = abs(estimate) / 100 * base
-    return texts("sentence.people", people=texts.number(round(people, -1)), base=texts.number(base))
+
+    def people(rate: float | None) -> str:
+        number = round((rate or 0.0) / 100 * base, -1)
+        if number == 0:
+            return texts("sentence.people.few")
+        return texts(f"sentence.people.{'more' if number > 0 else 'fewer'}", n=texts.number(abs(number)))
+
+    return texts(
+        "sentence.in_people",
+        estimate=people(result.estimate),
+        low=people(result.low),
+        high=people(result.high),
+        level=texts.short(100 * (1 - result.alpha)),
+        base=texts.number(base),
+    )

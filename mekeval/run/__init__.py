@@ -27,7 +27,7 @@ from ..indicators import clean_indicators
 from ..reference import reference_areas
 from ..render import IndexEntry, ReportPage, render_index
 from ..shipped import shipped
-from ..study import RAW_VARIABLE, Study, plan_record, read_study
+from ..study import RAW_VARIABLE, Study, plan_record, read_study, require_language
 from ..text import Texts
 from .jobs import Job, Outcome, Value, check_parameters, typed
 from .publish import MANIFEST, canonical, hashes, publication, read_manifest, take, write
@@ -184,6 +184,7 @@ def plan_jobs(
     tongues = tuple(dict.fromkeys(languages or study.spec.study.languages))
     for language in tongues:
         Texts(language)
+        require_language(study.spec, language, "--language")
     folder = Path(notebooks) if notebooks else shipped("notebooks")
     raw = raw or os.environ.get(RAW_VARIABLE)
     day = as_date(as_of, where="--as-of")

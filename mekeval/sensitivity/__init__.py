@@ -10,12 +10,19 @@ from .check import Check
 from .checks import Surroundings, city_checks_of, rule_checks_of
 from .city_checks import leave_one_out, placebo_in_time, selection
 from .compare_cities import RulePlacebo, compare_with_cities, variance_model
+from .heterogeneity import (
+    DoseResponse,
+    EffectSpread,
+    UnitEffects,
+    dose_response,
+    effect_spread,
+    rescaled_by_share,
+    unit_effects,
+)
 from .honest import HonestBounds, honest_bounds
 from .questions import CityQuestion, answer
 from .reference_cities import City, PlaceboCities, placebo_cities
 from .rule_checks import (
-    RuleQuestion,
-    ask,
     rule_leave_one_out,
     rule_placebo_before,
     rule_placebo_check,
@@ -24,16 +31,20 @@ from .rule_checks import (
 from .rule_placebo import (
     RegressionToMean,
     RulePlaceboInTime,
+    ask,
     regression_to_mean,
     rule_placebo,
     rule_placebo_in_time,
 )
+from .rule_question import RuleQuestion
 from .windows import contiguous_windows
 
 __all__ = [
     "Check",
     "City",
     "CityQuestion",
+    "DoseResponse",
+    "EffectSpread",
     "HonestBounds",
     "PlaceboCities",
     "RegressionToMean",
@@ -41,16 +52,20 @@ __all__ = [
     "RulePlaceboInTime",
     "RuleQuestion",
     "Surroundings",
+    "UnitEffects",
     "answer",
     "ask",
     "city_checks_of",
     "compare_with_cities",
     "contiguous_windows",
+    "dose_response",
+    "effect_spread",
     "honest_bounds",
     "leave_one_out",
     "placebo_cities",
     "placebo_in_time",
     "regression_to_mean",
+    "rescaled_by_share",
     "rule_checks_of",
     "rule_leave_one_out",
     "rule_placebo",
@@ -59,5 +74,6 @@ __all__ = [
     "rule_placebo_in_time",
     "rule_placebo_inference",
     "selection",
+    "unit_effects",
     "variance_model",
 ]

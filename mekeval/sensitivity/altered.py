@@ -11,15 +11,16 @@ at that level to reject, or a variant could not be computed, the check has no an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import MekevalError
+from ..errors import DesignError, MekevalError
 from ..inference import Inference
-from ..panel import Floats
-from .check import Check, not_run
+from ..panel import Floats, Panel
+from .check import Check, not_run, variants_table
 from .compare_cities import compare_with_cities
 from .questions import (
     CityQuestion,
@@ -34,8 +35,9 @@ from .questions import (
     without_years,
     years_compared,
 )
-from .reference_cities import PlaceboCities
-from .rule_checks import RuleQuestion, cities_of, rule_placebo_inference
+from .reference_cities import PlaceboCities, cities_of
+from .rule_checks import rule_placebo_inference
+from .rule_question import RuleQuestion
 
 #: An area is of the same size class when its persons are at most so many times the largest treated area's, and at
 #: least the smallest's divided by it.
@@ -44,7 +46,6 @@ SIZE_CLASS = 2.0
 SMALLEST_POOL = 6
 Variant = tuple[str, Callable[[], Question | Inference]]
 Mask = npt.NDArray[np.bool_]
-NUMBERS = ("estimate", "low", "high", "p_value")
 
 
 def compare_variants(name: str, column: str, whole: Inference, variants: Iterable[Variant]) -> Check:
@@ -66,14 +67,14 @@ def compare_variants(name: str, column: str, whole: Inference, variants: Iterabl
     -------
     Check
         ``passed`` is None where no variant disagrees, and one could not be answered or tested. Its table has `column`,
-        `estimate`, `low`, `high`, `p_value` and `note`.
+        `estimate`, `low`, `high`, `p_value`, `alpha` and `note`.
     """
     if whole.estimate == 0:
         return not_run(name, "no_difference")
     asked = [(label, *_asked(make)) for label, make in variants]
     if not asked:
         return not_run(name, "no_variant")
-    table = pd.concat([row(column, *one) for one in asked], ignore_index=True)
+    table = variants_table(column, asked)
     answered = table.dropna(subset=["estimate"])
     if answered.empty:
         return not_run(name, "error", message=str(table["note"].iloc[0]))
@@ -157,8 +158,10 @@ def comparison_changed(
     *,
     size: Mapping[str, float] | None = None,
     parent: Mapping[str, str] | None = None,
+    elsewhere: Panel | None = None,
+    others: Sequence[str] = (),
 ) -> Check:
-    """Is the result there when only areas of the same size, or of the same part of the city, are compared?
+    """Is the result there when other areas are compared: of the same size, the same part of the city, or other cities?
 
     Parameters
     ----------
@@ -168,6 +171,11 @@ def comparison_changed(
         Persons of each unit: the size class lies within a factor of two of the treated units.
     parent : mapping of str to str, optional
         The part of the city in which each unit lies.
+    elsewhere : Panel, optional
+        Of a `CityQuestion`: its units and those of other cities, with the same outcome. Against these the years are
+        compared that most units of all cities have; the test is one of plain permutation.
+    others : sequence of str
+        Units of other cities, which all take the place of the comparison at once.
     """
     name = "comparison_changed"
     try:
@@ -182,16 +190,20 @@ def comparison_changed(
         pools["same_size"] = [unit for unit in pool if low <= size.get(unit, np.nan) <= high]
     if parent and parts:
         pools["same_part"] = [unit for unit in pool if parent.get(unit) in parts]
-    if not pools:
+    abroad: list[Variant] = []
+    if elsewhere is not None and others and isinstance(question, CityQuestion):
+        abroad = [("other_cities", lambda: _against(question, elsewhere, others))]
+    if not pools and not abroad:
         return not_run(name, "unknown")
     smaller = {label: kept for label, kept in pools.items() if len(kept) < len(pool)}
-    if not smaller:
+    if not smaller and not abroad:
         return not_run(name, "same_pool", n=len(pool))
-    variants = [
+    variants: list[Variant] = [
         (label, _without(question, [unit for unit in pool if unit not in set(kept)]))
         for label, kept in smaller.items()
         if len(kept) >= SMALLEST_POOL
     ]
+    variants += abroad
     if not variants:
         return not_run(name, "small_pool", n=max(map(len, smaller.values())))
     return compare_variants(name, "comparison", whole, variants)
@@ -248,7 +260,7 @@ def functional_form(question: Question, whole: Inference) -> Check:
         (label, *_asked(lambda changed=changed: with_values(question, changed)))  # type: ignore[misc]
         for label, changed in forms.items()
     ]
-    table = pd.concat([row("form", *one) for one in asked], ignore_index=True)
+    table = variants_table("form", asked)
     answered = table.dropna(subset=["estimate"])
     if answered.empty:
         return not_run(name, "error", message=str(table["note"].iloc[0]))
@@ -287,6 +299,27 @@ def _asked(make: Callable[[], Question | Inference]) -> tuple[Inference | None, 
 
 def _without(question: Question, units: Sequence[str]) -> Callable[[], Question]:
     return lambda: without_units(question, units)
+
+
+def _against(question: CityQuestion, elsewhere: Panel, others: Sequence[str]) -> CityQuestion:
+    """The same question with the areas of other cities in the place of the comparison."""
+    unknown = [unit for unit in others if unit not in set(elsewhere.units)]
+    if unknown or question.outcome not in elsewhere.values:
+        raise DesignError(
+            "The panel of other cities lacks what is asked for.",
+            found=", ".join(unknown[:5]) or question.outcome,
+        )
+    used = {*question.design.treated, *others}
+    rows = [at for at, unit in enumerate(elsewhere.units) if unit in used]
+    panel = Panel(
+        units=tuple(elsewhere.units[at] for at in rows),
+        periods=elsewhere.periods,
+        values={question.outcome: elsewhere.values[question.outcome][rows]},
+        bases={name: array[rows] for name, array in elsewhere.bases.items() if name == question.outcome},
+        reasons={name: array[rows] for name, array in elsewhere.reasons.items() if name == question.outcome},
+    )
+    design = replace(question.design, comparison=tuple(others))
+    return replace(question, panel=panel, design=design, population=None)
 
 
 def _without_city(question: RuleQuestion, cities: PlaceboCities, name: str) -> Callable[[], Inference]:
@@ -331,15 +364,3 @@ def _ranks(values: Floats, city: npt.NDArray[np.str_], complete: Mask) -> Floats
         part = pd.DataFrame(values[rows])
         ranks[rows] = (part.rank() - 0.5).to_numpy() / part.notna().sum().to_numpy().clip(1)
     return ranks
-
-
-def row(column: str, value: str, found: Inference | None, note: str = "") -> pd.DataFrame:
-    """One row of the table of a check; numbers that there are none of are missing."""
-    numbers = {} if found is None else {name: getattr(found, name) for name in NUMBERS}
-    return pd.DataFrame(
-        {column: [value], **{name: [_number(numbers.get(name))] for name in NUMBERS}, "note": [note]}
-    )
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)

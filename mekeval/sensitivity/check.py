@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import escape
+from typing import Literal, Protocol
 
+import numpy as np
 import pandas as pd
+
+#: How a check's table is drawn: "variants" (the result under each change, with intervals), "forms" (the same in other
+#: units), "quiet" (what was found where nothing should have happened), "growth" (of people and dwellings), "cities"
+#: (the target among the reference cities), "breakdown" (intervals by the size of the deviation).
+Figure = Literal["variants", "forms", "quiet", "growth", "cities", "breakdown"]
+
+#: What each check asks, and how it is drawn; None where it has no numbers to draw.
+CHECKS: Mapping[str, tuple[str, Figure | None]] = {
+    "selection": ("Were the areas chosen because they were the worst?", None),
+    "rule_placebo": ("Did the areas change more than those that the same rule chooses elsewhere?", "cities"),
+    "placebo_in_time": ("Had the treated areas moved away from the others before the programme?", "quiet"),
+    "leave_one_out": ("Does the result hang on one treated area?", "variants"),
+    "leave_one_comparison_out": ("Does the result hang on one of those compared with?", "variants"),
+    "comparison_changed": ("Is the result there when others are compared with?", "variants"),
+    "one_year": ("Does the result hang on one year?", "variants"),
+    "functional_form": ("Is the direction the same in logarithms and in ranks?", "forms"),
+    "anticipation": ("Had something happened already in the last year before the start?", "quiet"),
+    "pre_trend": ("Was there a trend before that would explain the result, and would it be seen?", "quiet"),
+    "composition": ("Could other people living there explain the result?", "growth"),
+    "housing": ("Could the people in new dwellings explain the result?", "growth"),
+    "without_neighbours": (
+        "Is the result there without the areas that border on the treated ones?",
+        "variants",
+    ),
+    "spillover": ("Did the areas that border on the treated ones change too?", "quiet"),
+    "definition_breaks": ("Was the outcome measured in another way within the years compared?", None),
+    "honest": ("How far may trends have been from parallel before the result is lost?", "breakdown"),
+}
+_ANSWERS = {True: "holds", False: "does not hold", None: "not answered"}
+NUMBERS = ("estimate", "low", "high", "p_value", "alpha")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One question put to a result.
+    """One question put to a result; in a notebook it shows itself.
 
     Attributes
     ----------
@@ -24,6 +57,11 @@ class Check:
         The numbers that the reason speaks of, all finite.
     table : pandas.DataFrame
         What was computed, one row for each variant; empty where nothing was.
+    question : str
+        What is asked, in plain English; of the checks of this library that of `CHECKS` where none is given.
+    figure : str or None
+        How `plot_check` draws the table, one of `Figure`; None where there is nothing to draw. Of the checks of this
+        library that of `CHECKS` where none is given and the table has rows.
     """
 
     name: str
@@ -31,8 +69,61 @@ class Check:
     reason: str
     facts: Mapping[str, float | str]
     table: pd.DataFrame
+    question: str = ""
+    figure: Figure | None = None
+
+    def __post_init__(self) -> None:
+        question, figure = CHECKS.get(self.name, ("", None))
+        object.__setattr__(self, "question", self.question or question)
+        if self.figure is None and len(self.table):
+            object.__setattr__(self, "figure", figure)
+
+    def _repr_html_(self) -> str:
+        facts = ", ".join(f"{name} {_written(value)}" for name, value in self.facts.items())
+        lines = [
+            f"<p><strong>{escape(self.name)}: {_ANSWERS[self.passed]}</strong> ({escape(self.reason)}). "
+            f"{escape(self.question)}</p>"
+        ]
+        lines += [f"<p>{escape(facts)}</p>"] if facts else []
+        lines += [self.table.to_html(index=False, border=0)] if len(self.table) else []
+        return "\n".join(lines)
+
+
+class _Tested(Protocol):
+    """What has an estimate with its test, such as an `Inference`."""
+
+    @property
+    def estimate(self) -> float: ...
 
 
 def not_run(name: str, reason: str, **facts: float | str) -> Check:
     """A check that could not answer, and why."""
     return Check(name=name, passed=None, reason=reason, facts=facts, table=pd.DataFrame())
+
+
+def variants_table(column: str, rows: Iterable[tuple[str, _Tested | None, str]]) -> pd.DataFrame:
+    """The table of a check: `column`, `estimate`, `low`, `high`, `p_value`, `alpha` (of the interval) and `note`.
+
+    Parameters
+    ----------
+    column : str
+        What tells the rows apart.
+    rows : iterable of (str, Inference or None, str)
+        Label, answer, and why there is none; numbers that there are none of are missing.
+    """
+    listed = list(rows)
+    numbers = {
+        name: np.array([_number(getattr(found, name, None)) for _, found, _ in listed], dtype=float)
+        for name in NUMBERS
+    }
+    return pd.DataFrame(
+        {column: [label for label, _, _ in listed], **numbers, "note": [note for _, _, note in listed]}
+    )
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _written(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..inference import Inference
+from ..panel import Panel
 from .altered import (
     comparison_changed,
     functional_form,
@@ -29,17 +30,21 @@ from .quiet import (
     composition,
     definition_breaks,
     honest,
+    housing,
     pre_trend,
     spillover,
     stricter,
 )
 from .rule_checks import (
-    RuleQuestion,
     rule_leave_one_out,
     rule_placebo_before,
     rule_placebo_check,
     rule_placebo_inference,
 )
+from .rule_question import RuleQuestion
+
+#: The indicator that counts the dwellings of an area, as the catalogue of Paavo names them.
+HOUSING = "dwellings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +61,18 @@ class Surroundings:
         The first year of each new definition of the outcome.
     honest_size : float
         Mbar that a result must survive.
+    elsewhere : Panel or None
+        The study's own areas and those of other cities, for results that were judged within the city.
+    others : tuple of str
+        Units of `elsewhere` that lie in other cities.
     """
 
     neighbours: Mapping[str, Collection[str]] = field(default_factory=dict)
     parent: Mapping[str, str] = field(default_factory=dict)
     breaks: Sequence[int] = ()
     honest_size: float = 1.0
+    elsewhere: Panel | None = None
+    others: Sequence[str] = ()
 
 
 def rule_checks_of(
@@ -153,13 +164,20 @@ def _general(question: Question, whole: Inference, about: Surroundings) -> Itera
     ]
     yield leave_one_comparison_out(question, whole)
     yield comparison_changed(
-        question, whole, size=dict(zip(panel.units, middle, strict=True)), parent=about.parent
+        question,
+        whole,
+        size=dict(zip(panel.units, middle, strict=True)),
+        parent=about.parent,
+        elsewhere=about.elsewhere,
+        others=about.others,
     )
     yield one_year(question, whole)
     yield functional_form(question, whole)
     yield anticipation(question, whole)
     yield pre_trend(question, whole)
     yield composition(question, whole, persons)
+    if HOUSING in panel.values:
+        yield housing(question, whole, panel.values[HOUSING])
     if about.neighbours:
         yield without_neighbours(question, whole, about.neighbours)
         yield spillover(question, whole, about.neighbours)

@@ -18,7 +18,7 @@ from ..estimate import group_time_att
 from ..inference import Inference, infer
 from ..inference.permutation import MOST_ASSIGNMENTS
 from ..panel import Panel
-from .check import Check, not_run
+from .check import Check, not_run, variants_table
 from .questions import moved, only, overall, panel_of_years
 
 
@@ -118,7 +118,7 @@ def placebo_in_time(
         "half": half,
         "last": years[-1],
     }
-    table = _row("years", f"{half}-{years[-1]}", placebo)
+    table = variants_table("years", [(f"{half}-{years[-1]}", placebo, "")])
     if placebo.p_value <= alpha:
         return Check(name=name, passed=False, reason="moved", facts=facts, table=table)
     if placebo.minimum_detectable_effect > abs(size):
@@ -159,9 +159,8 @@ def leave_one_out(
         parts = [asked(_without(design, unit)) for unit in design.treated]
     except MekevalError as error:
         return not_run("leave_one_out", "error", message=error.faults[0].what)
-    table = pd.concat(
-        [_row("left_out", unit, part) for unit, part in zip(design.treated, parts, strict=True)],
-        ignore_index=True,
+    table = variants_table(
+        "left_out", [(unit, part, "") for unit, part in zip(design.treated, parts, strict=True)]
     )
     if whole.estimate == 0:
         return not_run("leave_one_out", "no_difference")
@@ -195,15 +194,3 @@ def _without(design: Design, unit: str) -> Design:
         replace(path, units=tuple(other for other in path.units if other != unit)) for path in design.paths
     )
     return replace(design, paths=tuple(path for path in paths if path.units))
-
-
-def _row(column: str, value: str, result: Inference) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            column: [value],
-            "estimate": [result.estimate],
-            "low": [result.low],
-            "high": [result.high],
-            "p_value": [result.p_value],
-        }
-    )

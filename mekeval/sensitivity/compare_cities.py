@@ -10,8 +10,9 @@ is applied in cities without a programme, the same estimate is made there, and t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,8 @@ from scipy.optimize import nnls
 from scipy.special import stdtr, stdtrit
 
 from ..errors import DataError, DesignError, Fault
-from .reference_cities import SPARE_AREAS, City
+from ..panel import Floats
+from .reference_cities import SPARE_AREAS, City, Mask, Rows
 
 #: Fewer references: nothing can be identified. Fewer than the second: a warning.
 FEWEST_CITIES, FEW_CITIES = 8, 12
@@ -31,6 +33,7 @@ LARGEST = 1.5
 _PRIOR = 10.0  # pseudo-areas that pull a city's residual scale towards that of all cities
 _ROUNDS = 8
 _CLIP = (0.001, 0.999)
+_SAME_SIZE = 1e-12  # areas whose log populations vary by less have no slope in them
 _ROUNDING = 1e-12  # a standard error below this share of the largest level is rounding
 POWER = 0.8
 
@@ -171,8 +174,7 @@ def compare_with_cities(
         )
     cities = [target, *references]
     a, b = variance_model(cities) if variance is None else variance
-    parts = city_estimates(cities, (a, b))
-    table, bias, bias_se = _judged(parts)
+    table, bias, bias_se = _judged(_estimates(cities, (a, b)))
     effect, se = float(table["effect"].iloc[0]), float(table["se"].iloc[0])
     scale = max(float(np.abs([city.level, city.change]).max()) for city in cities)
     if not (np.isfinite(table["se"]).all() and (table["se"] > _ROUNDING * scale).all()):
@@ -185,10 +187,10 @@ def compare_with_cities(
     residuals = table["residual"].to_numpy()
     quantile = float(stdtrit(df, 1 - alpha / 2))
     warnings = ["few_cities"] if len(references) < FEW_CITIES else []
-    gap = parts["gap"].abs().to_numpy()
+    gap = table["gap"].abs().to_numpy()
     if gap[0] > gap[1:].max():
         warnings.append("gap_beyond_references")
-    if parts["n_areas"].iloc[0] > LARGEST * parts["n_areas"].iloc[1:].max():
+    if table["n_areas"].iloc[0] > LARGEST * table["n_areas"].iloc[1:].max():
         warnings.append("larger_than_references")
     return RulePlacebo(
         effect=effect,
@@ -223,13 +225,12 @@ def variance_model(cities: Sequence[City]) -> tuple[float, float]:
     a, b : float
         In the squared unit of the outcome, and that times persons.
     """
-    deviation = np.concatenate(
-        [city.change - (city.change @ city.population) / city.population.sum() for city in cities]
-    )
+    flat = _joined(cities)
+    centre = flat.sums(flat.change * flat.population) / flat.sums(flat.population)
+    deviation = flat.change - np.repeat(centre, flat.n)
     deviation = np.clip(deviation, *np.quantile(deviation, _CLIP))
-    size = np.concatenate([city.population for city in cities])
-    terms = np.column_stack([np.ones(len(size)), 1 / size])
-    fit = np.ones(len(size))
+    terms = np.column_stack([np.ones(len(deviation)), 1 / flat.population])
+    fit = np.ones(len(deviation))
     coefficients = np.zeros(2)
     for _ in range(_ROUNDS):
         coefficients, _ = nnls(terms / fit[:, None], deviation**2 / fit)
@@ -241,41 +242,75 @@ def variance_model(cities: Sequence[City]) -> tuple[float, float]:
     return float(coefficients[0]), float(coefficients[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Areas:
+    """The areas of several cities, one after the other: arrays of shape (n_areas,), and `n` of shape (n_cities,)."""
+
+    change: Floats
+    level: Floats
+    population: Floats
+    chosen: Mask
+    n: Rows
+
+    def sums(self, values: Floats) -> Floats:
+        """Sums over the areas of each city, shape (n_cities, ...)."""
+        return np.asarray(np.add.reduceat(values, np.cumsum(self.n) - self.n, axis=0))
+
+
+def _joined(cities: Sequence[City]) -> _Areas:
+    return _Areas(
+        change=np.concatenate([city.change for city in cities]),
+        level=np.concatenate([city.level for city in cities]),
+        population=np.concatenate([city.population for city in cities]),
+        chosen=np.concatenate([city.chosen for city in cities]),
+        n=np.array([len(city.chosen) for city in cities]),
+    )
+
+
 def city_estimates(cities: Sequence[City], variance: tuple[float, float]) -> pd.DataFrame:
     """Estimate, sampling variance, gap and residual scale of each city; columns as in `RulePlacebo.cities`."""
-    return pd.DataFrame([_within(city, *variance) for city in cities])
+    return pd.DataFrame(_estimates(cities, variance))
 
 
-def _within(city: City, a: float, b: float) -> dict[str, object]:
-    v = a + b / city.population
-    chosen, rest = city.chosen, ~city.chosen
-    design = np.column_stack([np.ones(len(v)), np.log(city.population)])
-    weighted = design[rest] / v[rest, None]
-    inverse = np.linalg.pinv(weighted.T @ design[rest])
-    residual = city.change - design @ (inverse @ (weighted.T @ city.change[rest]))
-    leverage = design[chosen].mean(axis=0) @ inverse @ weighted.T
-    k, n_rest = int(chosen.sum()), int(rest.sum())
-    phi = (np.sum(residual[rest] ** 2 / v[rest]) + _PRIOR) / (n_rest - 2 + _PRIOR)
+def _estimates(cities: Sequence[City], variance: tuple[float, float]) -> dict[str, object]:
+    """The columns of `city_estimates`, all cities at once."""
+    flat = _joined(cities)
+    v = variance[0] + variance[1] / flat.population
+    chosen = flat.chosen.astype(float)
+    weight = (1 - chosen) / v
+    k, precision = flat.sums(chosen), flat.sums(weight)
+    # Weighted least squares on (1, log n), both taken from their means over the comparison areas of each city.
+    size, change = (
+        values - np.repeat(flat.sums(weight * values) / precision, flat.n)
+        for values in (np.log(flat.population), flat.change)
+    )
+    spread = flat.sums(weight * size**2)
+    varies = spread > _SAME_SIZE * precision
+    per_size = np.divide(1.0, spread, out=np.zeros(len(spread)), where=varies)
+    residual = change - np.repeat(flat.sums(weight * size * change) * per_size, flat.n) * size
+    away = flat.sums(chosen * size) / k * per_size
+    leverage = weight * (np.repeat(1 / precision, flat.n) + np.repeat(away, flat.n) * size)
+    phi = (flat.sums(residual**2 * weight) + _PRIOR) / (flat.n - k - 2 + _PRIOR)
     return {
-        "name": city.name,
-        "areas": tuple(unit for unit, one in zip(city.areas, chosen, strict=False) if one),
-        "population": float(city.population.sum()),
-        "n_areas": len(v),
-        "n_chosen": k,
-        "estimate": float(residual[chosen].mean()),
-        "s2": float(phi * (v[chosen].sum() / k**2 + np.sum(leverage**2 * v[rest]))),
-        "gap": float(city.level[chosen].mean() - np.sum(city.level[rest] / v[rest]) / np.sum(1 / v[rest])),
-        "phi": float(phi),
+        "name": [city.name for city in cities],
+        "areas": [tuple(compress(city.areas, city.chosen)) for city in cities],
+        "population": flat.sums(flat.population),
+        "n_areas": flat.n,
+        "n_chosen": k.astype(int),
+        "estimate": flat.sums(chosen * residual) / k,
+        "s2": phi * (flat.sums(chosen * v) / k**2 + flat.sums(leverage**2 * v)),
+        "gap": flat.sums(chosen * flat.level) / k - flat.sums(weight * flat.level) / precision,
+        "phi": phi,
     }
 
 
-def _judged(parts: pd.DataFrame) -> tuple[pd.DataFrame, float, float]:
+def _judged(parts: Mapping[str, object]) -> tuple[pd.DataFrame, float, float]:
     """Each city against all others, and the target's bias with its standard error.
 
     Row i of every (n, n) array holds what the others of city i say of each city.
     """
-    n = len(parts)
-    s2, gap2, estimate = parts["s2"].to_numpy(), parts["gap"].to_numpy() ** 2, parts["estimate"].to_numpy()
+    s2, gap, estimate = (np.asarray(parts[name]) for name in ("s2", "gap", "estimate"))
+    n, gap2 = len(s2), gap**2
     others = ~np.eye(n, dtype=bool)
     mean_gap2 = (gap2.sum() - gap2) / (n - 1)
     median_s2 = np.median(np.broadcast_to(s2, (n, n))[others].reshape(n, n - 1), axis=1)
@@ -287,8 +322,15 @@ def _judged(parts: pd.DataFrame) -> tuple[pd.DataFrame, float, float]:
     spread = (precision * (estimate - bias[:, None]) ** 2).sum(axis=1) / (n - 2)
     se = np.sqrt(spread * (variance.diagonal() + 1 / total))
     effect = estimate - bias
-    table = parts.assign(
-        variance=variance[0], weight=precision[0] / total[0], effect=effect, se=se, residual=effect / se
+    table = pd.DataFrame(
+        {
+            **parts,
+            "variance": variance[0],
+            "weight": precision[0] / total[0],
+            "effect": effect,
+            "se": se,
+            "residual": effect / se,
+        }
     )
     return table, float(bias[0]), float(np.sqrt(spread[0] / total[0]))
 
@@ -308,17 +350,19 @@ def _refuse(target: City, references: Sequence[City]) -> None:
         Fault(what="A reference city is given twice.", found=repr(name)) for name, n in names.items() if n > 1
     ]
     own = set(target.areas)
-    times = Counter(area for city in references for area in city.areas)
-    faults += [
-        Fault(
-            what="A reference city overlaps the target.",
-            where=city.name,
-            found=", ".join(sorted(own & set(city.areas))),
-        )
-        for city in references
-        if own & set(city.areas)
-    ]
-    twice = sorted(area for area, n in times.items() if n > 1)
+    elsewhere = [area for city in references for area in city.areas]
+    if not own.isdisjoint(elsewhere):
+        faults += [
+            Fault(
+                what="A reference city overlaps the target.",
+                where=city.name,
+                found=", ".join(sorted(own & set(city.areas))),
+            )
+            for city in references
+            if own & set(city.areas)
+        ]
+    once = len(set(elsewhere)) == len(elsewhere)
+    twice = [] if once else sorted(area for area, n in Counter(elsewhere).items() if n > 1)
     if twice:
         faults.append(Fault(what="Reference cities overlap each other.", found=", ".join(twice[:12])))
     for city in (target, *references):

@@ -19,7 +19,10 @@ from ..estimate.inputs import check_known
 from ..inference import Inference, infer
 from ..inference.permutation import MOST_ASSIGNMENTS, MOST_SETS
 from ..panel import Floats, Panel
-from .rule_checks import RuleQuestion, ask, cities_of, rule_placebo_inference
+from .reference_cities import cities_of
+from .rule_checks import rule_placebo_inference
+from .rule_placebo import ask
+from .rule_question import RuleQuestion
 
 
 @dataclass(frozen=True, kw_only=True)

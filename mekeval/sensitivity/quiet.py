@@ -21,8 +21,8 @@ from ..errors import DesignError, MekevalError
 from ..estimate import Effects, aggregate, group_time_att
 from ..inference import Inference
 from ..panel import Floats
-from .altered import beside, row
-from .check import Check, not_run
+from .altered import beside
+from .check import Check, not_run, variants_table
 from .honest import HonestBounds, honest_bounds
 from .questions import (
     Question,
@@ -34,11 +34,13 @@ from .questions import (
     same_units,
     values_of,
     with_values,
+    without_years,
     years_apart,
     years_before,
     years_compared,
 )
-from .rule_checks import RuleQuestion, ask
+from .rule_placebo import ask
+from .rule_question import RuleQuestion
 
 #: Questions to which silence is the right answer: placebo in time, anticipation, pre-trend, spillover and population.
 QUIET = 5
@@ -92,7 +94,7 @@ def pre_trend(question: Question, whole: Inference) -> Check:
         "first": pre[0],
         "last": pre[-1],
     }
-    table = row("years", f"{pre[0]}-{pre[-1]}", found)
+    table = variants_table("years", [(f"{pre[0]}-{pre[-1]}", found, "")])
     if not found.identifiable or found.minimum_detectable_effect is None:
         return Check(name=name, passed=None, reason="few_areas", facts=facts, table=table)
     facts["detectable"] = found.minimum_detectable_effect
@@ -139,12 +141,50 @@ def composition(question: Question, whole: Inference, population: Floats) -> Che
     population : array, shape (n_units, n_periods)
         Persons in each unit and period of the question's panel.
     """
-    name = "composition"
+    return _newcomers("composition", question, whole, population, question, "log population")
+
+
+def housing(question: Question, whole: Inference, dwellings: Floats) -> Check:
+    """Could the people in new dwellings explain the result?
+
+    As `composition`, with the dwellings of each area in the place of its people: they are there before the people are,
+    and where homes are pulled down others move in. Only those of the years compared count in which at least half of the
+    areas have a number. It is no further question to the level at which silence is asked for: homes and people move
+    together.
+
+    Parameters
+    ----------
+    question : CityQuestion or RuleQuestion
+    whole : Inference
+    dwellings : array, shape (n_units, n_periods)
+        Dwellings in each unit and period of the question's panel.
+    """
+    name, panel = "housing", question.panel
+    try:
+        pre, post = years_compared(question)
+        rows = [panel.units.index(unit) for part in entered(question) for unit in part]
+        known = np.isfinite(dwellings[rows]).mean(axis=0) >= 0.5
+        gone = [year for year in (*pre, *post) if not known[panel.periods.index(year)]]
+        before, after = (sorted(set(years) - set(gone)) for years in (pre, post))
+        if not before or not after:
+            return not_run(name, "no_years")
+        part = without_years(question, gone) if gone else question
+    except MekevalError as error:
+        return not_run(name, "error", message=error.faults[0].what)
+    columns = [panel.periods.index(year) for year in part.panel.periods]
+    found = _newcomers(name, question, whole, dwellings[:, columns], part, "log dwellings")
+    return replace(found, facts={**found.facts, "first": before[0], "last": after[-1]})
+
+
+def _newcomers(
+    name: str, question: Question, whole: Inference, counts: Floats, part: Question, label: str
+) -> Check:
+    """Could newcomers explain the result, if there are as many as `counts` grew by, asked in the years of `part`?"""
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(population > 0, np.log(population), np.nan)
+        logs = np.where(counts > 0, np.log(counts), np.nan)
     try:
         spread = _spread(question)
-        found = strictly(with_values(same_units(question), logs))
+        found = strictly(with_values(same_units(part), logs))
     except MekevalError as error:
         return not_run(name, "error", message=error.faults[0].what)
     if found.n_treated < whole.n_treated:
@@ -152,29 +192,26 @@ def composition(question: Question, whole: Inference, population: Floats) -> Che
     if not found.identifiable or found.low is None or found.high is None:
         return not_run(name, "few_areas", smallest_p=found.smallest_p)
     most = float(np.expm1(max(abs(found.low), abs(found.high))))
-    if most < _NOBODY:
-        facts = {"growth": 0.0, "most": 0.0, "spread": spread, "p_value": found.p_value}
-        return Check(
-            name=name,
-            passed=True,
-            reason="nobody_moved",
-            facts=facts,
-            table=row("outcome", "log population", found),
-        )
-    needed = abs(whole.estimate) / most
-    facts = {
+    facts: dict[str, float | str] = {
         "growth": 100 * float(np.expm1(found.estimate)),
         "most": 100 * most,
-        "needed": needed,
         "spread": spread,
         "p_value": found.p_value,
     }
-    table = row("outcome", "log population", found)
-    if needed > spread:
-        return Check(name=name, passed=True, reason="too_few_newcomers", facts=facts, table=table)
+
+    def answer(passed: bool | None, reason: str) -> Check:
+        table = variants_table("outcome", [(label, found, "")])
+        return Check(name=name, passed=passed, reason=reason, facts=facts, table=table)
+
+    if most < _NOBODY:
+        facts |= {"growth": 0.0, "most": 0.0}
+        return answer(True, "nobody_moved")
+    facts["needed"] = abs(whole.estimate) / most
+    if abs(whole.estimate) / most > spread:
+        return answer(True, "too_few_newcomers")
     if found.p_value <= found.alpha:
-        return Check(name=name, passed=False, reason="people_moved", facts=facts, table=table)
-    return Check(name=name, passed=None, reason="no_power", facts=facts, table=table)
+        return answer(False, "people_moved")
+    return answer(None, "no_power")
 
 
 def definition_breaks(question: Question, breaks: Sequence[int]) -> Check:
@@ -284,9 +321,18 @@ def event_bounds(question: Question, *, sizes: Sequence[float] = (0.0, 0.5, 1.0,
     correlation = np.corrcoef(table, rowvar=False)
     covariance = correlation * np.outer(errors, errors)
     times = [float(year - base - 1) for year in years]
-    return honest_bounds(
-        estimates, covariance, times, l_vec="average", sizes=sizes, base=-1.0, alpha=question.alpha
+    found = honest_bounds(
+        estimates,
+        covariance,
+        times,
+        l_vec="average",
+        sizes=sizes,
+        base=-1.0,
+        df=len(table) - 1,
+        alpha=question.alpha,
     )
+    note = f"The covariance is that of the reference distribution, the residuals of {len(table)} reference cities."
+    return replace(found, covariance="comparison", n_comparison=len(table), notes=(note, *found.notes))
 
 
 def _while_on(effects: Effects) -> dict[int, float]:
@@ -316,7 +362,7 @@ def _quiet(
 ) -> Check:
     """Silence where nothing should have happened; it counts where a share of the result would have been heard."""
     facts: dict[str, float | str] = {"estimate": found.estimate, "p_value": found.p_value, **more}
-    table = row(column, label, found)
+    table = variants_table(column, [(label, found, "")])
     if not found.identifiable or found.minimum_detectable_effect is None:
         return Check(name=name, passed=None, reason="few_areas", facts=facts, table=table)
     facts["detectable"] = found.minimum_detectable_effect

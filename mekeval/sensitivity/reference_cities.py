@@ -6,6 +6,8 @@ that `compare_with_cities` judges. Never: a city or an area left out without a r
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,16 +17,12 @@ import pandas as pd
 
 from ..design import Rule, rule_criteria
 from ..design.selection import comparable, joined
-from ..errors import DataError, DesignError, Fault, closest
+from ..errors import DesignError, Fault
 from ..panel import Floats, Panel
+from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion, refuse
 
 #: A city needs this many eligible areas beside the chosen ones.
 SPARE_AREAS = 5
-#: Persons. Smaller areas enter nowhere: one household moves their rates.
-SMALLEST_AREA = 300.0
-#: Share a year, up or down. An area whose population moves faster before the programme is being built or emptied: its
-#: people afterwards are not those before, and no area elsewhere is its peer.
-MOST_GROWTH = 0.10
 #: Years before the programme over which growth is measured at least, where the base is shorter.
 _GROWTH_YEARS = 5
 Rows = npt.NDArray[np.intp]
@@ -168,66 +166,79 @@ def placebo_cities(
     An area without some criterion, or below the rule's minimum population, stays in the comparison but is not chosen.
     Areas that were being built explain why a city may have no peer: see `benchmarks/calibration.py`.
     """
-    rows_of = _cities(panel, city_of)
-    excluded = dict(exclude or {})
-    _refuse(
-        panel,
-        rule,
-        rows_of,
-        outcome=outcome,
-        population=population,
-        pre=pre,
-        post=post,
-        target=target,
-        treated=treated,
-        discretionary=discretionary,
-        set_aside=set_aside,
-        excluded=excluded,
+    return cities_of(
+        RuleQuestion(
+            panel=panel,
+            rule=rule,
+            outcome=outcome,
+            pre=tuple(pre),
+            post=tuple(post),
+            city_of=city_of,
+            target=target,
+            treated=tuple(treated),
+            population=population,
+            discretionary=tuple(discretionary),
+            set_aside=tuple(set_aside),
+            exclude=exclude or {},
+            smallest_area=smallest_area,
+            most_growth=most_growth,
+        )
     )
+
+
+def cities_of(question: RuleQuestion) -> PlaceboCities:
+    """The target and the reference cities of a question; see `placebo_cities`."""
+    panel, rule, treated = question.panel, question.rule, question.treated
+    pre, post, target = question.pre, question.post, question.target
+    rows_of = _cities(panel, question.city_of)
+    refuse(question, rows_of)
     before, after = ([panel.periods.index(year) for year in years] for years in (pre, post))
-    level = panel.values[outcome][:, before].mean(axis=1)
-    change = panel.values[outcome][:, after].mean(axis=1) - level
-    people = _last_count(panel, population, max(pre))
-    criteria = rule_criteria(panel, rule)
+    level = panel.values[question.outcome][:, before].mean(axis=1)
+    change = panel.values[question.outcome][:, after].mean(axis=1) - level
+    people = _last_count(panel, question.population, max(pre))
     signs = [-1.0 if rule.higher_is.get(name) == "better" else 1.0 for name in rule.criteria]
-    values = criteria.to_numpy(dtype=float) * signs
-    weights = np.array([rule.weights.get(name, 1.0) for name in rule.criteria])
+    values = rule_criteria(panel, rule).to_numpy(dtype=float) * signs
     units = np.array(panel.units, dtype=object)
     reach = min(*pre, max(pre) - _GROWTH_YEARS)
-    moved = _growth(panel, population, [year for year in panel.periods if reach <= year <= max(pre)])
-    since = _growth(panel, population, [year for year in panel.periods if max(pre) <= year <= max(post)])
-    is_treated: Mask = np.asarray(np.isin(units, list(treated)))
-    limit = np.inf if most_growth is None else np.log1p(most_growth)
+    moved, since = (
+        _growth(panel, question.population, [year for year in panel.periods if first <= year <= last])
+        for first, last in ((reach, max(pre)), (max(pre), max(post)))
+    )
+    is_treated, aside = (_among(units, some) for some in (treated, question.set_aside))
+    limit = np.inf if question.most_growth is None else np.log1p(question.most_growth)
     reason = np.array([""] * len(units), dtype="U32")
     reason[(moved > limit) & ~is_treated] = "rebuilt"
     reason[~np.isfinite(change)] = "missing_year"
-    reason[~(people >= smallest_area)] = "small"
+    reason[~(people >= question.smallest_area)] = "small"
     reason[~np.isfinite(people)] = "no_population"
+    enters: Mask = np.asarray(reason == "")
     missing: Mask = np.asarray(np.isnan(values).any(axis=1))
-    eligible = (reason == "") & ~missing & (people >= rule.minimum_population)
+    eligible = enters & ~missing & (people >= rule.minimum_population)
     faults = [
         Fault(what="A treated area does not enter.", where=str(units[at]), found=str(reason[at]))
-        for at in np.flatnonzero(is_treated & (reason != ""))
+        for at in np.flatnonzero(is_treated & ~enters)
     ]
     if faults:
         raise DesignError.of(faults)
-    aside = np.isin(units, list(set_aside))
 
     def city(name: str, rows: Rows, chosen: Rows, without: Rows) -> City:
-        kept = rows[(reason[rows] == "") & ~np.isin(rows, without)]
+        kept, picked = enters.copy(), np.zeros(len(units), dtype=bool)
+        kept[without], picked[chosen] = False, True
+        kept_rows = rows[kept[rows]]
         return City(
             name=name,
-            change=change[kept],
-            level=level[kept],
-            population=people[kept],
-            chosen=np.isin(kept, chosen),
-            areas=tuple(units[kept]),
+            change=change[kept_rows],
+            level=level[kept_rows],
+            population=people[kept_rows],
+            chosen=picked[kept_rows],
+            areas=tuple(units[kept_rows]),
         )
 
-    own = rows_of[target]
-    own_ranked, n_own = ranked(own[eligible[own]], values, weights, rule)
-    matched, by_rule = _match(own_ranked, (n_own, rule.choose), units, treated, discretionary)
-    by_rank = matched.loc[matched["matched_by"] == "rank", "rank"].astype(int).tolist()
+    names = sorted(rows_of)
+    may = {name: rows[eligible[rows]] for name, rows in rows_of.items()}
+    orders = _ranked_all(may, values, rule)
+    own_ranked, n_own = orders[target]
+    matched = _match(own_ranked, (n_own, rule.choose), units, treated, question.discretionary)
     aside_ranks = [at for at, row in enumerate(own_ranked, start=1) if aside[row]]
     k = len(treated)
     if own_ranked.size < k + SPARE_AREAS:
@@ -238,69 +249,102 @@ def placebo_cities(
             expected=f"at least {SPARE_AREAS} more than the treated ones",
         )
     references, left_out = [], []
-    for name in sorted(rows_of):
+    for name in names:
         if name == target:
             continue
-        rows = rows_of[name]
-        may = rows[eligible[rows]]
-        if name in excluded:
-            left_out.append((name, "excluded", excluded[name]))
+        n_here, (order, n_chosen) = len(may[name]), orders[name]
+        if name in question.exclude:
+            left_out.append((name, "excluded", question.exclude[name]))
             continue
-        if len(may) < k + SPARE_AREAS:
-            left_out.append((name, "too_few_areas", f"{len(may)} eligible, {k + SPARE_AREAS} needed"))
+        if n_here < k + SPARE_AREAS:
+            left_out.append((name, "too_few_areas", f"{n_here} eligible, {k + SPARE_AREAS} needed"))
             continue
-        order, n_chosen = ranked(may, values, weights, rule)
         if not order.size:
             left_out.append((name, "criterion_does_not_vary", ""))
             continue
-        if by_rule and not n_chosen:
+        if matched.whole and not n_chosen:
             left_out.append((name, "below_threshold", f"no area scores {rule.at_least:g}"))
             continue
-        top = list(range(1, n_chosen + 1)) if by_rule else []
-        ranks = [*top, *_nearest(by_rank, top, rule.choose, own_ranked.size, order.size)]
+        top = list(range(1, n_chosen + 1)) if matched.whole else []
+        ranks = [*top, *_nearest(matched.ranks, top, rule.choose, own_ranked.size, order.size)]
         also = _nearest(aside_ranks, ranks, rule.choose, own_ranked.size, order.size)
-        if len(may) < k + len(also) + SPARE_AREAS:
+        if n_here < k + len(also) + SPARE_AREAS:
             left_out.append(
-                (name, "too_few_areas", f"{len(may)} eligible, {k + len(also) + SPARE_AREAS} needed")
+                (name, "too_few_areas", f"{n_here} eligible, {k + len(also) + SPARE_AREAS} needed")
             )
             continue
-        references.append(city(name, rows, *(order[np.array(one, dtype=int) - 1] for one in (ranks, also))))
-    rows = np.concatenate([rows_of[name] for name in sorted(rows_of)])
-    told = reason[rows].copy()
-    told[(told == "") & aside[rows]] = "set_aside"
-    told[(told == "") & missing[rows]] = "criterion_missing"
-    told[(told == "") & ~eligible[rows]] = "below_minimum"
-    dropped = pd.DataFrame({"city": [city_of[unit] for unit in units[rows]], "reason": told})
-    others = ~matched.loc[matched["matched_by"] == "rule", "by_rule"]
+        chosen, without = (order[np.array(one, dtype=int) - 1] for one in (ranks, also))
+        references.append(city(name, rows_of[name], chosen, without))
+    told = reason.copy()
+    told[(told == "") & aside] = "set_aside"
+    told[(told == "") & missing] = "criterion_missing"
+    told[(told == "") & ~eligible] = "below_minimum"
     warnings = {
         "treated_rebuilt": bool((moved[is_treated] > limit).any()),
         "rebuilt_since": bool((since[is_treated] > limit).any()),
-        "growth_unknown": bool(np.isnan(moved[is_treated]).any()) and most_growth is not None,
-        "rule_chooses_others": bool(others.any()),
+        "growth_unknown": bool(np.isnan(moved[is_treated]).any()) and question.most_growth is not None,
+        "rule_chooses_others": matched.others,
         "criteria_after_start": _last_base_year(rule) >= min(post),
     }
     return PlaceboCities(
-        target=city(target, own, np.flatnonzero(is_treated), np.flatnonzero(aside)),
+        target=city(target, rows_of[target], np.flatnonzero(is_treated), np.flatnonzero(aside)),
         references=tuple(references),
         left_out=pd.DataFrame(left_out, columns=["city", "reason", "note"]),
-        dropped=dropped.loc[dropped["reason"] != ""].groupby(["city", "reason"]).size().reset_index(name="n"),
-        matched=matched,
+        dropped=_counted({name: told[rows_of[name]] for name in names}),
+        matched=matched.table,
         warnings=tuple(key for key, holds in warnings.items() if holds),
     )
 
 
-def ranked(rows: Rows, values: Floats, weights: Floats, rule: Rule) -> tuple[Rows, int]:
-    """Eligible rows from the worst on, and how many of them the rule chooses; none where a criterion is flat.
+def _among(units: npt.NDArray[np.object_], some: Sequence[str]) -> Mask:
+    """Which units are among some."""
+    wanted = set(some)
+    return np.fromiter((unit in wanted for unit in units), dtype=bool, count=len(units))
 
-    The array form of `mekeval.select_areas`; `rows` are in the order of the codes, which breaks ties.
+
+def _counted(told: Mapping[str, npt.NDArray[np.str_]]) -> pd.DataFrame:
+    """How many areas of each city each reason kept out, by city and reason; as `PlaceboCities.dropped`."""
+    rows = [
+        (name, reason, n)
+        for name, reasons in told.items()
+        for reason, n in sorted(Counter(reasons[reasons != ""].tolist()).items())
+    ]
+    return pd.DataFrame(rows, columns=["city", "reason", "n"])
+
+
+def _ranked_all(rows_of: Mapping[str, Rows], values: Floats, rule: Rule) -> dict[str, tuple[Rows, int]]:
+    """The eligible rows of each city as `ranked` gives them, cities with as many of them at once."""
+    same: dict[int, list[str]] = {}
+    for name, rows in rows_of.items():
+        same.setdefault(len(rows), []).append(name)
+    found: dict[str, tuple[Rows, int]] = {}
+    for names in same.values():
+        rows = np.stack([rows_of[name] for name in names])
+        found.update(zip(names, ranked(rows, values, rule), strict=True))
+    return found
+
+
+def ranked(rows: Rows, values: Floats, rule: Rule) -> list[tuple[Rows, int]]:
+    """Eligible rows of each city from the worst on, and how many the rule chooses; none where a criterion is flat.
+
+    The array form of `mekeval.select_areas`, for cities with equally many areas; `rows`, shape (n_cities, n_areas), are
+    in the order of the codes, which breaks ties.
     """
     own = values[rows]
-    if len(rows) < 2 or not (np.ptp(own, axis=0) > 0).all():
-        return rows[:0], 0
-    score = joined(comparable(own, rule.score), weights)
-    order = np.argsort(-score, kind="stable")
-    reached = len(rows) if rule.at_least is None else int(np.sum(score >= rule.at_least))
-    return rows[order], min(rule.choose, reached)
+    if rows.shape[1] < 2:
+        return [(one[:0], 0) for one in rows]
+    varies = (np.ptp(own, axis=1) > 0).all(axis=1)
+    weights = np.array([rule.weights.get(name, 1.0) for name in rule.criteria])
+    score = np.zeros(rows.shape)
+    score[varies] = joined(comparable(own[varies], rule.score), weights)
+    order = np.argsort(-score, axis=1, kind="stable")
+    reached = (
+        np.full(len(rows), rows.shape[1]) if rule.at_least is None else (score >= rule.at_least).sum(axis=1)
+    )
+    return [
+        (one[at], min(rule.choose, int(n))) if good else (one[:0], 0)
+        for one, at, n, good in zip(rows, order, reached, varies, strict=True)
+    ]
 
 
 def _last_count(panel: Panel, population: str, year: int) -> Floats:
@@ -345,131 +389,80 @@ def _cities(panel: Panel, city_of: Mapping[str, str]) -> dict[str, Rows]:
     return {name: np.array(own, dtype=np.intp) for name, own in rows.items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Matched:
+    """How the treated areas find their counterparts.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        As `PlaceboCities.matched`.
+    whole : bool
+        Whether the rule's whole choice is one of the ways.
+    ranks : list of int
+        Of the areas that are matched by their rank.
+    others : bool
+        Whether the rule would have chosen others than those matched by it.
+    """
+
+    table: pd.DataFrame
+    whole: bool
+    ranks: list[int]
+    others: bool
+
+
 def _match(
     order: Rows,
     wholes: tuple[int, int],
     units: npt.NDArray[np.object_],
     treated: Sequence[str],
     extra: Sequence[str],
-) -> tuple[pd.DataFrame, bool]:
-    """How each treated area finds its counterparts, and whether the rule's whole choice is one of the ways.
+) -> _Matched:
+    """How each treated area finds its counterparts.
 
     `wholes`: how many areas the rule chooses in the target, and how many it may choose at most.
     """
     rank = {str(units[row]): at for at, row in enumerate(order, start=1)}
     ruled = [unit for unit in treated if unit not in extra]
     whole = len(ruled) > 0 and len(ruled) in wholes
-    matched = pd.DataFrame(
-        {
-            "area": list(treated),
-            "rank": pd.array([rank.get(unit) for unit in treated], dtype="Int64"),
-            "n_eligible": order.size,
-            "by_rule": [rank.get(unit, np.inf) <= wholes[0] for unit in treated],
-            "matched_by": ["rule" if whole and unit in ruled else "rank" for unit in treated],
-        }
-    )
-    lost = matched.loc[(matched["matched_by"] == "rank") & matched["rank"].isna(), "area"]
-    if len(lost):
+    ways = ["rule" if whole and unit in ruled else "rank" for unit in treated]
+    chosen = [rank.get(unit, np.inf) <= wholes[0] for unit in treated]
+    lost = [unit for unit, way in zip(treated, ways, strict=True) if way == "rank" and unit not in rank]
+    if lost:
         raise DesignError(
             "A treated area has no rank under the rule, so it has no counterpart elsewhere.",
             found=", ".join(lost),
             expected="an area with all criteria and the minimum population",
         )
-    return matched, whole
+    ranks = [rank.get(unit) for unit in treated]
+    matched = pd.DataFrame(
+        {
+            "area": list(treated),
+            "rank": pd.array(ranks, dtype="Int64"),
+            "n_eligible": order.size,
+            "by_rule": chosen,
+            "matched_by": ways,
+        }
+    )
+    return _Matched(
+        table=matched,
+        whole=whole,
+        ranks=[at for at, way in zip(ranks, ways, strict=True) if way == "rank" and at is not None],
+        others=any(way == "rule" and not one for way, one in zip(ways, chosen, strict=True)),
+    )
 
 
 def _nearest(ranks: Sequence[int], taken: Sequence[int], choose: int, n_own: int, n_here: int) -> list[int]:
     """The free ranks of another city that are nearest to the given ones of the target, the worst first."""
-    found: list[int] = []
+    free, found = sorted(set(range(1, n_here + 1)).difference(taken)), []
     for rank in sorted(ranks):
+        if not free:
+            break  # the city is too small, and is left out for it
         wanted = float(rank)
         if rank > choose:
             wanted = choose + (rank - choose) * (n_here - choose) / (n_own - choose)
-        free = [one for one in range(1, n_here + 1) if one not in taken and one not in found]
-        found.append(min(free, key=lambda one: (abs(one - wanted), one)))
+        at = bisect_left(free, wanted)
+        nearest = min(free[max(at - 1, 0) : at + 1], key=lambda one: (abs(one - wanted), one))
+        found.append(nearest)
+        free.remove(nearest)
     return found
-
-
-def _refuse(
-    panel: Panel,
-    rule: Rule,
-    rows_of: Mapping[str, Rows],
-    *,
-    outcome: str,
-    population: str,
-    pre: Sequence[int],
-    post: Sequence[int],
-    target: str,
-    treated: Sequence[str],
-    discretionary: Sequence[str],
-    set_aside: Sequence[str],
-    excluded: Mapping[str, str],
-) -> None:
-    faults = []
-    for name in (outcome, population):
-        if name not in panel.values:
-            raise DataError(
-                "The panel has no such outcome.", found=repr(name), expected=closest(name, panel.outcomes)
-            )
-    years = [*pre, *post]
-    unknown = [str(year) for year in years if year not in panel.periods]
-    if not pre or not post or unknown or len(set(years)) < len(years) or max(pre) >= min(post):
-        faults.append(
-            Fault(
-                what="The years before and after do not fit.",
-                where="pre, post",
-                found=f"before {list(pre)}, after {list(post)}",
-                expected="each once, before ahead of after, among " + ", ".join(map(str, panel.periods)),
-            )
-        )
-    if target in rows_of and rule.choose > len(rows_of[target]):
-        faults.append(
-            Fault(
-                what="The rule chooses more areas than there are.",
-                where=target,
-                found=f"{rule.choose} to choose, {len(rows_of[target])} areas",
-            )
-        )
-    if rule.choose < 1 or rule.score not in ("standardised", "rank"):
-        faults.append(Fault(what="The rule cannot be applied.", found=f"{rule.choose} areas by {rule.score}"))
-    if any(not weight >= 0 for weight in rule.weights.values()) or (
-        rule.criteria and not any(rule.weights.get(name, 1.0) > 0 for name in rule.criteria)
-    ):
-        faults.append(Fault(what="The weights of the rule do not fit.", found=str(dict(rule.weights))))
-    if target not in rows_of:
-        raise DesignError(
-            "The target is no city of the panel.", found=repr(target), expected=closest(target, rows_of)
-        )
-    own = [panel.units[row] for row in rows_of[target]]
-    if not treated or len(set(treated)) < len(treated):
-        faults.append(Fault(what="Treated areas must be named, each once.", found=repr(list(treated))))
-    for unit in (*treated, *set_aside):
-        if unit not in own:
-            faults.append(
-                Fault(
-                    what="An area is not in the target.",
-                    where=target,
-                    found=repr(unit),
-                    expected=closest(unit, own),
-                )
-            )
-    stray = [unit for unit in discretionary if unit not in treated]
-    both = [unit for unit in set_aside if unit in treated]
-    if stray or both:
-        faults.append(
-            Fault(
-                what="Discretionary areas are among the treated, areas set aside are not.",
-                found=", ".join(map(repr, [*stray, *both])),
-            )
-        )
-    for name in excluded:
-        if name not in rows_of or name == target:
-            faults.append(
-                Fault(
-                    what="An excluded city is no reference city.",
-                    found=repr(name),
-                    expected=closest(name, [one for one in rows_of if one != target]),
-                )
-            )
-    if faults:
-        raise DesignError.of(faults)

@@ -6,20 +6,16 @@ chosen as the treated ones were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
-from ..design import Rule
 from ..errors import MekevalError
 from ..inference import Inference
-from ..panel import Panel
-from .check import Check, not_run
+from .check import Check, not_run, variants_table
 from .compare_cities import SMALLEST_P, RulePlacebo
-from .reference_cities import PlaceboCities, placebo_cities
-from .rule_placebo import rule_placebo
+from .rule_placebo import ask
+from .rule_question import RuleQuestion
 
 #: Warnings of the rule placebo with which it does not count as passed, the gravest first.
 CANNOT_ANSWER = (
@@ -30,65 +26,6 @@ CANNOT_ANSWER = (
     "rule_chooses_others",
     "gap_beyond_references",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuleQuestion:
-    """What `rule_placebo` is asked; its attributes are the arguments of that function."""
-
-    panel: Panel
-    rule: Rule
-    outcome: str
-    pre: tuple[int, ...]
-    post: tuple[int, ...]
-    city_of: Mapping[str, str]
-    target: str
-    treated: tuple[str, ...]
-    population: str
-    discretionary: tuple[str, ...]
-    set_aside: tuple[str, ...]
-    exclude: Mapping[str, str]
-    smallest_area: float
-    alpha: float
-
-
-def ask(question: RuleQuestion) -> RulePlacebo:
-    """Put a question to `rule_placebo`."""
-    return rule_placebo(
-        question.panel,
-        question.rule,
-        outcome=question.outcome,
-        pre=question.pre,
-        post=question.post,
-        city_of=question.city_of,
-        target=question.target,
-        treated=question.treated,
-        population=question.population,
-        discretionary=question.discretionary,
-        set_aside=question.set_aside,
-        exclude=question.exclude,
-        smallest_area=question.smallest_area,
-        alpha=question.alpha,
-    )
-
-
-def cities_of(question: RuleQuestion) -> PlaceboCities:
-    """The target and the reference cities of a question, as `ask` compares them."""
-    return placebo_cities(
-        question.panel,
-        question.rule,
-        outcome=question.outcome,
-        pre=question.pre,
-        post=question.post,
-        city_of=question.city_of,
-        target=question.target,
-        treated=question.treated,
-        population=question.population,
-        discretionary=question.discretionary,
-        set_aside=question.set_aside,
-        exclude=question.exclude,
-        smallest_area=question.smallest_area,
-    )
 
 
 def rule_placebo_inference(placebo: RulePlacebo, *, label: str, n_treated: int) -> Inference:
@@ -177,7 +114,9 @@ def rule_placebo_before(question: RuleQuestion, *, size: float) -> Check:
         "half": years[half],
         "last": years[-1],
     }
-    table = _row("years", f"{years[half]}-{years[-1]}", found)
+    label = f"{years[half]}-{years[-1]}"
+    whole = rule_placebo_inference(found, label=label, n_treated=len(question.treated))
+    table = variants_table("years", [(label, whole, "")])
     if found.p_value <= question.alpha:
         return Check(name=name, passed=False, reason="moved", facts=facts, table=table)
     if found.minimum_detectable_effect > abs(size):
@@ -203,10 +142,11 @@ def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
                 discretionary=tuple(one for one in question.discretionary if one != unit),
                 set_aside=(*question.set_aside, unit),
             )
-            rows.append(_row("left_out", unit, ask(part)))
+            found = rule_placebo_inference(ask(part), label=unit, n_treated=len(rest))
+            rows.append((unit, found, ""))
     except MekevalError as error:
         return not_run(name, "error", message=error.faults[0].what)
-    table = pd.concat(rows, ignore_index=True)
+    table = variants_table("left_out", rows)
     ratio = table["estimate"] / whole.effect
     keeps_size = bool((ratio > 0.5).all())
     steady = keeps_size and bool((table["p_value"] <= 2 * question.alpha).all())
@@ -223,16 +163,4 @@ def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
             "p_value": float(table["p_value"].iloc[worst]),
         },
         table=table,
-    )
-
-
-def _row(column: str, value: str, found: RulePlacebo) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            column: [value],
-            "estimate": [found.effect],
-            "low": [found.low],
-            "high": [found.high],
-            "p_value": [found.quotable_p],
-        }
     )

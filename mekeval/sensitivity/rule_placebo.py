@@ -22,7 +22,8 @@ from .compare_cities import (
     compare_with_cities,
     variance_model,
 )
-from .reference_cities import MOST_GROWTH, SMALLEST_AREA, City, placebo_cities
+from .reference_cities import City, cities_of, placebo_cities
+from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,23 +158,34 @@ smallest_area, most_growth
     >>> len(found.cities), found.low < 0 < found.high
     (13, True)
     """
-    cities = placebo_cities(
-        panel,
-        rule,
-        outcome=outcome,
-        pre=pre,
-        post=post,
-        city_of=city_of,
-        target=target,
-        treated=treated,
-        population=population,
-        discretionary=discretionary,
-        set_aside=set_aside,
-        exclude=exclude,
-        smallest_area=smallest_area,
-        most_growth=most_growth,
+    return ask(
+        RuleQuestion(
+            panel=panel,
+            rule=rule,
+            outcome=outcome,
+            pre=tuple(pre),
+            post=tuple(post),
+            city_of=city_of,
+            target=target,
+            treated=tuple(treated),
+            population=population,
+            discretionary=tuple(discretionary),
+            set_aside=tuple(set_aside),
+            exclude=exclude or {},
+            smallest_area=smallest_area,
+            most_growth=most_growth,
+            variance=variance,
+            alpha=alpha,
+        )
     )
-    found = compare_with_cities(cities.target, cities.references, variance=variance, alpha=alpha)
+
+
+def ask(question: RuleQuestion) -> RulePlacebo:
+    """Put a question to `rule_placebo`."""
+    cities = cities_of(question)
+    found = compare_with_cities(
+        cities.target, cities.references, variance=question.variance, alpha=question.alpha
+    )
     return replace(
         found,
         matched=cities.matched,

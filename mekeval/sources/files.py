@@ -6,9 +6,12 @@ was declared and not looked at.
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,9 +37,12 @@ def checked_size(path: Path, file: str, most: int = MOST_BYTES) -> int:
 
 
 def read_bytes(path: Path, file: str, most: int = MOST_BYTES) -> bytes:
-    """The bytes of a text file: not empty, not a server's error page, without NUL, and not too large to hold."""
+    """The bytes of a text file: not empty, not a server's error page, without NUL, and not too large to hold.
+
+    A file whose name ends with `.gz` or `.bz2` is unpacked.
+    """
     checked_size(path, file, most)
-    content = path.read_bytes()
+    content = _unpacked(path, file, most)
     bare = (
         content[:4096].removeprefix(codecs.BOM_UTF8).strip() or content.removeprefix(codecs.BOM_UTF8).strip()
     )
@@ -54,6 +60,22 @@ def read_bytes(path: Path, file: str, most: int = MOST_BYTES) -> bytes:
             fix="Save it as UTF-8." if wide else "",
         )
     refuse_web_page(bare, file)
+    return content
+
+
+def _unpacked(path: Path, file: str, most: int) -> bytes:
+    kind = path.suffix.lower()
+    if kind not in (".gz", ".bz2"):
+        return path.read_bytes()
+    try:
+        with gzip.open(path) if kind == ".gz" else bz2.open(path) as packed:
+            content = packed.read(most + 1)
+    except (OSError, EOFError, zlib.error) as cause:
+        raise refuse_unreadable(f"a packed file ({kind})", file, cause) from None
+    if len(content) > most:
+        raise DataError(
+            "The file unpacks to more than can be held.", where=file, expected=f"at most {most:,} bytes"
+        )
     return content
 
 

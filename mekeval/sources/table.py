@@ -63,7 +63,7 @@ class Table:
 
 def read_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
     """Read delimited text of any layout; see the module and `SourceSpec`."""
-    return table_cells(_csv_table(path, source), source, wanted)
+    return table_cells(csv_table(path, source), source, wanted)
 
 
 def read_sotkanet_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
@@ -72,7 +72,7 @@ def read_sotkanet_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) ->
     The item is the number of the indicator. The study says with `value_column = "absolute value"` that counts are
     meant, and with `take` which gender.
     """
-    table = _csv_table(path, source)
+    table = csv_table(path, source)
     given = {
         key: next((name for name in known if name in table.names), "")
         for key, known in SOTKANET.items()
@@ -81,7 +81,8 @@ def read_sotkanet_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) ->
     return table_cells(table, source.model_copy(update=given), wanted)
 
 
-def _csv_table(path: Path, source: SourceSpec) -> Table:
+def csv_table(path: Path, source: SourceSpec) -> Table:
+    """Delimited text as named columns; the separator and the encoding are found out."""
     file = source.file
     text, encoding = read_text(path, file)
     ends = "CRLF" if "\r\n" in text[:4096] else "LF" if "\n" in text else "CR"

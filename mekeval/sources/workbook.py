@@ -75,6 +75,11 @@ _SHARED = re.compile(rb"<(?:\w+:)?c\b[^<>]*\st\s*=\s*[\"']s[\"'][^<>]*>\s*<(?:\w
 
 def read_xlsx(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
     """Read a sheet of a workbook (`table` names it where there are several); needs the extra `xlsx`."""
+    return table_cells(xlsx_table(path, source), source, wanted)
+
+
+def xlsx_table(path: Path, source: SourceSpec) -> Table:
+    """A sheet of a workbook as named columns of text."""
     try:
         import python_calamine
     except ImportError:
@@ -105,7 +110,7 @@ def read_xlsx(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelle
     records = [
         (row, [plain_text(cell, source.decimal) for cell in line]) for row, line in enumerate(cells, start=1)
     ]
-    return table_cells(framed(records, source, (f"sheet {name!r}", *notes)), source, wanted)
+    return framed(records, source, (f"sheet {name!r}", *notes))
 
 
 def read_parquet(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:

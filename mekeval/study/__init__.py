@@ -10,16 +10,20 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from ..areas import COLUMNS, Areas, Districts, read_areas, read_neighbours
+from ..definition import RAW_VARIABLE
 from ..errors import Fault, MekevalError, StudyError, closest
 from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria, fingerprint, read_catalogue
 from .consistency import cross_references, level_faults
-from .files import RAW_VARIABLE, checksum, inside, raw_paths, refuse_no_list
+from .files import checksum, inside, raw_paths, refuse_no_list
 from .formula import signed_terms, split_formula, terms
+from .languages import language_faults, require_language
 from .locking import LOCK, Deviation, PlanState, lock_plan, plan_record, plan_state
+from .measures import Measure, place_names, read_measures, study_measures
 from .planned import planned
 from .reading import first, read_spec
 from .schema import (
@@ -28,6 +32,7 @@ from .schema import (
     About,
     AreasTable,
     CatalogueUse,
+    Event,
     FetchSpec,
     FoundAreas,
     IndicatorSpec,
@@ -35,6 +40,7 @@ from .schema import (
     Plan,
     PlanDeviation,
     Programme,
+    Published,
     Reference,
     Rule,
     SourceSpec,
@@ -42,6 +48,7 @@ from .schema import (
     StudySpec,
     Wave,
     Words,
+    Worth,
 )
 from .treated import resolve, study_districts, treated_areas
 
@@ -56,14 +63,17 @@ __all__ = [
     "Catalogue",
     "CatalogueUse",
     "Deviation",
+    "Event",
     "FetchSpec",
     "FoundAreas",
     "IndicatorSpec",
     "Item",
+    "Measure",
     "Plan",
     "PlanDeviation",
     "PlanState",
     "Programme",
+    "Published",
     "Reference",
     "Rule",
     "SourceSpec",
@@ -72,21 +82,27 @@ __all__ = [
     "StudySpec",
     "Wave",
     "Words",
+    "Worth",
     "catalogue_table",
     "checksum",
     "criteria",
     "inside",
     "lock_plan",
+    "place_names",
     "plan_record",
     "plan_state",
     "planned",
     "read_catalogue",
+    "read_measures",
     "read_spec",
     "read_study",
+    "require_language",
     "signed_terms",
     "split_formula",
     "terms",
 ]
+
+Table = TypeVar("Table", Programme, Plan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +130,13 @@ class Study:
         The listed areas of reference cities; None where the study has none, or finds them in a source.
     neighbours : mapping of str to tuple of str
         For each area the codes of its neighbours, in order; empty where the study has no table of neighbours.
+    measures : tuple of Measure
+        What the programme did, in the order of its list; empty where the study has none.
     plan_state : PlanState
         Whether the study keeps to the plan that was locked.
     sha256 : str
-        Of `study.toml`, `areas.csv`, the list of reference areas, the tables of districts and of neighbours, what it
-        takes from a catalogue and plan.lock, as far as it has them, together.
+        Of `study.toml`, `areas.csv`, the list of reference areas, the tables of districts and of neighbours, the list
+        of measures, what it takes from a catalogue and plan.lock, as far as it has them, together.
     """
 
     folder: Path
@@ -131,6 +149,7 @@ class Study:
     paths: tuple[Path, ...]
     reference_areas: Areas | None
     neighbours: Mapping[str, tuple[str, ...]]
+    measures: tuple[Measure, ...]
     plan_state: PlanState
     sha256: str
 
@@ -148,22 +167,17 @@ class Study:
         StudyError
             The study has none: its data can be cleaned and not evaluated.
         """
-        if self.spec.programme is None:
-            raise _not_evaluated(self.spec, self.folder)
-        return self.spec.programme
+        return self._evaluated(self.spec.programme)
 
     @property
     def plan(self) -> Plan:
-        """The plan of the evaluation.
+        """The plan of the evaluation; raises as `programme`."""
+        return self._evaluated(self.spec.plan)
 
-        Raises
-        ------
-        StudyError
-            The study has none: its data can be cleaned and not evaluated.
-        """
-        if self.spec.plan is None:
+    def _evaluated(self, table: Table | None) -> Table:
+        if table is None:
             raise _not_evaluated(self.spec, self.folder)
-        return self.spec.plan
+        return table
 
     @property
     def treated(self) -> tuple[str, ...]:
@@ -237,8 +251,10 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         treated_areas(spec, areas, districts, file.name, faults) if areas else ((), (), ())
     )
     faults += first(cross_references(spec, file.name), file.name)
+    faults += language_faults(spec, file.name)
     faults += level_faults(spec, () if areas is None else areas.table["level"], file.name)
     neighbours, pairs = _neighbours(spec, folder, areas, file.name, faults)
+    measures, done = study_measures(spec, folder, areas, districts, file.name, faults)
     paths = tuple(raw_paths(spec, folder, raw, file.name, faults))
     state = None
     try:
@@ -247,7 +263,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         faults += error.faults
     if faults or areas is None or state is None:
         raise StudyError.of(faults)
-    definition = text + own + listed + shares + pairs + fingerprint(spec)
+    definition = text + own + listed + shares + pairs + done + fingerprint(spec)
     return Study(
         folder=folder,
         spec=spec,
@@ -259,6 +275,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         paths=paths,
         reference_areas=reference_areas,
         neighbours=neighbours,
+        measures=measures,
         plan_state=state,
         sha256=hashlib.sha256(definition + state.lock_sha256.encode()).hexdigest(),
     )

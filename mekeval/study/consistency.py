@@ -99,6 +99,12 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
         yield from _unknown(
             spec.plan.important, list(spec.outcomes), "outcome of the plan", f"{where}, plan.important"
         )
+    if spec.other_estimates:
+        published, place = spec.other_estimates.published, f"{where}, other_estimates.published"
+        outcomes = [one.outcome for one in published]
+        yield from _unknown(outcomes, list(spec.outcomes), "outcome of the plan", place)
+        named = [one.estimator for one in published]
+        yield from _unknown(named, list(spec.other_estimates.estimators), "estimator of the list", place)
     for indicator in spec.indicator:
         if indicator.higher_is == "neutral" and indicator.name in spec.outcomes:
             yield Fault(

@@ -9,10 +9,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from ..definition import PACKAGE, RAW_VARIABLE, raw_root
 from ..errors import Fault, StudyError
 from .schema import StudySpec
 
-RAW_VARIABLE = "MEKEVAL_RAW"
 #: A list of all areas of a country has some 500 kB.
 MOST_LIST_BYTES = 2**26
 
@@ -21,23 +21,10 @@ def raw_paths(
     spec: StudySpec, folder: Path, raw: str | Path | None, where: str, faults: list[Fault]
 ) -> Iterator[Path]:
     """The raw files in the order of the sources; what is wrong with one is added to `faults`."""
-    root = folder
-    if spec.study.raw == "external":
-        given = raw if raw is not None else os.environ.get(RAW_VARIABLE)
-        root = Path(given or "")
-        if not given or not root.is_dir():
-            faults.append(
-                Fault(
-                    what="The raw data of this study lie outside it, and their folder is not known.",
-                    where="--raw",
-                    found=repr(str(given)) + ", which is no folder" if given else "nothing",
-                    expected="the folder that holds "
-                    + (PurePosixPath(spec.source[0].file).parts or ("",))[0]
-                    + "/",
-                    fix=f"Give --raw FOLDER, or set {RAW_VARIABLE}.",
-                )
-            )
-            return
+    root = raw_root(spec.study.raw, folder, raw)
+    if root is None or not root.is_dir():
+        faults.append(_no_root(spec, raw))
+        return
     sums: dict[Path, str] = {}  # several sources may speak of one file
     for number, source in enumerate(spec.source, start=1):
         place = f"{where}, source[{number}] {source.file!r}"
@@ -75,6 +62,26 @@ def raw_paths(
                 )
             )
         yield path
+
+
+def _no_root(spec: StudySpec, raw: str | Path | None) -> Fault:
+    kind = spec.study.raw
+    if kind.startswith(PACKAGE):
+        name = kind.removeprefix(PACKAGE)
+        return Fault(
+            what="The raw data of this study come with a Python package that is not installed.",
+            where="study.toml, study.raw",
+            found=f"no package {name!r}",
+            fix=f"pip install {name}",
+        )
+    given = raw if raw is not None else os.environ.get(RAW_VARIABLE)
+    return Fault(
+        what="The raw data of this study lie outside it, and their folder is not known.",
+        where="--raw",
+        found=repr(str(given)) + ", which is no folder" if given else "nothing",
+        expected="the folder that holds " + (PurePosixPath(spec.source[0].file).parts or ("",))[0] + "/",
+        fix=f"Give --raw FOLDER, or set {RAW_VARIABLE}.",
+    )
 
 
 def checksum(path: Path) -> str:

@@ -27,7 +27,7 @@ from ..errors import Fault, StudyError, closest
 from ..shipped import version
 from .consistency import cross_references
 from .files import inside
-from .planned import canonical, default_of, hash_of, missing_lists, planned
+from .planned import canonical, default_of, hash_of, missing_lists, only_grown, planned
 from .reading import first, read_spec
 from .schema import Plan, PlanDeviation, StudySpec, Words
 
@@ -184,7 +184,7 @@ def lock_plan(path: str | Path, *, again: bool = False) -> PlanState:
         earlier += (_Earlier(date=found[0].date, commit=found[0].commit, sha256=found[0].sha256),)
     commit, dirty = _commit(file)
     lock = _Lock(
-        date=datetime.datetime.now(datetime.UTC).date(),
+        date=_today(),
         commit=commit,
         dirty=dirty,
         version=version(),
@@ -292,6 +292,8 @@ def _differences(
         after = canonical(now[key]) if key in now else ""
         if before == after or (key not in locked and after == default_of(key, locked)):
             continue
+        if only_grown(key, locked.get(key), now.get(key)):
+            continue
         table = key.rpartition(".")[0]
         # "plan" or "programme" as a whole would explain everything, also what is changed next year.
         reason = given.get(key) or (given.get(table) if "." in table else None)
@@ -368,7 +370,21 @@ def _lock(folder: Path) -> tuple[_Lock, str] | None:
             found="contents that its own sha256 does not fit",
             fix="Restore it; a change of plan belongs into [[plan.deviation]].",
         )
+    days, today = [*(one.date for one in lock.earlier), lock.date], _today()
+    # A clock elsewhere may be a little ahead of this one.
+    if max(days) > today + datetime.timedelta(days=1) or days != sorted(days):
+        raise StudyError(
+            "The days of plan.lock cannot be right.",
+            where=str(path),
+            found=", ".join(map(str, days)),
+            expected=f"one after the other, the last by {today}",
+            fix="Restore it, or set this computer's clock.",
+        )
     return lock, hashlib.sha256(text).hexdigest()
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _write(path: Path, text: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from ..errors import Fault
 from .files import MOST_LIST_BYTES, inside
 from .formula import signed_terms
-from .schema import About, AreasTable, IndicatorSpec, Plan, Reference, Rule, StudySpec, Wave
+from .schema import About, AreasTable, IndicatorSpec, Plan, Reference, Rule, Spelling, StudySpec, Wave
 
 #: The tables whose keys a plan fixes: a key that a lock does not know counts as its default.
 _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -30,14 +30,18 @@ _TABLES: tuple[tuple[str, type[BaseModel]], ...] = (
     ("indicator", IndicatorSpec),
 )
 _SUMS = ("numerator", "denominator", "value", "base")
+#: What a source says of its release and where it comes from, and not of how its figures are read.
+_RELEASE = {"file", "vintage", "published", "sha256", "fetch"}
 
 
 def planned(folder: Path, spec: StudySpec) -> dict[str, object]:
     """What a plan fixes, by key.
 
     The table `[plan]`; who is treated when and by what rule; how the outcomes, and the indicators that the rule looks
-    at, are defined; the seed; the areas and reference cities, by the contents of their lists. Not: the raw files,
-    which grow every year and are hashed in every manifest; labels, titles and money; reasons, which come later.
+    at, are defined, down to the labels of their items in the raw files; the sources and how each is read; the seed; the
+    areas and reference cities, by the contents of their lists (names too: rows of raw files are known by them). Not:
+    what the raw files hold, which grows every year and is hashed in every manifest; what indicators are called, titles,
+    languages and money; reasons, which come later.
 
     Returns
     -------
@@ -52,6 +56,7 @@ def planned(folder: Path, spec: StudySpec) -> dict[str, object]:
         "areas.file": _listed(folder, spec.areas.file),
         "areas.crosswalk": _listed(folder, spec.areas.crosswalk),
         "areas.neighbours": _listed(folder, spec.areas.neighbours),
+        "areas.found": [found.model_dump(mode="json") for found in spec.areas.found],
     }
     if spec.plan is not None:
         content |= _dumped("plan", spec.plan, exclude={"deviation"})
@@ -71,7 +76,60 @@ def planned(folder: Path, spec: StudySpec) -> dict[str, object]:
             content |= {f"{place}.{part}": _sum(getattr(indicator, part)) for part in _SUMS}
             kept = {"otherwise", "unit", "higher_is", "plausible", "breaks"}
             content |= _dumped(place, indicator, exclude=set(IndicatorSpec.model_fields) - kept)
-    return content
+    return content | _read_as(spec, looked_at)
+
+
+def _read_as(spec: StudySpec, looked_at: Collection[str]) -> dict[str, object]:
+    """Under which labels the items are found that the outcomes and the rule need, and how each source is read."""
+    ways = [way for one in spec.indicator if one.name in looked_at for way in (one, one.by_otherwise) if way]
+    items = {name for way in ways for name in way.items}
+    content: dict[str, object] = {
+        f"item.{item.name}.labels": sorted(map(_label, item.labels))
+        for item in spec.item
+        if item.name in items
+    }
+    files: dict[str, list[dict[str, object]]] = {}
+    for source in spec.source:
+        read = source.model_dump(mode="json", exclude=_RELEASE, exclude_defaults=True)
+        files.setdefault(source.file, []).append(read | {"items": sorted(source.items)})
+    return content | {f"source.{file}": sorted(some, key=canonical) for file, some in files.items()}
+
+
+def _label(label: str | Spelling) -> str:
+    """A label of an item without the case and the doubled spaces that do not matter, with its releases."""
+    spelling = Spelling(text=label) if isinstance(label, str) else label
+    years = f" [{spelling.first or ''}-{spelling.last or ''}]" if spelling.first or spelling.last else ""
+    return " ".join(spelling.text.split()).casefold() + years
+
+
+def only_grown(key: str, before: object, after: object) -> bool:
+    """Whether a place has what it had and more of it, as new releases bring: that is no deviation.
+
+    Labels of an item may be added as long as the locked ones stay, items of a source too, and sources: what was locked
+    is then read as it was. `before` or `after` is None where the place was not there, or is not.
+    """
+    if key.startswith("item."):
+        # An item that nothing needs any more shows in the definition that no longer names it.
+        return before is None or after is None or set(_names(before)) <= set(_names(after))
+    if key.startswith("source."):
+        return before is None or all(
+            any(_covers(now, then) for now in _parts(after)) for then in _parts(before)
+        )
+    return False
+
+
+def _covers(now: Mapping[str, object], then: Mapping[str, object]) -> bool:
+    """Whether a source is read as it was, if not for more items."""
+    more = set(_names(then.get("items"))) <= set(_names(now.get("items")))
+    return more and {**now, "items": None} == {**then, "items": None}
+
+
+def _names(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []
+
+
+def _parts(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def default_of(key: str, locked: Mapping[str, object]) -> str | None:

@@ -5,31 +5,56 @@ The text below a key is what `docs/study.md` says of it.
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    model_validator,
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from ..definition import spoken
+from .formula import found_pattern
+from .schema_data import (
+    CatalogueUse,
+    Day,
+    FetchSpec,
+    IndicatorSpec,
+    Item,
+    Language,
+    Name,
+    Number,
+    SourceSpec,
+    Spelling,
+    StudyTable,
+    Text,
+    Whole,
+    Words,
+    Year,
 )
 
-from .formula import checked, found_pattern, split_formula, terms
+__all__ = [
+    "CHECKS",
+    "REQUIRED_CHECKS",
+    "About",
+    "AreasTable",
+    "CatalogueUse",
+    "Event",
+    "Exclusion",
+    "FetchSpec",
+    "FoundAreas",
+    "IndicatorSpec",
+    "Item",
+    "Name",
+    "Plan",
+    "PlanDeviation",
+    "Programme",
+    "Reference",
+    "Rule",
+    "SourceSpec",
+    "Spelling",
+    "StudySpec",
+    "Wave",
+    "Words",
+    "Worth",
+]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
-Year = Annotated[int, Field(strict=True, ge=1900, le=2200)]
-Day = Annotated[datetime.date, Field(strict=True)]
-Language = Literal["fi", "en"]
-Text = Annotated[str, StringConstraints(pattern=r"\S")]
-#: A whole number that fits the machine's own, as whatever is written or seeded with it expects.
-Whole = Annotated[int, Field(strict=True, le=2**63 - 1)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Unit = Literal["percent", "eur", "persons", "number", "m2", "index"]
 #: Checks that a result must have passed, unless a plan names others (`mekeval.findings.REQUIRED`, which stands above).
 REQUIRED_CHECKS = ("selection", "rule_placebo", "placebo_in_time", "leave_one_out")
 #: Every check that a plan may require.
@@ -44,31 +69,13 @@ CHECKS = (
     "anticipation",
     "pre_trend",
     "composition",
+    "housing",
     "definition_breaks",
     "honest",
 )
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Words(_Table):
-    """One text in several languages; Finnish is always there."""
-
-    fi: str
-    "Finnish."
-    sv: str = ""
-    "Swedish."
-    en: str = ""
-    "English."
-
-    def text(self, language: str) -> str:
-        """The text in a language, or in Finnish where the study does not give it."""
-        return {"fi": self.fi, "sv": self.sv, "en": self.en}[language] or self.fi
-
-
-class About(_Table):
+class About(StudyTable):
     """`[study]`: what the study is called and the rules that hold for all of it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=80)]
@@ -83,13 +90,23 @@ class About(_Table):
     "Who produced the data, and under which licence."
     synthetic: Annotated[bool, Field(strict=True)] = False
     "Whether the data are invented; every page and figure then says so."
-    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("fi", "en")
-    "Languages of the reports."
-    raw: Literal["study", "external"] = "study"
-    "Whether the raw files lie in the study's folder, or in one that `--raw` or MEKEVAL_RAW names."
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ()
+    """Languages of the reports, in each of which every text of the study must be there; `index.html` is in the first.
+    Left out: those in which the title is written."""
+    raw: Annotated[str, StringConstraints(pattern=r"^(study|external|package:[A-Za-z]\w*)$")] = "study"
+    """Where the raw files lie: in the study's folder ("study"), in one that `--raw` or MEKEVAL_RAW names ("external"),
+    or in an installed Python package ("package:NAME")."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spoken(cls, table: object) -> object:
+        """A study that does not say in which languages it speaks does so in those of its title."""
+        if isinstance(table, dict) and "languages" not in table:
+            return {**table, "languages": spoken(table.get("title"))}
+        return table
 
 
-class FoundAreas(_Table):
+class FoundAreas(StudyTable):
     """`[[areas.found]]`: areas of one level that are not listed but found in the labels of the raw files.
 
     Sources of this `level` are searched. A study of a programme lists its areas: a list is fixed, and what a file
@@ -104,7 +121,7 @@ class FoundAreas(_Table):
     "Stands before each code, where another level has the same codes: postal areas and districts do."
 
 
-class AreasTable(_Table):
+class AreasTable(StudyTable):
     """`[areas]`: the areas, and who the treated are compared with."""
 
     file: str = ""
@@ -126,7 +143,7 @@ class AreasTable(_Table):
     "A table of pairs, neighbours.csv with the columns `area` and `neighbour`: for the checks of spillovers."
 
 
-class Wave(_Table):
+class Wave(StudyTable):
     """`[[programme.wave]]`: years, areas and money of one wave."""
 
     name: str
@@ -141,7 +158,7 @@ class Wave(_Table):
     "Money for a year, in euros."
 
 
-class Rule(_Table):
+class Rule(StudyTable):
     """`[programme.rule]`: how the areas were chosen."""
 
     criteria: Annotated[dict[str, Year], Field(min_length=1, max_length=100)]
@@ -156,228 +173,52 @@ class Rule(_Table):
     "Smaller areas are not chosen: their rates are mostly noise."
 
 
-class Programme(_Table):
+class Worth(StudyTable):
+    """`[programme.worth.OUTCOME]`: what a unit of an outcome is worth to society or to the city."""
+
+    eur: Annotated[Number, Field(gt=0)]
+    "Euros for one person and one year."
+    source: Words
+    "Who says so; shown wherever the value is used."
+
+
+class Event(StudyTable):
+    """`[[programme.event]]`: something beside the programme that may have changed an outcome; shown in every report.
+
+    It is recorded, and no figure is corrected for it.
+    """
+
+    date: Day
+    "The day: `2023-01-01`."
+    name: Words
+    "What happened."
+    outcomes: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    "Indicators that it may have changed; left out: any."
+    source: Words
+    "Who says so."
+
+
+class Programme(StudyTable):
     """`[programme]`: what is evaluated."""
 
     title: Words
     "What the programme is called."
+    hypothetical: Annotated[bool, Field(strict=True)] = False
+    "Whether the areas are only those that a rule would choose and nothing was done; every report then says so."
     wave: Annotated[tuple[Wave, ...], Field(min_length=1, max_length=100)]
     "Its waves, in order."
     rule: Rule | None = None
     "How the areas were chosen, where it is known: the rule placebo applies it elsewhere."
+    measures: str = ""
+    "The list of what was done, measures.csv: themes, places, years, money, sources. See `mekeval.study.Measure`."
+    worth: dict[str, Worth] = Field(default_factory=dict, max_length=100)
+    """For an outcome what one person and year of it is worth: `worth.unemployment_rate = { eur = 20_000, source.fi =
+    "…" }`. Reports then say what effect would have paid for the programme."""
+    event: Annotated[tuple[Event, ...], Field(max_length=1000)] = ()
+    "What happened beside the programme."
 
 
-class Spelling(_Table):
-    """A label that an item has only in some releases."""
-
-    text: Text
-    "The label."
-    first: Year | None = None
-    "First release that uses it, by its `vintage`."
-    last: Year | None = None
-    "Last release that uses it, inclusive."
-
-
-def _kind_of_label(label: object) -> str:
-    return "<text>" if isinstance(label, str) else "<spelling>"
-
-
-Label = Annotated[
-    Annotated[Text, Tag("<text>")] | Annotated[Spelling, Tag("<spelling>")], Discriminator(_kind_of_label)
-]
-
-
-class Item(_Table):
-    """`[[item]]`: a raw quantity with every spelling that its sources use."""
-
-    name: Name
-    "Its name in this study."
-    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)]
-    """What the files call it: texts, or `{ text, first, last }` where the same words mean something else in other
-    releases. Case and doubled spaces do not matter; a year is left out (`Employed (PT)` for `Employed, 2015 (PT)`)."""
-
-    def spellings(self, vintage: int) -> tuple[str, ...]:
-        """The labels that a release of this year may use."""
-        return tuple(
-            label if isinstance(label, str) else label.text
-            for label in self.labels
-            if isinstance(label, str) or (label.first or vintage) <= vintage <= (label.last or vintage)
-        )
-
-
-class IndicatorSpec(_Table):
-    """`[[indicator]]`: a rate from sums of items, or one item as it is with the base that stands behind it.
-
-    Either `formula`, or `numerator` and `denominator`, or `value` and `base`. A sum is written with plus and minus
-    signs: "adults - educated".
-    """
-
-    name: Name
-    "Its name in this study and in every output."
-    label: Words
-    "What reports call it."
-    higher_is: Literal["better", "worse", "neutral"]
-    "Its direction; what is neutral is shown and not judged."
-    unit: Unit
-    "What it is measured in; a rate is 100 times numerator over denominator."
-    numerator: str = ""
-    "Sum of items above the line."
-    denominator: str = ""
-    "Sum of items below the line: the persons behind the rate."
-    value: str = ""
-    "Sum of items that is the value itself, such as a median income."
-    base: str = ""
-    "Sum of items that counts the persons (households, dwellings) behind a value."
-    note: Words | None = None
-    "A break in the definition, say; shown beside every verdict on it."
-    plausible: tuple[Number, Number] | None = None
-    "Lowest and highest value that is believed; what lies outside is reported and not used."
-    formula: Annotated[str, AfterValidator(checked)] = ""
-    """Numerator and denominator in one line, "unemployed / (unemployed + employed)"; without a line it is the value,
-    and needs a base."""
-    otherwise: Annotated[str, AfterValidator(checked)] = ""
-    """The same quantity from other items, written as a formula: for the years in which no source gives all items of the
-    first. The log names the years."""
-    breaks: Annotated[tuple[Year, ...], Field(max_length=100)] = ()
-    "First year of each new definition: a comparison across one compares two definitions."
-    criterion: str = ""
-    "The criterion of a programme that it is, by definition."
-    proxy_for: str = ""
-    "The criterion that it stands in for, where that cannot be had."
-    differs: Words | None = None
-    "How it differs from that criterion."
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_formula(cls, given: object) -> object:
-        """Numerator and denominator from a formula, so that nothing else needs to know of it."""
-        if not isinstance(given, dict) or any(
-            given.get(key) for key in ("numerator", "denominator", "value")
-        ):
-            return given  # both are given: `consistency` compares them
-        try:
-            top, bottom = split_formula(given["formula"])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return given  # its own check says what is wrong
-        return {**given, "numerator": top, "denominator": bottom} if bottom else {**given, "value": top}
-
-    @property
-    def items(self) -> tuple[str, ...]:
-        """Names of the items it is made of."""
-        parts = (self.numerator, self.denominator, self.value, self.base)
-        return tuple(dict.fromkeys(name for part in parts if part for name in terms(part)))
-
-    @property
-    def by_otherwise(self) -> IndicatorSpec | None:
-        """The same indicator by its other formula, where it has one."""
-        if not self.otherwise:
-            return None
-        top, bottom = split_formula(self.otherwise)
-        sums = {"numerator": top, "denominator": bottom} if bottom else {"value": top}
-        return self.model_copy(update={"formula": "", "otherwise": "", **sums})
-
-    @property
-    def bases(self) -> tuple[str, ...]:
-        """Names of the items that count the persons behind it, by either formula."""
-        ways = (self, self.by_otherwise or self)
-        return tuple(dict.fromkeys(name for one in ways for name in terms(one.denominator or one.base)))
-
-
-class FetchSpec(_Table):
-    """`[source.fetch]`: where a raw file is downloaded from, and which part of the table."""
-
-    service: Literal["pxweb", "sotkanet"]
-    "The kind of server."
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+/[^\s?#]*$")]
-    "The address of the table (PxWeb) or of the service (Sotkanet)."
-    select: Annotated[dict[str, Annotated[tuple[Text, ...], Field(min_length=1)]], Field(min_length=1)]
-    """PxWeb: for each dimension, by its code, the codes wanted, or ["*"] for all. Sotkanet: `indicator`, `year`,
-    `category` (of regions, such as KUNTA) and, where not all are wanted, `region` (codes) and `gender`."""
-    area: str = ""
-    "PxWeb: code of the dimension of areas."
-    time: str = ""
-    "PxWeb: code of the dimension of years, where the table itself does not say it."
-    format: Literal["json-stat2", "csv"] = "json-stat2"
-    "The form that is asked for."
-    language: Literal["fi", "sv", "en"] = "fi"
-    "Of Sotkanet's names; in PxWeb the address says it."
-
-
-class CatalogueUse(_Table):
-    """`[catalogue]`: shipped definitions that the study uses (see docs/catalogue.md).
-
-    Only items that its indicators or sources use are taken. An `[[item]]` of the same name adds its labels to the
-    catalogue's; an `[[indicator]]` of the name of a taken one is a fault.
-    """
-
-    use: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
-    "Catalogues by name: paavo, aluesarjat, sotkanet."
-    indicators: Annotated[tuple[Name, ...], Field(max_length=500)] = ()
-    "The indicators wanted of them."
-
-
-class SourceSpec(_Table):
-    """`[[source]]`: one raw file, how to read it, which items it must hold and which years they describe.
-
-    Columns of a table and dimensions of a cube (`.px`, JSON-stat) are named alike. A key that the reader does not know
-    is a fault.
-    """
-
-    file: Text
-    "The file, below the folder of raw data."
-    reader: str
-    "Its format: one of the readers of `mekeval.sources.READERS`."
-    vintage: Year
-    "Year of publication; the statistics inside are older."
-    sha256: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{64})?$")]
-    "Checksum of the file: another file is refused. Empty while it was not fetched yet."
-    items: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2000)]
-    "Items that the file must hold."
-    published: Day | None = None
-    "Day of publication, where it is known: `2024-01-25`."
-    level: str = ""
-    "Level of the areas it speaks of, where the study has several whose codes could be mistaken for each other."
-    year: Year | None = None
-    "The year that the statistics describe, where neither a column nor the columns' names tell it."
-    years: dict[str, Year] = {}
-    "The same by item label or by group of columns: `{ HR = 2019, PT = 2018 }`."
-    area_column: str = ""
-    "Column of the areas."
-    table: str = ""
-    "A sheet, or a table inside the file."
-    item_column: str = ""
-    "Column of the items, where each row is one item; without it the items are columns."
-    year_column: str = ""
-    "Column of the years; the first and the last day of a year stand for it."
-    value_column: str = ""
-    "Column of the values, where each row is one value; beside `item_column` alone, columns are years."
-    area_by: Literal["", "code", "label"] = ""
-    "Whether areas of a cube are known by their code or by their label."
-    area_digits: Annotated[Whole, Field(ge=0, le=20)] = 0
-    "Length to which codes that lost their leading zeros are filled."
-    take: dict[Text, Text] = {}
-    'The one value wanted of each other column: `{ Sukupuoli = "Naiset" }`.'
-    header_row: Annotated[Whole, Field(ge=1, le=1000)] = 1
-    "Row of the first column names, from 1."
-    header_rows: Annotated[Whole, Field(ge=1, le=10)] = 1
-    "How many rows of names there are; upper names hold for the columns to their right until the next one."
-    footer_rows: Annotated[Whole, Field(ge=0, le=1000)] = 0
-    "How many rows of notes stand under the table; empty rows do not count."
-    decimal: Literal[".", ","] = "."
-    "The decimal mark."
-    thousands: Literal["", " ", ".", ",", "'"] = ""
-    "What parts thousands; a blank stands for every kind of blank."
-    symbols: dict[str, Literal["suppressed", "not_applicable", "missing"]] = {}
-    'What stands where a number does not: `{ "-1" = "suppressed" }`.'
-    other_areas: Literal["refuse", "drop"] = "refuse"
-    "What is done with areas that the study does not know."
-    scope: Literal["city", "reference", "both"] = "city"
-    "Whether it speaks of the city, of the reference cities or of both."
-    fetch: FetchSpec | None = None
-    "Where it is downloaded from."
-
-
-class Exclusion(_Table):
+class Exclusion(StudyTable):
     """`[[reference.exclude]]`: a city that is no reference."""
 
     city: Text
@@ -386,7 +227,7 @@ class Exclusion(_Table):
     "Why it is none; shown in the report."
 
 
-class Reference(_Table):
+class Reference(StudyTable):
     """`[reference]`: areas of other cities, where the programme's rule is applied although nothing was done.
 
     They are listed in `areas`, or found in the area labels of the source `areas_from` by the pattern `label`.
@@ -406,7 +247,7 @@ class Reference(_Table):
     "Cities that are no reference."
 
 
-class PlanDeviation(_Table):
+class PlanDeviation(StudyTable):
     """`[[plan.deviation]]`: a place in which the study differs from its locked plan.
 
     Shown with its reason in every report. One that names a place in which nothing differs is a fault.
@@ -421,7 +262,7 @@ class PlanDeviation(_Table):
     "Day of the decision: `2026-03-01`."
 
 
-class Plan(_Table):
+class Plan(StudyTable):
     """`[plan]`: what is tested and how, fixed before outcomes are seen.
 
     `mekeval plan lock` writes it into `plan.lock`; every report then says whether the analysis keeps to it.
@@ -444,7 +285,7 @@ class Plan(_Table):
     study has reference cities."""
     required: Annotated[tuple[str, ...], Field(max_length=100)] = REQUIRED_CHECKS
     "Checks without whose answer nothing is called an effect; `selection` always is one."
-    important: dict[str, Annotated[Number, Field(gt=0)]] = {}
+    important: dict[str, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     "For an outcome the smallest change that matters, in its unit: `{ unemployment_rate = 1.0 }`."
     honest_size: Annotated[Number, Field(gt=0)] = 1.0
     """How far the later years may depart from a common trend, in times the largest departure before (Mbar), with an
@@ -458,7 +299,33 @@ class Plan(_Table):
         return self.primary + self.secondary
 
 
-class StudySpec(_Table):
+class Published(StudyTable):
+    """`[[other_estimates.published]]`: a published figure that the study's data should give again."""
+
+    outcome: str
+    "An outcome of the plan."
+    estimator: str
+    "The estimator by which it was published, one of `other_estimates.estimators`."
+    estimate: Number
+    "The figure, in the outcome's unit, as printed."
+    se: Annotated[Number, Field(gt=0)]
+    "Its standard error, as printed."
+    decimals: Annotated[Whole, Field(ge=0, le=8)]
+    "Digits after the decimal sign as printed."
+    source: Words
+    "Who published it, and where."
+
+
+class OtherEstimates(StudyTable):
+    """`[other_estimates]`: what other estimators say of the outcomes, shown beside; no verdict rests on it."""
+
+    estimators: Annotated[tuple[str, ...], Field(min_length=1, max_length=30)]
+    "Names of `mekeval.ESTIMATORS`."
+    published: Annotated[tuple[Published, ...], Field(max_length=100)] = ()
+    "Published figures."
+
+
+class StudySpec(StudyTable):
     """The whole of `study.toml`. A study without a programme can be cleaned and not evaluated."""
 
     study: About
@@ -477,6 +344,8 @@ class StudySpec(_Table):
     "Raw files."
     plan: Plan | None = None
     "The plan of the evaluation."
+    other_estimates: OtherEstimates | None = None
+    "Estimators whose answers the report shows beside the one that the verdict rests on."
     reference: Reference | None = None
     "Cities without a programme, for the rule placebo."
 

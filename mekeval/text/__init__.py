@@ -17,10 +17,10 @@ from babel.numbers import format_decimal
 
 from ..errors import MekevalError, closest
 
-LANGUAGES = ("fi", "en")
+LANGUAGES = ("fi", "sv", "en")
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
-_LOCALES = {"fi": "fi_FI", "en": "en_GB"}
+_LOCALES = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
 #: Controls but tab and line ends, marks of direction, what has no width, separators of lines, halves of characters.
 _HIDING = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"

@@ -12,17 +12,20 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri, stdtrit
 
 from ...errors import DesignError, Fault
 from ...estimate import Aggregation, Effects, aggregate
 from ...estimate.effects import unit_changes
 from ...inference import MANY_COMPARISON, MANY_TREATED
 from ...panel import Floats
-from .restrictions import Times
+from .restrictions import Restriction, Times
 
 Covariance = Literal["given", "influence", "comparison"]
 LVec = Sequence[float] | Mapping[int, float] | Floats | Literal["first", "average"]
-_ROUNDING = 1e-8
+_ROUNDING, _TINY = 1e-8, 1e-100
+#: Share of alpha that the first stage of a hybrid test uses, as in the source.
+FIRST_STAGE = 0.1
 #: Bases of estimators whose effects are gaps to a prediction, before entry of another kind than after it.
 _PREDICTED = ("untreated", "none", "time_weighted")
 
@@ -43,6 +46,8 @@ class Coefficients:
         "given", "influence" or "comparison".
     outcome : str
     n_treated, n_comparison : int or None
+    df : float or None
+        Degrees of freedom of the covariance; None where it is taken for known.
     notes : tuple of str
     """
 
@@ -55,10 +60,13 @@ class Coefficients:
     outcome: str
     n_treated: int | None
     n_comparison: int | None
+    df: float | None
     notes: tuple[str, ...]
 
 
-def from_vector(estimates: object, covariance: object, event_times: object, base: float) -> Coefficients:
+def from_vector(
+    estimates: object, covariance: object, event_times: object, base: float, df: float | None
+) -> Coefficients:
     """Coefficients that a user brings; all faults at once."""
     vector = _numbers(estimates, "estimates", 1)
     matrix = _numbers(covariance, "covariance", 2)
@@ -124,6 +132,7 @@ def from_vector(estimates: object, covariance: object, event_times: object, base
         outcome="",
         n_treated=None,
         n_comparison=None,
+        df=df,
         notes=(),
     )
 
@@ -161,8 +170,38 @@ def from_effects(tested: Effects | Aggregation, source: str) -> Coefficients:
         outcome=effects.outcome,
         n_treated=n_treated,
         n_comparison=n_comparison,
+        df=n_comparison - 1.0 if chosen == "comparison" else None,
         notes=tuple(notes),
     )
+
+
+def widened(given: Coefficients, restriction: Restriction, alpha: float) -> Floats:
+    r"""The covariance made as much larger as its own estimation calls for.
+
+    With :math:`\nu` degrees of freedom a quantile of the t distribution takes the place of the normal one; in a hybrid
+    test with relative restrictions that of its first stage, the one further out. The weights of a fixed-length interval
+    are besides chosen for the small variance that the estimated covariance gives them. With k of them free that is on
+    average :math:`(\nu - k) / \nu` of the variance that it estimates, the true variance of the weighted sum
+    :math:`(\nu - 1) / (\nu - k - 1)` of the smallest there is, and :math:`\nu - k` degrees of freedom are left, as for
+    predictions by a regression on k variables.
+    """
+    if given.df is None:
+        return given.covariance
+    smooth = restriction == "smoothness"
+    free = len(given.times.pre) - 1 if smooth else 0
+    left = given.df - free
+    if left < 2:
+        raise DesignError(
+            "The degrees of freedom are too few for so many coefficients before the base.",
+            where="df",
+            found=f"{given.df:g} degrees of freedom, {len(given.times.pre)} coefficients",
+            expected=f"{free + 2} or more",
+        )
+    tail = alpha / 2 if smooth else FIRST_STAGE * alpha / 2
+    factor = float(stdtrit(left, 1 - tail) / ndtri(1 - tail)) ** 2
+    if smooth:
+        factor *= given.df / left * (given.df - 1) / (left - 1)
+    return np.asarray(given.covariance * factor)
 
 
 def weights_of(l_vec: LVec, times: Times) -> Floats:
@@ -194,12 +233,12 @@ def weights_of(l_vec: LVec, times: Times) -> Floats:
             found=f"{len(weights)} weights",
             expected=f"{len(post)}, for event times " + ", ".join(f"{time:g}" for time in post),
         )
-    if not np.isfinite(weights).all() or not weights.any():
+    if not np.isfinite(weights).all() or not (np.abs(weights) > _TINY).any():
         raise DesignError(
             "The weights single out no effect.",
             where="l_vec",
             found=str(weights.tolist()),
-            expected="finite numbers, not all zero",
+            expected=f"finite numbers, one of them beyond {_TINY:g}",
         )
     return weights
 

@@ -6,7 +6,7 @@ linear program solved again for another value, as all of them share the vertices
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from ...panel import Floats
 from .restrictions import Polyhedron, Restriction, Times, free_of
 
 #: Vertices up to which the dual is listed, and work up to which they are sought.
-MOST_RAYS = 20_000
-_MOST_TRIPLES = 4_000_000_000
+MOST_RAYS = 1_000
+_MOST_TRIPLES = 100_000_000
 _ROUNDING = 1e-9
 
 
@@ -99,8 +99,10 @@ def tested_part(polyhedron: Polyhedron, times: Times) -> Polyhedron:
     return Polyhedron(rows=polyhedron.rows[kept], limits=polyhedron.limits[kept])
 
 
-def extreme_rays(equations: Floats) -> Floats:
+def extreme_rays(equations: Floats) -> Floats | None:
     """Extreme rays of {g >= 0, equations' g = 0}, shape (n_rays, n_rows), by the double description method.
+
+    None where they are too many to be listed.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def extreme_rays(equations: Floats) -> Floats:
         support = rays > 0
         new = [rays[value == 0]]
         if len(up) * len(down) * len(rays) > _MOST_TRIPLES:
-            raise _too_many()
+            return None
         inside = support.astype(np.float32)
         for one in up:
             # Two rays are neighbours where no third one lies within the support of both.
@@ -131,17 +133,8 @@ def extreme_rays(equations: Floats) -> Floats:
             new.append(made / made.max(axis=1, keepdims=True) if len(near) else made)
         rays = np.vstack(new)
         if len(rays) > MOST_RAYS:
-            raise _too_many()
+            return None
     return rays
-
-
-def _too_many() -> DesignError:
-    return DesignError(
-        "The restrictions have too many corners for the test to be computed.",
-        where="restriction",
-        found=f"more than {MOST_RAYS:,} vertices of the dual program",
-        fix="Give fewer event times after entry, or leave out the sign or shape.",
-    )
 
 
 def vertices_of(
@@ -174,8 +167,8 @@ def vertices_of(
     )
 
 
-def least_favourable(vertices: Vertices, draws: Floats, kappa: float) -> Vertices:
-    """The same with the critical value of the first stage: the statistic's quantile where all moments are zero.
+def least_favourable(vertices: Vertices, draws: Floats, kappa: float) -> float:
+    """The critical value of the first stage: the statistic's quantile where all moments are zero.
 
     Parameters
     ----------
@@ -184,10 +177,15 @@ def least_favourable(vertices: Vertices, draws: Floats, kappa: float) -> Vertice
     kappa : float
         Size of the first stage.
     """
+    return float(np.quantile(largest_of(vertices, draws), 1 - kappa))
+
+
+def largest_of(vertices: Vertices, draws: Floats) -> Floats:
+    """The statistic of each draw where all limits are zero, shape (n_draws,)."""
     largest = np.full(draws.shape[1], -np.inf)
     for start in range(0, len(vertices.gains), 256):
         np.maximum(largest, (vertices.gains[start : start + 256] @ draws).max(axis=0), out=largest)
-    return replace(vertices, critical=float(np.quantile(largest, 1 - kappa)))
+    return largest
 
 
 def accepted_range(vertices: Vertices, estimates: Floats, level: float) -> tuple[float, float]:
@@ -217,11 +215,6 @@ def rejects(
 ) -> npt.NDArray[np.bool_]:
     r"""Whether each value of the effect is rejected, shape (n_values,).
 
-    The statistic :math:`\hat\eta` is the largest :math:`v' y` over vertices v. Given the vertex where it is reached and
-    the part of y that is independent of it, it is normal, truncated to where that vertex stays the best:
-    for another vertex w with the regression coefficient :math:`b_w = w'\Sigma v / v'\Sigma v` that is
-    :math:`c \ge (w'y - b_w v'y) / (1 - b_w)` where :math:`b_w < 1` and at most that where :math:`b_w > 1`.
-
     Parameters
     ----------
     size : float
@@ -230,28 +223,41 @@ def rejects(
         A fixed-length interval; None where the least favourable critical value is the first stage.
     """
     found = np.zeros(len(values), dtype=bool)
-    at_zero = vertices.gains @ estimates - vertices.offsets
     for start in range(0, len(values), 512):
         chunk = values[start : start + 512]
-        scores = at_zero - chunk[:, None] * vertices.slopes
-        best = np.argmax(scores, axis=1)
-        found[start : start + 512] = _second_stage(
-            vertices, scores, best, chunk, estimates, size=size, first=first, covariance=covariance
-        )
+        top, deviation, low, high = statistics(vertices, estimates, chunk, first=first, covariance=covariance)
+        outside = top > vertices.critical
+        if first is not None:
+            outside = outside | (np.abs(first.estimate - chunk) > first.half_length)
+        still = deviation == 0
+        divisor = np.where(still, 1.0, deviation)
+        tail = _tail_share(top / divisor, np.minimum(low, top) / divisor, np.maximum(high, top) / divisor)
+        found[start : start + 512] = outside | ((top > 0) & (still | (tail < size)))
     return found
 
 
-def _second_stage(
+def statistics(
     vertices: Vertices,
-    scores: Floats,
-    best: npt.NDArray[np.intp],
-    values: Floats,
     estimates: Floats,
+    values: Floats,
     *,
-    size: float,
     first: FirstStage | None,
     covariance: Floats,
-) -> npt.NDArray[np.bool_]:
+) -> tuple[Floats, Floats, Floats, Floats]:
+    r"""The statistic of each value, its standard deviation, and between what the second stage takes it to lie.
+
+    The statistic :math:`\hat\eta` is the largest :math:`v' y` over vertices v. Given the vertex where it is reached and
+    the part of y that is independent of it, it is normal, truncated to where that vertex stays the best:
+    for another vertex w with the regression coefficient :math:`b_w = w'\Sigma v / v'\Sigma v` that is
+    :math:`c \ge (w'y - b_w v'y) / (1 - b_w)` where :math:`b_w < 1` and at most that where :math:`b_w > 1`.
+
+    Returns
+    -------
+    top, deviation, low, high : array, shape (n_values,)
+        A deviation of zero where the vertex does not vary.
+    """
+    scores = vertices.gains @ estimates - vertices.offsets - values[:, None] * vertices.slopes
+    best = np.argmax(scores, axis=1)
     variance = np.diag(vertices.covariance)[best]
     top = scores[np.arange(len(best)), best]
     still = variance <= _ROUNDING**2 * max(np.diag(vertices.covariance).max(), 1e-300)
@@ -262,10 +268,8 @@ def _second_stage(
     bound = (scores - slope * top[:, None]) / np.where(same, 1.0, share)
     low = np.where(~same & (share > 0), bound, -np.inf).max(axis=1)
     high = np.where(~same & (share < 0), bound, np.inf).min(axis=1)
-    outside = top > vertices.critical
     if first is not None:
         gap = first.estimate - values
-        outside = outside | (np.abs(gap) > first.half_length)
         with_first = (vertices.gains @ covariance @ first.weights)[best] / divisor
         moving = np.abs(with_first) > 1e-12 * np.sqrt(np.abs(covariance).max() / divisor)
         rate = np.where(moving, with_first, 1.0)
@@ -274,10 +278,7 @@ def _second_stage(
         high = np.where(moving, np.minimum(high, ends.max(axis=0)), high)
     elif vertices.truncated:
         high = np.minimum(high, vertices.critical)
-    deviation = np.sqrt(divisor)
-    low, high = np.minimum(low, top) / deviation, np.maximum(high, top) / deviation
-    tail = _tail_share(top / deviation, low, high)
-    return np.asarray(outside | ((top > 0) & (still | (tail < size))))
+    return top, np.where(still, 0.0, np.sqrt(divisor)), low, high
 
 
 def _tail_share(value: Floats, low: Floats, high: Floats) -> Floats:
