@@ -46,7 +46,8 @@ def registry() -> dict[str, Callable[..., object]]:
         function = getattr(estimate, name)
         if not inspect.isfunction(function) or name in COMPANIONS or function in named:
             continue
-        if list(inspect.signature(function).parameters)[:2] == ["panel", "design"]:
+        own = list(inspect.signature(function).parameters)
+        if own[:2] == ["panel", "design"] and "estimators" not in own:  # several estimators are no method of their own
             functions[name] = function
     return {**functions, **BESIDES}
 

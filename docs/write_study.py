@@ -108,6 +108,8 @@ TABLES = (
     schema.PlanDeviation,
     schema.Reference,
     schema.Exclusion,
+    schema.OtherEstimates,
+    schema.Published,
     schema.Words,
 )
 

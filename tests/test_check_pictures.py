@@ -45,7 +45,7 @@ def test_a_check_shows_itself_and_runs_no_markup() -> None:
     rows: list[tuple[object, ...]] = [("<b>x</b>", 1.0, 0.5, 1.5, 0.05)]
     check = check_of("leave_one_out", "left_out", rows, unit="<i>y</i>")
     shown = check._repr_html_()
-    assert "leave_one_out: holds" in shown
+    assert "leave_one_out: the result holds" in shown
     assert "Does the result hang on one treated area?" in shown
     assert "<b>x" not in shown
     assert "<i>y" not in shown

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import itertools
 import json
 import math
 import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -586,12 +586,12 @@ def test_small_cells_by_hand() -> None:
     assert not withheld_cells(counts, [(2024, 0)], 5).any()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, 60, 133, 150, 186])  # of 60 and on the sums one by one are not enough
 def test_no_small_cell_can_be_computed_from_what_is_shown(seed: int) -> None:
     """The largest and the smallest value that all shown sums allow a small cell differ (by linear programme)."""
     rng = np.random.default_rng(seed)
     periods = [(2024, 0), (2024, 1), (2024, 2), (2024, 3), (2024, 4)]
-    quarters = rng.poisson(rng.choice([2, 8], size=(4, 4)))
+    quarters = rng.poisson(rng.choice([0.5, 2, 8], size=(4, 4)))
     inner = np.hstack([quarters.sum(axis=1, keepdims=True), quarters])
     counts = np.vstack([inner, inner.sum(axis=0)])
     hidden = withheld_cells(counts, periods, 5)
@@ -730,12 +730,8 @@ def test_reported_figures_hold_no_personal_data_either(tmp_path: Path) -> None:
 
 
 def test_the_example_is_what_its_script_makes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("community", example_monitoring() / "make_example.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    script.main(tmp_path)
+    script = example_monitoring() / "make_example.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, capture_output=True)
     for name in ("activities.csv", "feedback.csv"):
         assert (tmp_path / name).read_bytes() == (example_monitoring() / name).read_bytes()
 

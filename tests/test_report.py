@@ -128,7 +128,9 @@ def test_people_are_counted_by_the_years_compared(evaluation: Evaluation) -> Non
     result = finding.inference
     assert result.low is not None
     assert result.high is not None
-    fewer = [f"{abs(round(rate / 100 * base, -1)):,.0f}" for rate in (result.estimate, result.low, result.high)]
+    fewer = [
+        f"{abs(round(rate / 100 * base, -1)):,.0f}" for rate in (result.estimate, result.low, result.high)
+    ]
     said = sentence(evaluation, finding, EN)
     assert "In people: {} fewer (95% interval: {} fewer to {} fewer)".format(*fewer) in said
     assert f"concerns {base:,.0f} people" in said

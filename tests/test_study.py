@@ -112,7 +112,7 @@ FOUND = 'found = [{ level = "postal_area", label = "(?P<code>[0-9]+)" }]\n'
 CASES = [
     # what is changed, what the message must say
     (("partial_years = 1", "partail_years = 1"), ["'plan.partail_years'", "closest: 'partial_years'", "allowed"]),
-    (("[programme.rule]", "[programme.rules]"), ["'programme.rules'", "title, wave, rule"]),
+    (("[programme.rule]", "[programme.rules]"), ["'programme.rules'", "wave, rule, measures"]),
     (("eur_per_year", "euro_per_year"), ["'programme.wave[1].euro_per_year'", "closest: 'eur_per_year'"]),
     (("minimum_base = 30", ""), ["'study.minimum_base' is missing"]),
     (("minimum_base = 30", "minimum_base = 0"), ["'study.minimum_base'", "found: 0"]),

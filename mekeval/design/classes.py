@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DesignError
-from ..panel import Floats
-from .selection import HigherIs, Score, select_areas
+from .selection import Floats, HigherIs, Score, select_areas
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ CHECKS: Mapping[str, tuple[str, Figure | None]] = {
     "definition_breaks": ("Was the outcome measured in another way within the years compared?", None),
     "honest": ("How far may trends have been from parallel before the result is lost?", "breakdown"),
 }
-_ANSWERS = {True: "holds", False: "does not hold", None: "not answered"}
+_ANSWERS = {True: "the result holds", False: "the result does not hold", None: "not answered"}
 NUMBERS = ("estimate", "low", "high", "p_value", "alpha")
 
 

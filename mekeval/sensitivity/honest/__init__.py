@@ -215,11 +215,13 @@ def honest_bounds(
     *Methods.* Smoothness alone: the fixed-length interval that is shortest, its critical value the quantile of a folded
     normal. With a sign or a shape, and with relative restrictions: the hybrid test of Andrews, Roth and Pakes, its
     first stage of size alpha / 10. The effect is tested through the vertices of one dual program, listed once for all
-    sizes. Differences to R's `HonestDiD`: the folded normal's quantile is exact, not simulated; the least favourable
-    critical value has its own draws, and ten times as many; weights with :math:`\sum_t l_t (t - base) < 0` get the
-    largest bias that there is in a fixed-length interval, where R counts the part at the base three times. As in R,
-    with one time after the base the second stage takes in the coefficients before and is not truncated at the first:
-    it is conservative.
+    sizes; where they are more than a thousand, as with a sign or a shape and a dozen times after the base, linear
+    programs look for those that decide, which takes seconds to a minute. Values that are not rejected may have a gap
+    between them; the interval goes over it. Differences to R's `HonestDiD`: the folded normal's quantile is exact, not
+    simulated; the least favourable critical value has its own draws, and ten times as many; weights with :math:`\sum_t
+    l_t (t - base) < 0` get the largest bias that there is in a fixed-length interval, where R counts the part at the
+    base three times. As in R, with one time after the base the second stage takes in the coefficients before and is
+    not truncated at the first: it is conservative.
 
     *Base.* Effects against the mean of several periods are measured anew, path by path, against the last period before
     entry: the mean drops out of every difference, and the restrictions are on differences. The original estimate is
