@@ -12,7 +12,15 @@ from scipy.optimize import linprog, minimize
 from scipy.stats import norm, truncnorm
 from scipy.stats import t as student
 
-from mekeval import DesignError, aggregate, build_panel, group_time_att, imputation, make_design
+from mekeval import (
+    DesignError,
+    aggregate,
+    build_panel,
+    group_time_att,
+    imputation,
+    local_projection,
+    make_design,
+)
 from mekeval.figures import About
 from mekeval.figures.honest import plot_honest
 from mekeval.sensitivity.honest import HonestBounds, honest_bounds
@@ -568,6 +576,15 @@ def test_the_mean_of_several_years_as_base_is_turned_to_one_base() -> None:
     # The original is that of the effects as they were estimated.
     first = effects.cells.loc[effects.cells["event_time"] == 0, "att"].iloc[0]
     assert mean.estimate == pytest.approx(first) and mean.estimate != pytest.approx(universal.estimate)
+
+
+def test_local_projections_are_against_the_last_year_before_entry() -> None:
+    panel, design = panel_of(25, 80)
+    found = honest_bounds(local_projection(panel, design, outcome="y", window=(-4, 2)), sizes=[1])
+    assert found.base == -1 and found.event_times == (-4, -3, -2, 0, 1, 2)
+    # One cohort and nobody treated later: at each time the difference of mean changes since that year.
+    universal = honest_bounds(group_time_att(panel, design, outcome="y", base_period="universal"), sizes=[1])
+    assert found.estimate == pytest.approx(universal.estimate)
 
 
 def test_a_path_with_one_year_before_entry_is_against_that_already() -> None:

@@ -240,6 +240,8 @@ def test_the_naive_reading_that_the_rule_placebo_corrects(evaluation: Evaluation
         "anticipation",
         "pre_trend",
         "composition",
+        "without_neighbours",
+        "spillover",
         "definition_breaks",
         "honest",
     }

@@ -233,9 +233,9 @@ def honest_bounds(
     other this is the source's definition.
 
     *Few treated units.* The covariance then comes from the reference distribution, and `notes` say so. The methods take
-    it for known: with 12 units the fixed-length interval for 4 coefficients before would miss a true effect in 19 to
-    21 % instead of 5 %, with 35 in 8 %. So the covariance is enlarged for its degrees of freedom, after which it is 5 %
-    in both. Changes are still taken to be normal.
+    it for known: from 12 units, the fixed-length interval with 4 coefficients before would miss a true effect about
+    every fifth time instead of every twentieth (`tests/test_honest.py` simulates it). So the covariance is enlarged for
+    its degrees of freedom. Changes are still taken to be normal.
 
     The interval of a larger size is nearly always the wider one, but a conditional test does not promise it;
     `breakdown` is the first size at which bisection finds zero let in.

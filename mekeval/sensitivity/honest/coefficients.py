@@ -26,6 +26,8 @@ LVec = Sequence[float] | Mapping[int, float] | Floats | Literal["first", "averag
 _ROUNDING, _TINY = 1e-8, 1e-100
 #: Share of alpha that the first stage of a hybrid test uses, as in the source.
 FIRST_STAGE = 0.1
+#: How local projections name the base of every path.
+_LAST = "last period before entry"
 #: Bases of estimators whose effects are gaps to a prediction, before entry of another kind than after it.
 _PREDICTED = ("untreated", "none", "time_weighted")
 
@@ -318,6 +320,9 @@ def _against_one_base(effects: Effects, *, aggregated: bool) -> tuple[Effects, f
         mine = cells.loc[used & (cells["group"] == group).to_numpy()]
         bases = set(mine["base"].astype(str))
         words = next(iter(bases)).removeprefix("event time ")
+        if words == _LAST and mine["event_time"].eq(-2).any() and not mine["event_time"].eq(-1).any():
+            words = "-1"  # of its own cohort; a gap before entry would have taken -2 as well
+            bases = {"event time -1"}
         years = [int(part) for part in words.split(", ")] if _is_years(words) else []
         if len(bases) != 1 or not years or effects.base_period in _PREDICTED:
             raise DesignError(
