@@ -99,7 +99,7 @@ def targeting(
     Notes
     -----
     The size of an area is the number of persons behind the rule's population indicator in the year of its own
-    criterion, or the last one before with a number.
+    criterion, or the last one before with a number; a way to choose that leaves this criterion out keeps that year.
 
     A ranking says who is worst off by these criteria. It does not say where a programme would do most good.
 
@@ -231,7 +231,9 @@ def _alternatives(
             "problem": "",
         }
         try:
-            found = _apply(panel, other, population)
+            # the size of an area does not depend on which criteria are looked at
+            sizes = _sizes(panel, replace(rule, criteria={**rule.criteria, **other.criteria}), population)
+            found = apply_rule(panel.units, rule_criteria(panel, other), other, population=sizes)
         except MekevalError as error:
             row["problem"] = error.faults[0].what
         else:

@@ -358,7 +358,7 @@ def new(
     raw: Path | None,
 ) -> None:
     """Write a study and the notebooks into a new folder PATH, to start from: the example, or one's own municipality."""
-    from .begin import copy_example, new_study
+    from .begin import copy_example, moved_areas, new_study
 
     if source is None:
         if municipality or areas or first or raw:
@@ -376,8 +376,10 @@ def new(
         f"{made.municipality.name}: {len(names)} postal areas, {len(made.files)} raw files, last year {made.year}."
     )
     click.echo("The rule would choose: " + ", ".join(names[code] for code in made.candidates.chosen) + ".")
-    for code, name, said in made.municipality.moved:
-        click.echo(f"Look at {code} {name}: {said}.")
+    for line in moved_areas(made.municipality):
+        click.echo(f"Look at: {line}.")
+    if made.left_out:
+        click.echo("Raw files not there or not the ones known: " + ", ".join(made.left_out) + ".")
     click.echo(f"Study: {made.folder} (its README says what is assumed and what to fill in)")
     click.echo(f"Notebooks: {path / 'notebooks'}")
     given = f" --raw {raw}" if raw else ""

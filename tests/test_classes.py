@@ -52,6 +52,25 @@ def test_a_tie_at_a_cut_is_told() -> None:
     assert area_classes(["a", "b", "c", "d"], same, sizes=(2, 2)).margins == (0.0,)
 
 
+def test_weights_directions_and_ranks_change_the_order() -> None:
+    """a is worst by x, c by y; y counts nothing, then all, then the other way round; ranks hide how far a is off."""
+    rates = pd.DataFrame({"x": [9.0, 2, 1], "y": [1.0, 2, 9]})
+
+    def worst(**options: object) -> str:
+        return str(area_classes(["a", "b", "c"], rates, sizes=(1, 2), **options).table["area"].iloc[0])  # type: ignore[arg-type]
+
+    assert worst(weights=[1, 0]) == "a"
+    assert worst(weights=[0, 1]) == "c"
+    assert worst(weights=[0, 1], higher_is=["worse", "better"]) == "a"
+    # by x alone the margin is in standard deviations of x; by ranks it is one place of three
+    alone = area_classes(["a", "b", "c"], rates[["x"]], sizes=(1, 2))
+    assert alone.margins == pytest.approx([(9 - 2) / np.std([9, 2, 1], ddof=1)])
+    ranks = area_classes(["a", "b", "c"], rates[["x"]], sizes=(1, 2), score="rank")
+    again = area_classes(["a", "b", "c"], np.sqrt(rates[["x"]]), sizes=(1, 2), score="rank")
+    assert ranks.margins == again.margins  # which no monotone change of the data moves
+    assert ranks.margins != alone.margins
+
+
 def test_a_missing_criterion_leaves_out() -> None:
     rates = pd.DataFrame({"x": [3.0, np.nan, 2, 1]})
     found = area_classes(["a", "b", "c", "d"], rates, sizes=(1, 2))

@@ -127,6 +127,8 @@ def test_money_elsewhere_in_the_city_is_not_split(example: Study) -> None:
     assert placeless[0] == pytest.approx(plain)
     unknown = money(replace(example, measures=(measure(None, HAKUNILA),)))[HAKUNILA, 2024]
     assert unknown == (pytest.approx(plain), pytest.approx(2_000_000 / SECOND), "split_by_population")
+    beyond = money(replace(example, measures=(measure(9_000_000, city=True),)))[HAKUNILA, 2024]
+    assert beyond == (0, 0, "split_by_population")  # more than the wave has: nothing is left, and never less
 
 
 def test_money_that_nobody_recorded_is_not_there(example: Study) -> None:
@@ -258,7 +260,7 @@ def test_no_other_verdict_has_a_cost(evaluation: Evaluation, verdict: str) -> No
     cost = check(having(evaluation, sign * -2.5, *ends, verdict=verdict))
     assert cost.eur_per_unit is cost.least_eur_per_unit is None
     assert cost.reasons["eur_per_unit"] == verdict
-    assert cost.reasons["least_eur_per_unit"] == ("no_good_end" if verdict == "worsened" else verdict)
+    assert cost.reasons["least_eur_per_unit"] == verdict
     assert cost.eur == pytest.approx(TOTAL)
 
 
@@ -321,6 +323,7 @@ def test_the_programme_has_the_money_of_the_areas_that_are_judged(evaluation: Ev
     assert cost.eur == pytest.approx(14_500 * 100 * 3)
     assert cost.exposure == pytest.approx(3_000)
     assert cost.eur_per_unit == pytest.approx(4_350_000 / 75)
+    assert EN("costs.alike") in said(cost_part(other, [other.findings[RATE, ALL]], EN))
 
 
 def test_a_district_that_has_left_has_money_only_until_then(evaluation: Evaluation) -> None:
@@ -408,6 +411,39 @@ def test_every_case_has_its_words(evaluation: Evaluation, language: str, verdict
             assert (given in text) == (verdict == "improved" and ends == (-4.0, -1.0))
 
 
+def test_the_least_cost_is_never_rounded_up(evaluation: Evaluation) -> None:
+    """3,360,000 EUR by 2.3 points of 2,000 people, 46 person-years: 73,043 EUR; by 2.2, 44: 76,364 EUR."""
+    for best, least in ((-2.3, "EUR 73,000"), (-2.2, "EUR 76,000"), (-2.15, "EUR 78,000")):  # 78,140
+        other = having(evaluation, -0.5, best, 1.0, verdict="no_detectable_effect")
+        assert f"at least {least}." in said(cost_part(other, [other.findings[RATE, HAKUNILA]], EN))
+    other = having(evaluation, -0.5, -2.19, 1.0, verdict="no_detectable_effect")  # 76,712
+    assert "at least EUR 76,000." in said(cost_part(other, [other.findings[RATE, HAKUNILA]], EN))
+
+
+def test_money_of_zero_has_no_cost(evaluation: Evaluation) -> None:
+    for verdict in ("improved", "no_detectable_effect"):
+        other = having(evaluation, verdict=verdict, worth=60_000)
+        other = replace(other, study=replace(with_money(other.study, 0, 0, worth=60_000), measures=()))
+        cost = check(other)
+        assert (cost.eur, cost.eur_per_inhabitant, cost.worth) == (0, 0, 60_000)
+        assert cost.reasons["least_eur_per_unit"] == cost.reasons["break_even"] == "no_money"
+        assert cost.reasons["eur_per_unit"] == ("no_money" if verdict == "improved" else verdict)
+        text = said(cost_part(other, [other.findings[RATE, HAKUNILA]], EN))
+        assert "None: the money on record is 0." in text
+        assert "paid for itself" not in text
+
+
+def test_only_what_was_taken_for_granted_is_said(evaluation: Evaluation) -> None:
+    def text_of(other: Evaluation, subject: str) -> str:
+        return said(cost_part(other, [other.findings[RATE, subject]], EN))
+
+    alike, years = EN("costs.alike"), "years that were not compared (2020, 2022–2023)"
+    one = text_of(having(evaluation, post=(2021, 2024)), HAKUNILA)
+    assert alike not in one
+    assert years in one
+    assert "not compared" not in text_of(having(evaluation), HAKUNILA)
+
+
 def test_without_money_there_is_no_part(evaluation: Evaluation) -> None:
     poor = having(evaluation)
     poor = replace(poor, study=with_money(example_with(poor), None, None))
@@ -440,9 +476,41 @@ def test_a_district_has_the_measures_of_its_own_waves_and_places(evaluation: Eva
     )
 
 
-def test_names_are_escaped(evaluation: Evaluation) -> None:
-    name = "<b>&"
+def test_a_measure_that_begins_later_is_not_among_those_done(evaluation: Evaluation) -> None:
+    late = replace(measure(None, HAKUNILA), start=datetime.date(2025, 1, 1))
+    study = replace(evaluation.study, measures=(late,))
+    for year, there in ((2024, False), (2025, True)):
+        text = said(measures_part(replace(evaluation, study=study, year=year), EN))
+        assert ("M2 (Hakunila; 2025)" in text) == there
+
+
+def test_years_of_a_measure_are_said_where_they_hold_for_all_its_places(evaluation: Evaluation) -> None:
+    here = replace(measure(None, HAKUNILA), start=datetime.date(2024, 5, 1))
+    there = replace(measure(None, MIKKOLA), start=datetime.date(2024, 9, 1))
+
+    def text_of(*measures: Measure) -> str:
+        return said(
+            measures_part(replace(evaluation, study=replace(evaluation.study, measures=measures)), EN)
+        )
+
+    assert "M2 (Hakunila and Mikkola; 2024–2025)" in text_of(here, there)
+    other = replace(there, start=datetime.date(2025, 1, 1))
+    assert "M2 (Hakunila and Mikkola)" in text_of(here, other)
+    open_end = [replace(one, end=None) for one in (here, there)]
+    assert "M2 (Hakunila and Mikkola; from 2024)" in text_of(*open_end)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("<b>&", "&lt;b&gt;&amp;"),
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ('=HYPERLINK("http://x")', "=HYPERLINK(&quot;http://x&quot;)"),
+        ("{areas}", "{areas}"),
+    ],
+)
+def test_names_are_escaped(evaluation: Evaluation, name: str, shown: str) -> None:
     hostile = replace(measure(1, HAKUNILA), name=Words(fi=name, sv=name, en=name))
     parts = measures_part(replace(evaluation, study=replace(evaluation.study, measures=(hostile,))), EN)
-    assert "&lt;b&gt;&amp;" in "".join(map(str, parts))
-    assert "<b>" not in "".join(map(str, parts))
+    assert shown in "".join(map(str, parts))
+    assert shown == name or name not in "".join(map(str, parts))

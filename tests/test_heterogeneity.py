@@ -521,7 +521,9 @@ def test_report_is_silent_on_one_district_and_says_why_money_says_nothing(
     none = SimpleNamespace(**{**vars(evaluation), "effects": {}})
     assert heterogeneity_parts(none, texts) == []
     treated = evaluation.design.treated
-    same = pd.DataFrame({"area": list(treated), "eur_per_inhabitant": 40.0, "basis": "split_by_population"})
+    same = pd.DataFrame(
+        {"area": list(treated), "year": 2023, "eur_per_inhabitant": 40.0, "basis": "split_by_population"}
+    )
     monkeypatch.setattr("mekeval.report.heterogeneity.money_by_district", lambda _: same)
     said = " ".join(one for one in heterogeneity_parts(evaluation, texts) if isinstance(one, str))
     assert "the same in all areas (40) and nothing can be compared" in said
@@ -532,3 +534,62 @@ def test_report_is_silent_on_one_district_and_says_why_money_says_nothing(
     monkeypatch.setattr("mekeval.report.heterogeneity.money_by_district", lambda _: unknown)
     said = " ".join(one for one in heterogeneity_parts(evaluation, texts) if isinstance(one, str))
     assert texts("heterogeneity.doses.money_unknown") in said
+
+
+def test_money_that_is_spent_after_the_last_effects_is_no_dose(
+    evaluation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """30 EUR in 2023 and 40 in 2025; where effects end in 2024 the dose is 30, and the years are those until then."""
+    treated = evaluation.design.treated
+    money = pd.DataFrame(
+        {"area": [*treated] * 2, "year": [2023] * len(treated) + [2025] * len(treated), "basis": "measures"}
+    ).assign(eur_per_inhabitant=[30.0] * len(treated) + [40.0] * len(treated))
+    monkeypatch.setattr("mekeval.report.heterogeneity.money_by_district", lambda _: money)
+
+    def shown(effects: Any) -> list[tuple[str, str]]:
+        parts = heterogeneity_parts(SimpleNamespace(**{**vars(evaluation), "effects": effects}), Texts("en"))
+        rows = next(one for one in parts if hasattr(one, "rows")).rows
+        return sorted((row[1], row[2]) for row in rows)
+
+    table = clean_indicators(evaluation.study).table
+    panel = build_panel(table, units=evaluation.study.areas.units, last_period=2024)
+    early = {
+        outcome: group_time_att(panel, evaluation.design, outcome=outcome) for outcome in evaluation.effects
+    }
+    assert shown(evaluation.effects) == [("70", "3"), ("70", "4"), *[("70", "7")] * 4]
+    assert shown(early) == [("30", "2"), ("30", "4"), *[("30", "6")] * 4]
+
+
+def test_where_nothing_varies_the_report_and_the_picture_promise_no_power() -> None:
+    """No noise and equal effects: no slope is beyond chance, and none that would be found is known."""
+    still = UnitEffects(
+        outcome="y",
+        units=tuple("abcde"),
+        estimates=np.ones(5),
+        noise=np.zeros((20, 5)),
+        noise_sd=np.zeros(5),
+        comparison=tuple(f"c{at}" for at in range(20)),
+        scaled=False,
+        left_out=(),
+    )
+    line = dose_response(still, {unit: at for at, unit in enumerate(still.units)})
+    assert line.verdict == "no_detectable_gradient"
+    assert line.minimum_detectable_difference is None
+    assert "cannot show" in plot_doses(line).headline
+
+
+@pytest.mark.parametrize("dose", [1e13, -1e200, 1e-13])
+def test_doses_beyond_all_measure_are_refused(dose: float) -> None:
+    still = UnitEffects(
+        outcome="y",
+        units=tuple("abc"),
+        estimates=np.ones(3),
+        noise=np.eye(6, 3),
+        noise_sd=np.ones(3),
+        comparison=tuple("uvwxyz"),
+        scaled=False,
+        left_out=(),
+    )
+    with pytest.raises(DesignError, match="beyond what can be reckoned with") as caught:
+        dose_response(still, {"a": dose, "b": 1.0, "c": dose})
+    assert [fault.where for fault in caught.value.faults] == ["a", "c"]

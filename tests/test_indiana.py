@@ -55,6 +55,26 @@ def test_callaway_santanna_by_hand(evaluation) -> None:  # type: ignore[no-untyp
     assert table.loc["callaway_santanna", "estimate"] == pytest.approx(np.mean(parts), abs=1e-12)
 
 
+def test_other_estimators_against_other_libraries(evaluation) -> None:  # type: ignore[no-untyped-def]
+    """csdid 0.4.3 (never-treated, analytic errors), diff-diff 3.13.0 (SunAbraham, ImputationDiD), pyfixest 0.60.0.
+
+    The event study is that of pyfixest, `y ~ i(et, ref=-1) | u + t`, with its effects of event times 0 to 4 (-.161937,
+    -.224275, -.346895, -.275938, -.036325) weighted by the treated in each (10, 10, 10, 10, 6).
+    """
+    table = evaluation.others["log_unemployment_claims"].set_index("estimator")
+    for name, estimate, se in (
+        ("callaway_santanna", -0.18016758863476737, 0.08907786179070253),
+        ("sun_abraham", -0.18016758863476753, 0.07276238650644516),
+        ("imputation", -0.09167089904800703, 0.06433479154437759),
+    ):
+        assert table.loc[name, ["estimate", "se"]].tolist() == pytest.approx([estimate, se], abs=1e-10)
+    assert table.loc["twfe", "estimate"] == pytest.approx(-0.10441482729381986, abs=1e-10)
+    by_hand = np.average([-0.161937, -0.224275, -0.346895, -0.275938, -0.036325], weights=[10, 10, 10, 10, 6])
+    assert table.loc["twfe_event_study", "estimate"] == pytest.approx(by_hand, abs=1e-6)
+    # pyfixest counts degrees of freedom another way: 0.0832901 for the same average
+    assert table.loc["twfe_event_study", "se"] == pytest.approx(0.0832901, rel=0.03)
+
+
 @pytest.mark.parametrize(("language", "said"), [("en", "the same to every digit"), ("fi", "saman jokaista")])
 def test_the_report_says_whether_the_figure_comes_out_again(language: str, said: str, tmp_path: Path) -> None:
     report = city_report(STUDY, year=1988, language=language)

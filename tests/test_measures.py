@@ -71,6 +71,7 @@ def test_what_the_source_does_not_say_stays_unknown(read: Read) -> None:
     assert (one.theme, one.areas, one.start, one.end, one.eur, one.kind) == (None, (), None, None, None, "")
     assert one.eur_by_year == {}
     assert read(row(areas="city"))[0].city_wide
+    assert read(row(areas="City "))[0].city_wide
 
 
 def test_money_is_spread_over_the_time_that_the_measure_ran(read: Read) -> None:
@@ -260,3 +261,36 @@ def test_the_list_is_part_of_what_the_study_is(tmp_path: Path, example: Study) -
 def test_the_schema_is_imported_from_where_it_was() -> None:
     assert schema.IndicatorSpec is schema_data.IndicatorSpec
     assert set(schema.__all__) <= set(vars(schema))
+
+
+def test_one_place_by_name_and_by_code_is_named_twice(read: Read) -> None:
+    ((line, column, what, _),) = faults_of(read, row(areas="Hakunila; 09294"))
+    assert (line, column, what) == (2, "areas", "A measure names a place twice.")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_list_from_a_spreadsheet_with_other_marks_says_how_to_save_it(read: Read, mark: str) -> None:
+    with pytest.raises(MekevalError, match="The table lacks columns") as caught:
+        read(row().replace(",", mark), header=HEADER.replace(",", mark))
+    assert caught.value.faults[0].fix == "Save it as CSV with commas, in UTF-8."
+    with pytest.raises(MekevalError, match="The table lacks columns") as caught:
+        read(header="wave,name_fi")
+    assert caught.value.faults[0].fix == ""
+
+
+@pytest.mark.parametrize("change", ["\ufeff", "\r\n"])
+def test_marks_of_a_spreadsheet_change_nothing(read: Read, change: str) -> None:
+    plain = read(row("A"), row("B"))
+    if change == "\ufeff":
+        assert read(row("A"), row("B"), header=change + HEADER) == plain
+    else:
+        assert read(row("A") + "\r", row("B") + "\r", header=HEADER + "\r") == plain
+
+
+def test_money_up_to_the_budget_of_the_wave_may_be_spent(read: Read) -> None:
+    """2,000,000 EUR a year: three years of it are no fault, a euro more a year is."""
+    (one,) = read(row(rest="2023,2025,6000000,L"))
+    assert one.eur == 6_000_000
+    faults = faults_of(read, row(rest="2023,2025,6000003,L"))
+    assert {what for _, _, what, _ in faults} == {"The measures of a wave cost more than the wave."}
+    assert len(faults) == 3

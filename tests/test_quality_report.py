@@ -77,7 +77,9 @@ def test_every_section_is_there_in_every_language(
     report = quality_sections(study, indicators, Texts(language))
     for name in SECTIONS:
         assert "<h" in getattr(report, name).html, name
-    assert report.title == Texts(language)("quality.title", title={"fi": "Pieni", "sv": "Liten", "en": "Small"}[language])
+    assert report.title == Texts(language)(
+        "quality.title", title={"fi": "Pieni", "sv": "Liten", "en": "Small"}[language]
+    )
     bundle = report.findings._repr_mimebundle_()
     assert json.loads(json.dumps(bundle))["application/vnd.mekeval.findings+json"]["title"] == report.title
 

@@ -19,7 +19,7 @@ from mekeval.findings import Finding
 from mekeval.report.city import city_sections
 from mekeval.report.district import district_sections
 from mekeval.report.parts import Report, trust_section
-from mekeval.report.sentences import sentence
+from mekeval.report.sentences import headline, reason, sentence
 from mekeval.sensitivity import Check
 from mekeval.text import Texts
 
@@ -225,6 +225,40 @@ def test_the_check_that_decided_is_drawn(evaluation: Evaluation) -> None:
     # The picture of the rule placebo stands with the effect, and a p-value is no check.
     for because in ("rule_placebo", "p_value"):
         assert "<figure" not in trust_section(evaluation, [replace(finding, because=because)], EN).html
+
+
+@pytest.mark.parametrize("texts", [EN, FI])
+def test_the_first_points_answer_the_heading(evaluation: Evaluation, texts: Texts) -> None:
+    """The heading asks whether the programme has worked, so the verdicts stand before the levels."""
+    for report, subject in (
+        (city_sections(evaluation, texts=texts), ALL),
+        (district_sections(evaluation, HAKUNILA, texts=texts), HAKUNILA),
+    ):
+        points = re.findall(r"<li>(.*?)</li>", report.summary.html)
+        primary = evaluation.study.plan.primary
+        asked = [headline(evaluation, evaluation.findings[name, subject], texts) for name in primary]
+        assert [html.unescape(point) for point in points[: len(primary)]] == asked
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "said"),
+    [
+        # -0.403 and 0.437 are both 0.4: "a trend of 0.4 would not have been found, only one of 0.4 would".
+        ("pre_trend", {"explaining": -0.403, "detectable": 0.437}, ("−0.40", "0.44")),
+        ("pre_trend", {"explaining": -0.4001, "detectable": 0.4004}, ("−0.4001", "0.4004")),
+        ("pre_trend", {"explaining": -0.4, "detectable": 0.5}, ("−0.4 ", "0.5 ")),
+        ("honest", {"breakdown": 0.97, "size": 1.0}, ("0.97 times",)),
+        ("honest", {"breakdown": 0.9, "size": 1.0}, ("0.9 times",)),
+    ],
+)
+def test_numbers_set_against_each_other_differ_in_print(
+    evaluation: Evaluation, name: str, facts: dict[str, float], said: tuple[str, ...]
+) -> None:
+    finding = evaluation.findings[RATE, ALL]
+    key = {"pre_trend": "no_power", "honest": "breaks"}[name]
+    rest = {"estimate": 0.0, "p_value": 0.9, "first": 2014, "last": 2018} if name == "pre_trend" else {}
+    text = reason(evaluation, finding, name, key, {**rest, **facts}, EN).replace("\N{NO-BREAK SPACE}", " ")
+    assert all(number in text for number in said)
 
 
 def test_neighbours_of_the_areas_are_asked(evaluation: Evaluation) -> None:

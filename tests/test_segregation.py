@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from mekeval.evaluation import ALL
 from mekeval.figures.segregation import plot_segregation
 from mekeval.panel import Panel
 from mekeval.report.parts import section
-from mekeval.report.segregation import segregation_parts
+from mekeval.report.segregation import _elsewhere, _said, segregation_parts
 from mekeval.segregation import (
     INDICES,
     MULTIGROUP_INDICES,
@@ -564,6 +566,10 @@ def test_a_gap_that_widens_more_than_elsewhere_is_found() -> None:
     assert found.change == pytest.approx((found.counterfactual or 0) + (found.effect or 0))
     assert found.identifiable
     assert found.warnings == ()
+    # Fourteen references: a prediction with t(12), whose quantile is 2.1788.
+    assert found.high is not None
+    reach = 2.17881283 * found.cities["effect_se"].iloc[0]
+    assert (found.low, found.high) == pytest.approx((found.effect - reach, found.effect + reach))
     moved = dict(reversed(list(city_of.items())))
     again = index_changes(
         panel, "rate", measure="gap", pre=[2015, 2016], post=[2020, 2021], city_of=moved, target="city00"
@@ -764,3 +770,152 @@ def test_vantaa_by_an_independent_reading_of_the_raw_file(raw: Path) -> None:
     people = low + middle + high
     d = 0.5 * np.abs(low / low.sum() - (people - low) / (people - low).sum()).sum()
     assert found.series("dissimilarity").loc[2024, "value"] == pytest.approx(d)
+
+
+@pytest.mark.parametrize(
+    ("group", "total", "options", "what"),
+    [
+        ([1e13, 2e13], [1e14, 1e14], {}, "A count is larger than any city"),
+        ([0.3, 0.2], [0.4, 0.4], {}, "There are no people"),
+        (["a", "b"], [1, 2], {}, "no array of numbers"),
+        ([1, 2j], [1, 2], {}, "no array of numbers"),
+        ([[1, 2], [3]], [[1, 2], [3]], {}, "no array of numbers"),
+        ([[1, 2], [3, 4]], [[9, 9], [9, 9]], {"periods": ["a", 2020]}, "A year is no whole number"),
+        ([[1, 2], [3, 4]], [[9, 9], [9, 9]], {"periods": [2020.0, 2021.5]}, "A year is no whole number"),
+        ([1, 2], [9, 9], {"draws": 100.5}, "not a whole number"),
+        ([1, 2], [9, 9], {"seed": -1}, "seed is not a whole number"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(group: Any, total: Any, options: Any, what: str) -> None:
+    with pytest.raises((DataError, DesignError), match=what):
+        segregation_indices(group, total, **options)
+
+
+def test_several_groups_beyond_all_measure_are_refused() -> None:
+    with pytest.raises(DataError, match="A count is larger than any city"):
+        multigroup_segregation([[1e13, 1], [2, 3]])
+    with pytest.raises(DataError, match="no array of numbers"):
+        multigroup_segregation([["a", "b"], ["c", "d"]])
+
+
+# Five areas with equally many people: the gap is that of the last to the first, and with shares p and P on average
+# D = sum |p - P| / (10 P (1 - P)). (4, 5, 6, 7, 8) % and those of 12 % that lie 1.8723 times as far apart have one D:
+# 6 / (10 x 6 x 0.94) = 6 x 1.8723 / (10 x 12 x 0.88).
+FIVE = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "way", "more"),
+    [
+        (6 + FIVE, 12 + 1.8723 * FIVE, "up", "level"),
+        (12 + 1.8723 * FIVE, 6 + FIVE, "down", "level"),
+        (94 + FIVE, 88 + 1.8723 * FIVE, "up", "steady"),  # the level fell, so the gap did not follow it
+        (6 + FIVE, 12 + 1.4 * FIVE, "up", "against"),
+        (12 + FIVE, 6 + FIVE, "same", "spread_up"),
+        (6 + FIVE, 12 + FIVE, "same", "spread_down"),
+        (6 + FIVE, 6 + 2 * FIVE, "up", ""),
+        (6 + FIVE, 6 + FIVE, "same", ""),
+    ],
+)
+def test_a_sentence_says_what_changed_and_no_more(before: Any, after: Any, way: str, more: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "area": list("abcde") * 2,
+            "year": [2018] * 5 + [2024] * 5,
+            "indicator": "rate",
+            "value": [*before, *after],
+            "denominator": 40_000,
+            "status": "ok",
+        }
+    )
+    panel = build_panel(frame)
+    found = panel_segregation(panel, "rate", draws=200)
+    evaluation: Any = SimpleNamespace(panel=panel)
+    texts = Texts("en")
+    said = _said(evaluation, "rate", found, "Rate", texts)
+    start = {"up": "grown further apart", "down": "come closer", "same": "no clear change"}[way]
+    assert start in said
+    lines = {
+        "level": "went the same way as the level of the whole city",
+        "steady": texts("segregation.said.steady"),
+        "against": texts("segregation.said.against"),
+        "spread_up": texts("segregation.said.spread_up"),
+        "spread_down": texts("segregation.said.spread_down"),
+    }
+    assert [name for name, line in lines.items() if line in said] == ([more] if more else [])
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "what"),
+    [
+        (1.0, 0.04, "widened more here than elsewhere, or narrowed less"),
+        (-1.0, 0.04, "narrowed more here than elsewhere, or widened less"),
+        (1.0, 0.4, "the interval and the rank disagree"),
+        (0.2, 0.04, "the interval and the rank disagree"),
+        (0.2, 0.4, "the interval holds zero"),
+    ],
+)
+def test_a_difference_to_elsewhere_is_told_by_interval_and_rank(
+    evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch, effect: float, p: float, what: str
+) -> None:
+    """Twenty-four other cities; the interval is the effect plus and minus half a point."""
+    found = replace(
+        gap_change(evaluation, "low_income_rate"),
+        effect=effect,
+        low=effect - 0.5,
+        high=effect + 0.5,
+        p_value=p,
+    )
+    monkeypatch.setattr("mekeval.report.segregation.gap_change", lambda *_, **__: found)
+    html = section(*_elsewhere(evaluation, {"low_income_rate": "Rate"}, Texts("en"))).html
+    assert what.casefold() in html.casefold()
+    assert f"{25 * p:g} of 25 places" in html
+    assert "cannot be read as an effect of the programme" in html
+
+
+def test_the_interval_of_a_change_lies_around_the_corrected_one() -> None:
+    """Sixty areas of 20 people, then of 20,000, everybody by lot: all that falls is noise, which the draws double.
+
+    What is drawn moves by about twice the noise, so an interval of the draws as they are would leave out the change.
+    """
+    rng = np.random.default_rng(4)
+    total = np.column_stack([np.full(60, 20), np.full(60, 20_000)])
+    found = segregation_indices(rng.binomial(total, 0.3), total, draws=300)
+    change = found.change("dissimilarity")
+    values = found.series("dissimilarity")["value"].to_numpy()
+    drawn = found.draws[:, found.indices.index("dissimilarity")]
+    moves = drawn[:, 1] - drawn[:, 0]
+    assert change.low < change.change < change.high
+    assert not moves.min() < change.change < moves.max()
+    assert change.change - (values[1] - values[0]) == pytest.approx(values[1] - values[0] - moves.mean())
+
+
+def test_levels_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(DataError, match="no array of numbers"):
+        convergence(list("abcde"), [1, 2, 3, 4, 5])
+    with pytest.raises(DesignError, match="alpha is out of range"):
+        convergence([1, 2, 3, 4, 5], [1, 2, 3, 4, 6], alpha="a")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no array of numbers"):
+        area_inequality(["a", "b"], [1, 2])
+
+
+def test_a_year_of_which_half_of_the_areas_have_a_value_is_measured() -> None:
+    group = np.array([[np.nan, 1.0], [np.nan, 2.0], [3.0, 3.0], [4.0, 4.0]])
+    found = segregation_indices(group, np.where(np.isnan(group), np.nan, 9.0), draws=100)
+    assert (found.gaps, found.areas) == ((), ("3", "4"))
+    group[2, 0] = np.nan
+    fewer = segregation_indices(group, np.where(np.isnan(group), np.nan, 9.0), draws=100)
+    assert (fewer.gaps, fewer.areas) == ((0,), ("1", "2", "3", "4"))
+
+
+def test_few_cities_are_fewer_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fourteen reference cities."""
+    panel, city_of = _cities(0.0, seed=2)
+    monkeypatch.setattr("mekeval.segregation.gap._DRAWS", 20)
+    for limit, few in ((14, False), (15, True)):
+        monkeypatch.setattr("mekeval.segregation.gap.FEW_CITIES", limit)
+        found = index_changes(
+            panel, "rate", measure="sd", pre=[2016], post=[2021], city_of=city_of, target="city00"
+        )
+        assert found.n_cities == 14
+        assert ("few_cities" in found.warnings) == few

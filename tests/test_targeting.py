@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -70,10 +72,17 @@ def test_alternatives_by_hand(found: Targeting, rates: pd.DataFrame) -> None:
     base = {name: int(str(year)) for name, year in found.rule.criteria.items()}
     people = _people(rates, base["low_income_rate"])
     rest = {name: year for name, year in base.items() if name != "unemployment_rate"}
-    score = _by_hand(rates, rest, people)
-    row = ways.loc["without unemployment_rate"]
-    assert row["shared"] == len(set(score.index[:4]) & set(found.selection.chosen))
-    assert row["margin"] == pytest.approx(score.iloc[3] - score.iloc[4])
+    alone = {"foreign_language_0_6": base["foreign_language_0_6"]}  # sizes stay those of the low-income year
+    early = {**base, "low_income_rate": 2012}
+    for way, years, sizes in (
+        ("without unemployment_rate", rest, people),
+        ("foreign_language_0_6 alone", alone, people),
+        ("low_income_rate of 2012", early, _people(rates, 2012)),
+    ):
+        score = _by_hand(rates, years, sizes)
+        row = ways.loc[way]
+        assert row["shared"] == len(set(score.index[:4]) & set(found.selection.chosen))
+        assert row["margin"] == pytest.approx(score.iloc[3] - score.iloc[4])
     assert {"by ranks", "low_income_rate alone"} <= set(ways.index)
     assert len([way for way in ways.index if " of " in way]) >= 4 * 5
     assert (ways["problem"] == "").all()
@@ -88,6 +97,26 @@ def test_a_year_sets_the_limit(found: Targeting) -> None:
     assert early.stability is not None
     assert again.stability is not None
     pd.testing.assert_frame_equal(early.stability.table, again.stability.table)
+
+
+def test_a_criterion_of_which_more_is_better_counts_the_other_way(
+    tmp_path: Path, rates: pd.DataFrame
+) -> None:
+    """The four lowest median incomes of 2019 of areas with at least 1,000 persons; incomes have no counting error."""
+    folder = tmp_path / "study"
+    shutil.copytree(example_study(), folder, ignore=shutil.ignore_patterns("plan.lock"))
+    text = (folder / "study.toml").read_text("utf-8")
+    text = re.sub(r"(?m)^criteria = .*$", "criteria = { median_income = 2019 }", text, count=1)
+    (folder / "study.toml").write_text(text, "utf-8")
+    poorest = targeting(folder)
+    units = set(read_study(folder).areas.units)
+    income = rates[(rates["indicator"] == "median_income") & (rates["year"] == 2019)].set_index("area")[
+        "value"
+    ]
+    people = _people(rates, 2019).reindex(income.index)
+    lowest = income[(people >= 1_000) & income.index.isin(units)].sort_values().index[:4]
+    assert poorest.selection.chosen == tuple(lowest)
+    assert poorest.stability is None
 
 
 def test_a_study_without_a_rule_is_refused() -> None:

@@ -5,7 +5,7 @@
 No figure written here describes a real area. The areas, their names, their size class, the programme's years and
 target areas are real; everything else follows from the equation below and the seed.
 
-For area i, year t = 2010..2024 and indicator k, with s = t - 2010:
+For area i, year t = 2012..2024 and indicator k, with s = t - 2012:
 
     y[i,t,k] = base[k] + load[k] * d[i] + own[i,k]      the level: d is a latent disadvantage score
              + trend[k] * s + drift[k] * d[i] * s       the city's course; the worse off drift away from it
@@ -17,8 +17,8 @@ The young of an area are 18% of its people, the young of the labour force 10%, e
 is round(base * y / 100). Where the base is under 50 persons the numerator is "..": the programme's own comparison left
 out such areas.
 
-Reference cities: 20 invented cities in which nothing was done follow the same equation, without effects: 20 areas each,
-six of them disadvantaged as the six of the programme are.
+Reference cities: 20 invented cities in which nothing was done follow the same equation, without effects: 24 to 36 areas
+each, six of them disadvantaged as the six of the programme are.
 """
 
 import csv
@@ -29,11 +29,11 @@ from pathlib import Path
 import numpy as np
 
 SEED = 20190128
-YEARS = np.arange(2010, 2025)
+YEARS = np.arange(2012, 2025)
 MINIMUM_BASE = 50
 TARGETS = ("Kontula", "Meri-Rastila", "Mellunmäki", "Malmi", "Kannelmäki", "Malminkartano")
 ME_SCHOOLS = ("Mellunmäki", "Malmi", "Kannelmäki")
-CITIES, SIZE = 20, 20
+CITIES = 20
 
 SHARES = {"nuoret": 0.18, "nuori_tyovoima": 0.10}
 # indicator: base, load, own, trend, drift, shock; its base and the column of its numerator
@@ -70,7 +70,8 @@ def read_areas():
 def reference_city(number):
     """The rows of one invented city, as in areas.csv."""
     rng = np.random.default_rng([SEED, number])
-    people = np.rint(rng.lognormal(np.log(6500), 0.4, SIZE) / 100).astype(int) * 100
+    size = int(rng.integers(24, 37))
+    people = np.rint(rng.lognormal(np.log(7500), 0.35, size) / 100).astype(int) * 100
     code = f"{900 + number}"
     city = (f"Verrokkikaupunki {number}", f"Jämförelsestad {number}", f"Reference city {number}")
     parts = ("alue", "område", "area")
@@ -92,7 +93,9 @@ def simulate(rng, names, sizes, targets):
         level = base + load * d + rng.normal(0.0, own, len(names))
         sd = np.sqrt(0.1 + 300 / np.maximum(bases[of], 1))[:, None]
         rate = level[:, None] + trend * s + drift * d[:, None] * s + shock * DECAY
-        rate += np.array([[effect(indicator, name, year) if name in TARGETS else 0 for year in YEARS] for name in names])
+        rate += np.array(
+            [[effect(indicator, name, year) if name in TARGETS else 0 for year in YEARS] for name in names]
+        )
         rate += sd * rng.normal(size=rate.shape)
         columns[column] = np.rint(bases[of][:, None] * rate.clip(1, 95) / 100).astype(int), bases[of]
     return bases, columns
@@ -125,7 +128,7 @@ def main(outdir):
         codes += [row[0] for row in rows[1:]]
         rng = np.random.default_rng([SEED, number, 1])
         sizes = np.array([float(row[-1]) for row in rows[1:]])
-        cities.append(simulate(rng, [row[3] for row in rows[1:]], sizes, rng.permutation(SIZE)[:6]))
+        cities.append(simulate(rng, [row[3] for row in rows[1:]], sizes, rng.permutation(len(sizes))[:6]))
     bases = {name: np.concatenate([city[0][name] for city in cities]) for name in SHARES}
     columns = {
         name: tuple(np.concatenate([city[1][name][part] for city in cities]) for part in (0, 1))
@@ -134,14 +137,16 @@ def main(outdir):
     write_raw(outdir / "raw" / "reference_nuoret.csv", codes, bases, columns)
     with (outdir / "reference_areas.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow("code,level,parent,name_fi,name_sv,name_en,population".split(","))
+        writer.writerow(["code", "level", "parent", "name_fi", "name_sv", "name_en", "population"])
         writer.writerows(listed)
     with (outdir / "truth.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["indicator", "area", "year", "effect"])
         for indicator in INDICATORS:
             for name in TARGETS:
-                writer.writerows([indicator, name, year, effect(indicator, name, year)] for year in YEARS[9:])
+                writer.writerows(
+                    [indicator, name, year, effect(indicator, name, year)] for year in YEARS[YEARS >= 2019]
+                )
 
 
 if __name__ == "__main__":

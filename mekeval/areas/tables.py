@@ -72,6 +72,9 @@ def read_listed(
                 place=Place(file=path.name, row=1),
                 found=", ".join(header) or "no columns",
                 expected=", ".join(columns) + more,
+                fix="Save it as CSV with commas, in UTF-8."
+                if len(header) == 1 and (";" in header[0] or "\t" in header[0])
+                else "",
             )
         )
     if wrong:

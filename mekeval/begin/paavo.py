@@ -1,7 +1,7 @@
 """What the files of Paavo say of one municipality: its postal areas, their names, sizes and places.
 
 In: the folder of raw data and a municipality. Out: `Municipality`. Never: an area that changed hands between releases
-and is not named.
+and is not named, or a list made of a file that is not the one known.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ..areas import fold
 from ..errors import RunError, closest
 from ..sources import read_source
 from ..study import SourceSpec
+from ..study.files import checksum
+from .swedish import SWEDISH_NAMES
 
 #: The releases whose labels name the municipality, oldest first, by the column of all inhabitants.
 _NAMED = "statfi-paavo/pxweb-themes-2012-2017/Population_structure_{year}.csv"
@@ -36,22 +38,25 @@ class Municipality:
     ----------
     code : str
         Three digits, such as "853".
-    name : str
-        In Finnish.
+    name, name_sv : str
+        In Finnish and in Swedish.
     table : pandas.DataFrame
-        One row for each area, in the order of the codes: `code`, `name_fi`, `name_sv`, `population`, `x`, `y` (metres,
-        ETRS-TM35FIN; missing where the area is not in the release that has them).
+        One row for each area of the last release that names municipalities, in the order of the codes: `code`,
+        `name_fi`, `name_sv`, `population`, `x`, `y` (metres, ETRS-TM35FIN; missing where the area is not in the release
+        that has them).
     moved : tuple of (str, str, str)
-        Areas that some releases give to another municipality: code, name, and what they say.
+        Areas that some releases give to another municipality, or that the last one no longer has: code, name, and what
+        was said in which years.
     """
 
     code: str
     name: str
+    name_sv: str
     table: pd.DataFrame
     moved: tuple[tuple[str, str, str], ...]
 
 
-def municipality(raw: Path, wanted: str) -> Municipality:
+def municipality(raw: Path, wanted: str, known: Mapping[str, str]) -> Municipality:
     """The postal areas of a municipality.
 
     Parameters
@@ -59,56 +64,71 @@ def municipality(raw: Path, wanted: str) -> Municipality:
     raw : Path
         The folder that holds `statfi-paavo`.
     wanted : str
-        Its Finnish name, or its code of three digits.
+        Its Finnish or Swedish name, or its code of three digits.
+    known : mapping of str to str
+        The sha256 of each file of Paavo that may be read.
 
     Raises
     ------
     RunError
-        A file is missing, or there is no such municipality: with the closest names.
+        A file is missing or is not the one known, or there is no such municipality: with the closest names.
     """
     for file in (_NAMED.format(year=_NAMED_YEARS[-1]), _CODED):
-        if not (raw / file).is_file():
+        state = state_of(raw / file, known[file])
+        if state:
             raise RunError(
-                "A file of Paavo is missing.",
+                f"A file of Paavo {state}.",
                 where="--raw",
                 found=str(raw),
-                expected=f"a folder with {file}",
+                expected=f"a folder with {file}, sha256 {known[file]}",
             )
-    said = _labels(raw)
+    said = _labels(raw, known)
     coded = _coded(raw)
-    latest = {code: list(cities)[-1] for code, cities in said.items()}
-    code_of = _codes({code: latest[code][1] for code in latest}, coded["municipality"])
+    last = {code: releases[-1] for code, releases in said.items() if releases[-1][0] == _NAMED_YEARS[-1]}
+    code_of = _codes({code: city for code, (_, _, city) in last.items()}, coded["municipality"])
     name = _resolved(wanted, code_of)
-    own = [code for code, (_, city) in sorted(latest.items()) if city == name]
+    own = [code for code, (_, _, city) in sorted(last.items()) if city == name]
     moved = tuple(
-        (code, latest[code][0], "; ".join(f"{city} ({years})" for city, years in _spans(releases)))
+        (code, releases[-1][1], _spans(releases))
         for code, releases in sorted(said.items())
-        if len({city for _, city in releases}) > 1 and any(city == name for _, city in releases)
+        if (len({city for _, _, city in releases}) > 1 or code not in last)
+        and any(city == name for _, _, city in releases)
     )
-    table = pd.DataFrame({"code": own, "name_fi": [latest[code][0] for code in own]})
+    table = pd.DataFrame({"code": own, "name_fi": [last[code][1] for code in own]})
     return Municipality(
         code=code_of[name],
         name=name,
+        name_sv=SWEDISH_NAMES.get(name, name),
         table=table.join(coded.drop(columns="municipality"), on="code").reset_index(drop=True),
         moved=moved,
     )
 
 
-def _labels(raw: Path) -> dict[str, list[tuple[str, str]]]:
-    """For each area its name and municipality in every release that names them, oldest first."""
-    said: dict[str, list[tuple[str, str]]] = {}
+def state_of(path: Path, sha256: str) -> str:
+    """What is wrong with a raw file, or nothing."""
+    try:
+        return "" if checksum(path) == sha256 else "is not the one known"
+    except IsADirectoryError:
+        return "is no file"
+    except OSError:
+        return "is missing or cannot be read"
+
+
+def _labels(raw: Path, known: Mapping[str, str]) -> dict[str, list[tuple[int, str, str]]]:
+    """For each area the year, its name and its municipality in every release that names them, oldest first."""
+    said: dict[str, list[tuple[int, str, str]]] = {}
     for year in _NAMED_YEARS:
         file = _NAMED.format(year=year)
-        if not (raw / file).is_file():
+        if state_of(raw / file, known[file]):
             continue
         source = SourceSpec(
-            file=file, reader="pxweb-csv", vintage=year + 2, items=("people",), sha256="0" * 64
+            file=file, reader="pxweb-csv", vintage=year + 2, items=("people",), sha256=known[file]
         )
         cells = read_source(raw / file, source, {"people": ("Inhabitants, total (HE)",)}).cells
         for label in cells["area_label"].cat.categories:
             found = _LABEL.match(label)
             if found and found["city"]:
-                said.setdefault(found["code"], []).append((found["name"], found["city"].strip()))
+                said.setdefault(found["code"], []).append((year, found["name"], found["city"].strip()))
     return said
 
 
@@ -155,19 +175,28 @@ def _codes(city_of: Mapping[str, str], code_of: pd.Series) -> dict[str, str]:
 
 def _resolved(wanted: str, code_of: Mapping[str, str]) -> str:
     by_code = {code: name for name, code in code_of.items()}
-    by_name = {fold(name): name for name in code_of}
+    by_name = {fold(SWEDISH_NAMES[name]): name for name in code_of if name in SWEDISH_NAMES}
+    by_name |= {fold(name): name for name in code_of}
     name = by_code.get(wanted.strip().zfill(3)) or by_name.get(fold(wanted))
     if name is None:
         raise RunError(
             "There is no such municipality in the data.",
             where="--municipality",
             found=repr(wanted),
-            expected=closest(wanted, [*by_name.values(), *by_code]),
+            expected=closest(wanted, [*by_name.values(), *SWEDISH_NAMES.values(), *by_code]),
         )
     return name
 
 
-def _spans(releases: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Which municipality an area was in, with in how many releases."""
-    counted = Counter(city for _, city in releases)
-    return [(city, f"{n} of {len(releases)} releases") for city, n in counted.items()]
+def _spans(releases: list[tuple[int, str, str]]) -> str:
+    """Which municipality an area was in, with the years of each stretch: "Vantaa 2013; Sipoo 2014-2017"."""
+    stretches: list[tuple[str, int, int]] = []
+    for year, _, city in releases:
+        if stretches and stretches[-1][0] == city:
+            stretches[-1] = (city, stretches[-1][1], year)
+        else:
+            stretches.append((city, year, year))
+    parts = [
+        f"{city} {first}" if first == last else f"{city} {first}-{last}" for city, first, last in stretches
+    ]
+    return "; ".join(parts if releases[-1][0] == _NAMED_YEARS[-1] else [*parts, "then no area of its own"])

@@ -30,7 +30,8 @@ _WITH_PROGRAMMES = {
         "Vantaa has its programme of positive special treatment",
     ),
 }
-_REFERENCES = "statfi-paavo/pxweb-themes-2012-2017/Inhabitants_disposable_monetary_income_2016.csv"
+#: The file whose areas are those of the rest of the country.
+REFERENCES = "statfi-paavo/pxweb-themes-2012-2017/Inhabitants_disposable_monetary_income_2016.csv"
 #: Groups of fewer neighbouring areas than this are no city.
 _SMALLEST_WINDOW = 12
 
@@ -57,7 +58,9 @@ def areas_csv(about: Municipality) -> str:
             "code": [about.code],
             "level": ["city"],
             "parent": [""],
-            **{f"name_{language}": [about.name] for language in ("fi", "sv", "en")},
+            "name_fi": [about.name],
+            "name_sv": [about.name_sv],
+            "name_en": [about.name],
             "population": [table["population"].sum()],
             "tile_row": [pd.NA],
             "tile_col": [pd.NA],
@@ -102,7 +105,7 @@ raw = "external"
 languages = ["fi", "sv", "en"]
 minimum_base = 30 # Paavo's own limit; no value with fewer people behind it reaches an output
 title.fi = "{about.name} postinumeroalueittain"
-title.sv = "{about.name} efter postnummerområde"
+title.sv = "{about.name_sv} efter postnummerområde"
 title.en = "{about.name} by postal area"
 attribution.fi = "Tilastokeskus, Paavo – postinumeroalueittainen avoin tieto (CC BY 4.0)"
 attribution.sv = "Statistikcentralen, Paavo – öppna data efter postnummerområde (CC BY 4.0)"
@@ -113,7 +116,7 @@ file = "areas.csv"
 unit = "postal_area"
 comparison = "never_treated"
 city.fi = {_value(about.name)}
-city.sv = {_value(about.name)}
+city.sv = {_value(about.name_sv)}
 city.en = {_value(about.name)}
 
 [catalogue]
@@ -138,9 +141,13 @@ def programme_toml(
     files: Sequence[str],
 ) -> str:
     """The programme, the reference areas and the plan: what a person must look at."""
-    candidates = (
-        "" if known else "hypothetical = true # take this away when the areas below are the programme's own\n"
-    )
+    head = f"""title.fi = {_value("Ohjelma" if known else "ehdokasalueet (ei ohjelmaa)")}
+title.sv = {_value("Programmet" if known else "kandidatområden (inget program)")}
+title.en = {_value("The programme" if known else "candidate areas (no programme)")}
+"""
+    if not known:
+        head += "hypothetical = true # take this away when the areas below are the programme's own\n"
+    names = dict(zip(about.table["code"], about.table["name_fi"], strict=True))
     excluded = "\n".join(
         f"[[reference.exclude]]\ncity = {_value(city)}\n"
         + "".join(
@@ -151,32 +158,29 @@ def programme_toml(
         if city != about.name
     )
     reference = f"""[reference] # postal areas of the rest of the country, where the rule is applied too
-areas_from = {_value(_REFERENCES)}
+areas_from = {_value(REFERENCES)}
 label = '^(?P<code>\\d{{5}})\\s.*\\(\\s*(?P<city>[^()]*?)\\s*\\)?\\s*$'
 window = {max(_SMALLEST_WINDOW, len(about.table))} # so many neighbouring postal areas stand for a city of this size
 minimum_population = 240 # adults, about 300 residents
+
 {excluded}
 """
     criteria = ", ".join(f"{name} = {year}" for name, year in rule.criteria.items())
-    return f"""[programme]
-title.fi = "Ohjelma"
-title.sv = "Programmet"
-title.en = "The programme"
-{candidates}
+    return f"""[programme] # FILL IN: its name
+{head}
 [[programme.wave]] # FILL IN: the years and the areas of the real programme
 name = "{first}-{last}"
 first = {first}
 last = {last}
-areas = [{", ".join(map(_value, areas))}]
+areas = [{", ".join(map(_value, areas))}] # {", ".join(names[code] for code in areas)}
 
-[programme.rule] # how the areas were chosen: the worst off by these criteria, each in its base year
+[programme.rule] # FILL IN: how the areas were chosen; here the worst off by these criteria, each in its base year
 criteria = {{ {criteria} }}
 choose = {rule.choose}
 population = "low_income_rate" # the adults behind this rate are the size of an area
 minimum_population = {rule.minimum_population:g} # about 1,000 residents
 
-{reference if _REFERENCES in files else ""}
-[plan] # FILL IN before looking at results, then: mekeval plan lock
+{reference if REFERENCES in files else ""}[plan] # FILL IN before looking at results, then: mekeval plan lock
 primary = [{_value(indicators[0])}, {_value(indicators[1])}]
 secondary = [{", ".join(map(_value, indicators[2:]))}]
 alpha = 0.05
@@ -185,31 +189,73 @@ partial_years = 1 # the first programme year is neither before nor after
 """
 
 
-def readme(about: Municipality, candidates: Selection, *, name: str, first: int, year: int) -> str:
+def readme(
+    about: Municipality, candidates: Selection, *, name: str, areas: Sequence[str], first: int, year: int
+) -> str:
     """What was found, what was assumed, and what to do next."""
     names = dict(zip(about.table["code"], about.table["name_fi"], strict=True))
-    lines = [f"{at}. {names[code]} ({code})" for at, code in enumerate(candidates.chosen, start=1)]
-    moved = [
-        f"- {code} {area}: {said}. areas.csv goes by the last of them; add or delete the row if that is wrong."
-        for code, area, said in about.moved
-    ]
-    warned = "\n## Areas that changed municipality in the data\n\n" + "\n".join(moved) + "\n" if moved else ""
+    ranked = "\n".join(f"{at}. {names[code]} ({code})" for at, code in enumerate(candidates.chosen, start=1))
+    own = ", ".join(f"{names[code]} ({code})" for code in areas)
+    assumed = (
+        f"""The programme ran from {first} to {year} in the areas that you named: {own}.
+They are taken as chosen by a rule, the worst off by low income, unemployment and basic education. That many areas
+would be, by this rule:"""
+        if areas
+        else f"""The areas that the rule would choose stand for a programme from {first} to {year}. Every report
+says that they are candidates and that no programme is known. The worst off by low income, unemployment and basic
+education:"""
+    )
     return f"""# {about.name} by postal area
 
 {len(about.table)} postal areas, from Statistics Finland's Paavo (CC BY 4.0).
 
 ## What is assumed until you fill it in
 
-The areas that the rule would choose stand for the programme, from {first} on. Every report says that they are
-candidates and that no programme is known. The worst off by low income, unemployment and basic education:
+{assumed}
 
-{chr(10).join(lines)}
-{warned}
+{ranked}
+
+The rates are of all adults of an area, students among them: an area of student homes ranks high by income and may need
+another programme, or none.
+{_moved(about)}
 ## Next
 
-1. In `study.toml`: the years and areas of the programme, its rule, the plan. Then take `hypothetical = true` away.
-2. `mekeval plan lock data/{name}`, before looking at results.
-3. `mekeval run data/{name} --raw FOLDER --year {year}`
+In `study.toml`, at each `FILL IN`:
+
+1. `[[programme.wave]]`: name, years and areas (codes, or names as in `areas.csv`) of the programme; a second wave is a
+   second table.{"" if areas else " Then take `hypothetical = true` away."}
+2. `[programme.rule]`: how the areas were chosen. Where they were not chosen by figures, delete this table,
+   `[reference]` and every `[[reference.exclude]]`: the areas are then compared with the rest of {about.name} only.
+3. `[[reference.exclude]]`: other municipalities known to have had such a programme in these years.
+4. `[plan]`: the indicators that the programme was to change (`primary`) before you look at any result.
+
+Then, in the folder that holds `data`, with FOLDER the one that holds `statfi-paavo`:
+
+    mekeval plan lock data/{name}
+    mekeval run data/{name} --raw FOLDER --year {year}
+"""
+
+
+def moved_areas(about: Municipality) -> list[str]:
+    """Areas that changed hands, one text for all that did alike: whether they are in the list, when, and which."""
+    own = set(about.table["code"])
+    alike: dict[tuple[str, str], list[str]] = {}
+    for code, name, said in about.moved:
+        state = "in areas.csv" if code in own else "not in areas.csv"
+        alike.setdefault((said, state), []).append(f"{code} {name}")
+    return [f"{said} ({state}): {', '.join(areas)}" for (said, state), areas in alike.items()]
+
+
+def _moved(about: Municipality) -> str:
+    listed = "\n".join(f"- {line}" for line in moved_areas(about))
+    if not listed:
+        return ""
+    return f"""
+## Areas that changed municipality in the data
+
+{listed}
+
+`areas.csv` goes by the last year. Add or delete a row where that is wrong: an area that is yours may lie on the border.
 """
 
 

@@ -43,7 +43,8 @@ class Cost:
     effect_years : tuple of int
         Those of them for which the effect is counted: without the first, partial years of the programme.
     assumed_years : tuple of int
-        Those of `effect_years` without data; the mean effect of the others stands for them.
+        Those of `effect_years` that were not compared, mostly for lack of data; the mean effect of the others stands
+        for them.
     eur : float or None
         Money of all areas and years, EUR.
     eur_per_inhabitant : float or None
@@ -124,9 +125,10 @@ def cost_beside_effect(evaluation: Evaluation, outcome: str, subject: str = ALL)
     -----
     Estimand: the money of the areas and years in the programme, divided by the person-years by which the outcome
     improved in them.
-    Assumptions: those of the finding; the money is known without error; the mean effect of the years with data holds
-    in those without, and the first, partial years brought none.
-    Edge cases: an outcome that is no share in per cent has no person-years, and no cost; a worsening never has one.
+    Assumptions: those of the finding; the money is known without error; the mean effect holds in each area, large or
+    small, and in the years that were not compared; the first, partial years brought none.
+    Edge cases: an outcome that is no share in per cent has no person-years, and no cost; a worsening never has one, nor
+    has a programme on record with 0 EUR.
     Not covered: other spending of the city, effects outside of the areas, later benefits; the whole of the money stands
     beside each outcome, although a programme has several aims.
 
@@ -345,6 +347,8 @@ def _per_unit(
         why = finding.verdict
     elif eur is None:
         why = reasons["eur"]
+    elif not eur:
+        why = "no_money"
     elif not whole:
         why = "money_in_part"
     elif effect is None:
@@ -372,10 +376,12 @@ def _least(
         why = "cost_is_given"
     elif reasons.get("exposure") == "not_a_share":
         why = "not_a_share"
-    elif finding.verdict in ("fragile", "not_identifiable"):
+    elif finding.verdict in ("worsened", "fragile", "not_identifiable"):
         why = finding.verdict
     elif eur is None:
         why = reasons["eur"]
+    elif not eur:
+        why = "no_money"
     elif effect is None:
         why = reasons["effect"]
     elif best is None:
@@ -406,8 +412,9 @@ def _break_even(
     if worth is None:
         reasons |= dict.fromkeys(("worth", "break_even", "break_even_is"), "no_worth")
         return None, None, None
-    if eur is None or not exposure or not whole:
-        why = reasons.get("eur") or reasons.get("exposure") or ("no_base" if whole else "money_in_part")
+    if not eur or not exposure or not whole:
+        given = "no_money" if eur == 0 else "no_base" if whole else "money_in_part"
+        why = reasons.get("eur") or reasons.get("exposure") or given
         reasons |= dict.fromkeys(("break_even", "break_even_is"), why)
         return worth.eur, None, None
     needed = eur / worth.eur  # person-years

@@ -7,7 +7,7 @@ sum that nobody recorded.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -143,15 +143,8 @@ def _shares(codes: Sequence[str], people: Mapping[str, int]) -> dict[str, float]
 
 
 def _within(areas: Areas) -> dict[str, tuple[str, ...]]:
-    """Each listed area with those that it lies in, itself first; a list of areas has no circles."""
-    parents = areas.table["parent"].to_dict()
-
-    def chain(code: str) -> Iterator[str]:
-        while code in parents:
-            yield code
-            code = parents[code]
-
-    return {str(code): tuple(chain(str(code))) for code in parents}
+    """Each listed area with those that it lies in, itself first."""
+    return {str(code): (str(code), *areas.ancestors(str(code))) for code in areas.table.index}
 
 
 def _units(measure: Measure, units: Sequence[str], within: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from ..design import Design
 from ..errors import DesignError, MekevalError, closest
 from ..panel import Panel
 from .aggregate import aggregate
-from .effects import Effects
+from .effects import Effects, errors_with_reasons, reasons_of
 
 
 def side_by_side(
@@ -49,6 +50,8 @@ def side_by_side(
 
     Notes
     -----
+    Each year in the programme counts by the treated units in it, for every estimator that has an effect for each.
+
     The standard errors are each estimator's own. With few treated units they are too small, all of them.
 
     Examples
@@ -97,11 +100,21 @@ def known_estimators(
 
 
 def _average(effects: Effects) -> dict[str, object]:
+    on = (effects.cells["phase"] == "on").to_numpy()
     if (
         len(effects.cells) == 1
     ):  # a regression with one coefficient, some of them with an error of their own kind
         cell = effects.tidy().iloc[0]
         estimate, se, note = cell["att"], cell["se"], cell["se_note"]
+    elif effects.cells["cohort"].isna().all() and effects.influence is not None:
+        # One path of all treated: `aggregate` would give an event time that few reached the weight of the others.
+        weights = on * effects.cells["n_treated"].to_numpy(dtype=float) / effects.cells["n_treated"][on].sum()
+        estimate = float(weights @ effects.cells["att"].to_numpy(dtype=float))
+        lacking = next((reason for reason in reasons_of(effects)[on] if reason), "")
+        errors, (note,) = errors_with_reasons(
+            (effects.influence @ weights)[:, None], np.array([lacking], dtype=object), effects.scale
+        )
+        se = errors[0]
     else:
         average = aggregate(effects, by="simple")
         estimate, se, note = average.overall, average.overall_se, average.overall_se_note

@@ -163,7 +163,7 @@ def judge(
     phase: Phase = "on",
     about: Surroundings | None = None,
 ) -> RuleResult:
-    """Judge treated areas by the rule placebo, with its checks: in the programme, or in another phase.
+    """Judge treated areas by the rule placebo: in the programme, with its checks, or in another phase.
 
     Raises
     ------
@@ -213,7 +213,8 @@ def judge(
         post=post,
         placebo=placebo,
         inference=rule_placebo_inference(placebo, label=label, n_treated=len(treated)),
-        checks=rule_checks_of(question, placebo, about),
+        # What was found in another phase is shown and not called an effect: nothing is asked of it.
+        checks=rule_checks_of(question, placebo, about) if phase == "on" else (),
     )
 
 

@@ -86,6 +86,8 @@ def doses_picture(response: DoseResponse, words: Words, *, dose: str, dose_decim
     facts: dict[str, object] = {"dose": dose, "n": k}
     if response.minimum_detectable_difference is not None:
         facts["detectable"] = words.size(response.minimum_detectable_difference)
+    elif key == "none":  # nor is it known what would have been found
+        key = "unknown"
     headline = words.say(f"doses.{key}", **facts)
     percent = texts.short(100 * (1 - response.alpha))
     subtitle = words.say("doses.subtitle", level=percent, dose=dose)

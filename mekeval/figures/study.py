@@ -99,12 +99,14 @@ def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Tex
     """
     effects, paths, chosen = _entered(evaluation, outcome, subject)
     words = study_words(evaluation, outcome, subject, texts)
-    periods = sorted({int(period) for period in effects.cells["period"]})
+    first = min(paths, key=lambda path: path.first)
+    base = _base_years(evaluation, effects, first)
+    # a base of one year has no change of its own, and so no row among the effects
+    periods = sorted({*base, *(int(period) for period in effects.cells["period"])})
     rows = [evaluation.panel.units.index(unit) for unit in effects.units]
     columns = [evaluation.panel.periods.index(period) for period in periods]
     levels = evaluation.panel.values[outcome][np.ix_(rows, columns)]
     own, rest = levels[chosen].mean(axis=0), levels[effects.group == -1].mean(axis=0)
-    first = min(paths, key=lambda path: path.first)
     if periods[-1] < first.first:
         raise DesignError(
             "There are no data since the programme began.",
@@ -112,7 +114,6 @@ def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Tex
             found=f"last year {periods[-1]}",
             expected=f"{first.first} or later",
         )
-    base = _base_years(evaluation, effects, first)
     gap = own - rest
     before = _gap(words, float(gap[np.isin(periods, base)].mean()), "")
     after = _gap(words, float(gap[-1]), "_short")

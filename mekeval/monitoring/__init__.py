@@ -21,7 +21,7 @@ from .activities import ALL, Intensity, activity_indicators, activity_intensity,
 from .coding import coded_answers, coder_agreement, krippendorff_alpha
 from .feedback import Interval, bootstrap_mean, feedback_indicators, response_rates, wilson_interval
 from .intake import empty_feedback, read_activities, read_feedback
-from .personal import personal_data
+from .personal import personal_data, withheld
 from .reported import SOURCES, compare_reported, read_reported
 from .schema import MonitoringSpec, read_spec
 
@@ -174,7 +174,7 @@ def _areas(folder: Path, spec: MonitoringSpec) -> Areas:
         raise StudyError(
             "An area of monitoring.toml is not in the list.",
             where=f"{spec.areas.file}, level {spec.areas.level}",
-            found=", ".join(unknown),
+            found=withheld(", ".join(unknown)),
         )
     return areas
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.stats import binomtest
 
 from ..errors import DataError
@@ -301,23 +302,25 @@ def withheld_cells(
     """
     small = (counts > 0) & (counts < minimum)
     hidden = small.copy() if also is None else small | also
-    lines = _sums(len(counts), periods)
-    while _hide_more(hidden, counts, minimum, lines) or _hide_computed(hidden, small, counts, lines):
-        pass
+    for year in sorted({year for year, _ in periods}):  # no sum goes beyond a year
+        lines = _sums(len(counts), periods, year)
+        while _hide_more(hidden, counts, minimum, lines) or _hide_for(
+            _given_away(hidden, counts, minimum, lines), hidden, counts, lines
+        ):
+            pass
     return hidden
 
 
 _Line = list[tuple[int, int]]
 
 
-def _sums(n_areas: int, periods: list[tuple[int, int]]) -> list[_Line]:
-    """Cells that add up: those of a line without its last one give the last one."""
-    lines = [[(area, at) for area in range(n_areas)] for at in range(len(periods))]
-    for year in sorted({year for year, _ in periods}):
-        quarters = [at for at, (one, quarter) in enumerate(periods) if one == year and quarter]
-        whole = [at for at, period in enumerate(periods) if period == (year, 0)]
-        if quarters and whole:
-            lines += [[(area, at) for at in quarters + whole] for area in range(n_areas)]
+def _sums(n_areas: int, periods: list[tuple[int, int]], year: int) -> list[_Line]:
+    """Cells of a year that add up: those of a line without its last one give the last one."""
+    quarters = [at for at, (one, quarter) in enumerate(periods) if one == year and quarter]
+    whole = [at for at, period in enumerate(periods) if period == (year, 0)]
+    lines = [[(area, at) for area in range(n_areas)] for at in quarters + whole]
+    if quarters and whole:
+        lines += [[(area, at) for at in quarters + whole] for area in range(n_areas)]
     return lines
 
 
@@ -337,25 +340,77 @@ def _hide_more(
     return changed
 
 
-def _hide_computed(
-    hidden: NDArray[np.bool_], small: NDArray[np.bool_], counts: NDArray[np.int64], lines: list[_Line]
-) -> bool:
-    """Hide one more cell in the lines of a small one that all lines together would still give.
+def _given_away(
+    hidden: NDArray[np.bool_], counts: NDArray[np.int64], minimum: int, lines: list[_Line]
+) -> list[tuple[int, int]]:
+    """Small hidden cells that all lines together still give: as the sum of a few of them, or for want of room.
 
-    What is hidden can vary as the null space of the sums allows: a cell that is 0 in all of it is known.
+    A group of cells is known where its sum is a combination of the lines, whose other cells are shown. A number is
+    known, too, where no other one fits: nobody takes an empty cell for withheld, so that five withheld cells with a sum
+    of five hold one answer each.
     """
-    cells = [(int(area), int(at)) for area, at in np.argwhere(hidden)]
+    cells = sorted({one for line in lines for one in line if hidden[one]})
     if not cells:
-        return False
+        return []
     place = {one: at for at, one in enumerate(cells)}
     sums = np.zeros((len(lines), len(cells)))
     for row, line in enumerate(lines):
         for one in line:
             if one in place:
                 sums[row, place[one]] = -1.0 if one == line[-1] else 1.0
-    free = np.eye(len(cells)) - np.linalg.pinv(sums) @ sums  # onto the null space
-    known = [one for one in cells if small[one] and free[place[one], place[one]] < 1e-9]
-    return any(_hide_next(hidden, counts, line) for one in known for line in lines if one in line)
+    held = np.array([counts[one] for one in cells], dtype=float)
+    group = _known_group(sums, held, minimum)
+    if group.any():
+        return [one for one in cells if group[place[one]]]
+    small = [place[one] for one in cells if 0 < counts[one] < minimum]
+    return [cells[at] for at in _fixed(sums, held, small)]
+
+
+def _known_group(sums: NDArray[np.float64], held: NDArray[np.float64], minimum: int) -> NDArray[np.bool_]:
+    """A group of cells with 1 to `minimum` - 1 answers whose sum the lines give; none where there is no such."""
+    n_lines, n = sums.shape
+    small = held < minimum
+    # Whether a cell is in the group (0 or 1), and how often each line is taken.
+    taken = LinearConstraint(np.hstack([np.eye(n), -sums.T]), 0, 0)
+    answers = LinearConstraint(np.concatenate([held, np.zeros(n_lines)])[None, :], 1, minimum - 1)
+    found = milp(
+        np.concatenate([held, np.zeros(n_lines)]),
+        integrality=np.concatenate([np.ones(n), np.zeros(n_lines)]),
+        bounds=Bounds(
+            np.concatenate([np.zeros(n), np.full(n_lines, -np.inf)]),
+            np.concatenate([small.astype(float), np.full(n_lines, np.inf)]),
+        ),
+        constraints=[taken, answers],
+    )
+    return np.asarray(found.x[:n] > 0.5) if found.x is not None else np.zeros(n, dtype=np.bool_)
+
+
+def _fixed(sums: NDArray[np.float64], held: NDArray[np.float64], among: list[int]) -> list[int]:
+    """The cells into which no other number fits, where none may fall below 1 (or below 0 if empty)."""
+    bounds = [(0.0 if own <= 1 else -1.0, 1.0) for own in held]
+
+    def still(cells: list[int], weights: NDArray[np.float64]) -> list[int]:
+        """Those that do not move where all are pushed at once."""
+        goal = np.zeros(len(held))
+        goal[cells] = weights
+        moved = linprog(goal, A_eq=sums, b_eq=np.zeros(len(sums)), bounds=bounds).x
+        return [at for at in cells if moved is not None and abs(moved[at]) < 1e-6]
+
+    for sign in (-1.0, 1.0):  # most move with the others, and need no look by themselves
+        if among:
+            among = still(among, sign * np.linspace(1, 2, len(among)))
+    return [at for at in among if still([at], -np.ones(1)) and still([at], np.ones(1))]
+
+
+def _hide_for(
+    known: list[tuple[int, int]],
+    hidden: NDArray[np.bool_],
+    counts: NDArray[np.int64],
+    lines: list[_Line],
+) -> bool:
+    """Hide one more cell beside cells that are given away, or elsewhere in the year; False where there is none."""
+    beside = [line for one in known for line in lines if one in line]
+    return bool(known) and any(_hide_next(hidden, counts, line) for line in [*beside, *lines])
 
 
 def _hide_next(hidden: NDArray[np.bool_], counts: NDArray[np.int64], line: _Line) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,11 +22,13 @@ from ..sources.table import Table, csv_table
 from ..sources.workbook import xlsx_table
 from ..study import SourceSpec
 from .personal import harmless, personal_data, withheld
-from .schema import ACTIVITY_COLUMNS, EVENT, FEEDBACK_COLUMNS, Listed, MonitoringSpec
+from .schema import ACTIVITY_COLUMNS, DEFINITION, EVENT, FEEDBACK_COLUMNS, Listed, MonitoringSpec
 
 #: What parts several words of one cell: partners, languages, codes.
 SEPARATOR = ";"
-_ISO_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?)?")
+_ISO_DAY = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
+)  # the time of a form is left out
 _FINNISH_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _WHOLE = re.compile(r"\d{1,7}", re.ASCII)
 _AMOUNT = re.compile(r"(?:\d{1,3}(?:[ \N{NO-BREAK SPACE}]\d{3})+|\d{1,9})(?:[.,]\d{1,2})?", re.ASCII)
@@ -175,6 +177,7 @@ class _Sheet:
     ) -> list[object]:
         """The cells of a column as values; `understand` raises ValueError for what it does not understand."""
         out: list[object] = []
+        values: dict[str, object] = {}  # most cells of a column are alike
         for row, text in zip(self.rows, self.cells.get(name, [""] * len(self.rows)), strict=True):
             if not text:
                 if name in self.required:
@@ -185,7 +188,9 @@ class _Sheet:
                 out.append(empty)
                 continue
             try:
-                out.append(understand(text))
+                if text not in values:
+                    values[text] = understand(text)
+                out.append(values[text])
             except ValueError as cause:
                 what, _, more = str(cause).partition("|")
                 self.fault(what, row, name, found=withheld(text), expected=more or expected)
@@ -209,7 +214,7 @@ def _sheet(
     path: Path, spec: MonitoringSpec, kind: str, known: Sequence[str], wanted: Sequence[str]
 ) -> _Sheet:
     """The cells of a file, searched for personal data first: before anything of it could stand in a message."""
-    table = _table(path, getattr(spec.files, f"{kind}_sheet"))
+    table = _table(path, kind, getattr(spec.files, f"{kind}_sheet"))
     headings = {name: name for name in known} | dict(spec.columns.get(kind, {}))  # type: ignore[call-overload]
     ours = {fold(heading): name for name, heading in headings.items()}
     faults = [harmless(fault) for fault in table.faults]
@@ -237,8 +242,9 @@ def _sheet(
                 )
             )
         texts = [text.strip() for text in column]
+        kinds = {text: personal_data(text) for text in set(texts)}
         for row, text in zip(table.rows, texts, strict=True):
-            if text and (found := personal_data(text)):
+            if found := kinds[text]:
                 faults.append(_private(path.name, row, shown, found))
                 hidden.add((row, name))
         if name:
@@ -273,7 +279,7 @@ def _private(file: str, row: int, column: str, kinds: Iterable[str]) -> Fault:
     )
 
 
-def _table(path: Path, sheet: str) -> Table:
+def _table(path: Path, kind: str, sheet: str) -> Table:
     source = SourceSpec(
         file=path.name, reader=path.suffix[1:], vintage=2000, sha256="", items=("x",), table=sheet
     )
@@ -282,7 +288,16 @@ def _table(path: Path, sheet: str) -> Table:
     try:
         return (xlsx_table if path.suffix == ".xlsx" else csv_table)(path, source)
     except MekevalError as cause:
-        raise DataError.of(harmless(fault) for fault in cause.faults) from None
+        raise DataError.of(_ours(harmless(fault), kind) for fault in cause.faults) from None
+
+
+def _ours(fault: Fault, kind: str) -> Fault:
+    """A fault of a sheet, told by the key of `monitoring.toml` instead of that of a study."""
+    if not fault.where.startswith("study.toml"):
+        return fault
+    key = f"{kind}_sheet"
+    expected = fault.expected.replace("table = ", f"{key} = ")
+    return replace(fault, where=f"{DEFINITION}, files.{key}", expected=expected)
 
 
 def _areas_of(sheet: _Sheet, spec: MonitoringSpec, areas: Areas) -> dict[str, Sequence[object]]:

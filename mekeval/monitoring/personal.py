@@ -6,6 +6,7 @@ In: a text. Out: the kinds of personal data that it holds. Never: the data thems
 from __future__ import annotations
 
 import datetime
+import html
 import re
 import unicodedata
 from dataclasses import replace
@@ -22,29 +23,49 @@ _CHECK = "0123456789ABCDEFHJKLMNPRSTUVWXY"
 #: The century by its sign; since 2023 each of the last two has several (Digital and Population Data Services Agency).
 _CENTURIES = {"+": 1800} | dict.fromkeys("-YXWVU", 1900) | dict.fromkeys("ABCDEF", 2000)
 
-_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-"))
+_ALIKE = str.maketrans(
+    dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d", "-") | {"\u00b7": "."}
+)
 _UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
-_AT = re.compile(
-    r"[\w.+%'-]+\s?(?:@|[(\[{]\s?(?:at|ät)\s?[)\]}])\s?[\w-]+(?:\s?(?:\.|[(\[{]\s?(?:dot|piste)\s?[)\]}])\s?\w{2,})+",
-    re.IGNORECASE,
+_DOT = r"(?:\.| \. ?|\. (?=(?:fi|com|net|org|eu|se)\b)|\s?[(\[{]\s?(?:dot|piste)\s?[)\]}]\s?)"
+_ADDRESSES = (
+    re.compile(
+        rf"[\w.+%'-]\s?(?:@|[(\[{{]\s?(?:at?|ät|miukumauku)\s?[)\]}}])\s?[\w-]+(?:{_DOT}\w{{2,}})+",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\w[ _](?:miukumauku|at|ät)[ _][\w-]+(?: (?:dot|piste) \w{2,})+", re.IGNORECASE),
+    re.compile(r"\w(?:_at_|[ _]miukumauku[ _])[\w-]+(?:\.\w{2,})+", re.IGNORECASE),
 )
 _IDENTITY = re.compile(r"(?<![^\W_])(\d{6}) ?([-+YXWVUA-F]) ?(\d{3}) ?([0-9A-Z])(?![^\W_])", re.IGNORECASE)
-#: The same without its sign, as forms store it: only with a letter at the end, or any number would do.
-_BARE_IDENTITY = re.compile(r"(?<![^\W_])(\d{6})()(\d{3})([A-Z])(?![^\W_])", re.IGNORECASE)
+#: In a word, without its sign or with others, as forms and pens have it: only with the right letter at the end, or
+#: any number would do.
+_HIDDEN_IDENTITIES = (
+    re.compile(r"(?<!\d)(\d{6}) ?[-+YXWVUA-F]? ?(\d{3})([A-Y])", re.IGNORECASE),
+    re.compile(
+        r"(?<!\d)(\d ?\d[ .]?\d ?\d[ .]?(?:19|20)?\d ?\d)"  # the day
+        r"(?: |[-+_/=.()]|[YXWVUA-F](?![^\W\d])){0,4}(\d ?\d ?\d)[ -]?([A-Y])(?![^\W_])",
+        re.IGNORECASE,
+    ),
+)
 _DATES = (
     re.compile(r"(?<!\d)(?P<d>\d{1,2})(?P<s>[./ -])(?P<m>\d{1,2})(?P=s)(?P<y>(?:19|20)\d\d)(?!\d)"),
     re.compile(r"(?<!\d)(?P<y>(?:19|20)\d\d)(?P<s>[./ -]?)(?P<m>\d\d)(?P=s)(?P<d>\d\d)(?!\d)"),
     re.compile(r"(?<!\d)(?P<d>\d\d)(?P<m>\d\d)(?P<y>20[0-4]\d)(?!\d)"),
 )
 _BUSINESS = re.compile(r"(?<!\d)(\d{7})-(\d)(?!\d)")
+#: Of a telephone number; an identity code has more.
+_FEWEST_DIGITS = 7
+_ISBN = re.compile(r"(?<!\d)97[89](?:[ -]?\d){10}(?!\d)")
 _DIALLED = re.compile(
-    r"(?<![\w+])(?:"
-    r"(?:\+|00)[1-9](?:[ ()/.-]{0,2}\d){6,13}"  # with the code of a country
-    r"|\(?0(?:4\d|50|45\d|49\d)\)?(?:[ ./-]{0,2}\d){5,9}"  # mobile
-    r"|\(?0[1-9]\d?\d?\)?[ /-]{1,2}\d(?:[ -]?\d){4,8}"  # an area code by itself, then the number
-    r"|0[1-9]\d{5,10}"  # all in one
+    r"(?<![\d+])(?<!\d[.,])(?:"
+    r"(?:(?:\+|00)[1-9]|358(?=\D{0,3}0?\D{0,2}(?:4|50)))(?:[ ()/._-]{0,3}\d){6,13}"  # with the code of a country
+    r"|\(?0\)?(?:4\d|50)\)?(?:[ ./_-]{0,3}\d){5,9}"  # mobile
+    r"|(?<!\w)(?:\(0[1-9]\d?\)|0[1-9]\d?(?=[ /-]))[ /-]{0,3}[1-9](?:[ -]?\d){4,8}"  # an area code by itself
+    r"|(?<!\w)0[1-9]\d{5,10}"  # all in one
     r")(?!\d)"
 )
+#: A mobile number as a spreadsheet has it that took it for a number: alone in its cell, without the zero.
+_UNSIGNED = re.compile(r"(?:4\d|50)\d{7}")
 _MONEY = re.compile(r"\s?(?:[.,]\d\d?\s?)?(?:€|eur\b|euro|%)", re.IGNORECASE)
 
 
@@ -74,13 +95,14 @@ def personal_data(text: str) -> tuple[str, ...]:
     >>> personal_data("131052-308T")  # the sample code of the authority
     ('a personal identity code',)
     """
-    plain = _UNSEEN.sub("", unicodedata.normalize("NFKC", text)).translate(_DASHES)
-    plain = re.sub(r"\s", " ", plain)
+    plain = _UNSEEN.sub("", unicodedata.normalize("NFKC", html.unescape(text))).translate(_ALIKE)
+    plain = re.sub(r"\s+", " ", plain).replace("%40", "@")
     found = []
-    if _AT.search(plain):
+    if any(form.search(plain) for form in _ADDRESSES):
         found.append(_EMAIL)
-    coded = any(_is_code(*match) for match in _IDENTITY.findall(plain))
-    if coded or any(_is_code(*match) for match in _BARE_IDENTITY.findall(plain)):
+    if sum(map(str.isdecimal, plain)) < _FEWEST_DIGITS:
+        return tuple(found)
+    if _has_code(plain):
         found.append(_CODE)
     if _has_number(plain):
         found.append(_PHONE)
@@ -117,12 +139,22 @@ def harmless(fault: Fault) -> Fault:
     return replace(fault, **clean, place=place)
 
 
-def _is_code(day: str, sign: str, number: str, check: str) -> bool:
-    century = _CENTURIES.get(sign.upper())
-    years = (1900, 2000) if century is None else (century,)
-    if not any(_is_day(int(day[:2]), int(day[2:4]), one + int(day[4:])) for one in years):
-        return False
-    return bool(sign) or check_character(day, number) == check.upper()
+def _has_code(text: str) -> bool:
+    for day, sign, _, _ in _IDENTITY.findall(text):
+        if _is_birthday(day, (_CENTURIES[sign.upper()],)):
+            return True
+    for form in _HIDDEN_IDENTITIES:
+        for written, number, check in form.findall(text):
+            digits = re.sub(r"\D", "", written)
+            day = digits[:4] + digits[-2:]
+            right = check_character(day, number.replace(" ", "")) == check.upper()
+            if right and _is_birthday(day, (1800, 1900, 2000)):
+                return True
+    return False
+
+
+def _is_birthday(day: str, centuries: tuple[int, ...]) -> bool:
+    return any(_is_day(int(day[:2]), int(day[2:4]), one + int(day[4:])) for one in centuries)
 
 
 def _is_day(day: int, month: int, year: int) -> bool:
@@ -136,7 +168,10 @@ def _is_day(day: int, month: int, year: int) -> bool:
 def _has_number(text: str) -> bool:
     for form in _DATES:
         text = form.sub(lambda m: " . " if _is_day(int(m["d"]), int(m["m"]), int(m["y"])) else m[0], text)
+    text = _ISBN.sub(" . ", text)
     text = _BUSINESS.sub(lambda m: " . " if _is_business(m[1], m[2]) else m[0], text)
+    if _UNSIGNED.fullmatch(text.strip()):
+        return True
     for match in _DIALLED.finditer(text):
         groups = re.findall(r"\d+", match[0])
         thousands = all(len(group) == 3 for group in groups) and re.search(r"\d[ .]$", text[: match.start()])

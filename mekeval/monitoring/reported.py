@@ -128,7 +128,8 @@ def compare_reported(activities: pd.DataFrame, reported: pd.DataFrame, spec: Mon
     pandas.DataFrame
         The rows of `reported` with `recorded` (events, or EUR of the events with a known cost), `unknown` (events
         without a cost, where the measure is the cost; 0 elsewhere), `difference` (recorded - reported) and `agrees`
-        (as the qualifier says: equal, over, or at most). A figure of the whole city holds all events.
+        (boolean, as the qualifier says: equal, over, or at most; <NA> where costs that are not known decide it). A
+        figure of the whole city holds all events.
 
     Notes
     -----
@@ -147,11 +148,14 @@ def compare_reported(activities: pd.DataFrame, reported: pd.DataFrame, spec: Mon
     table = reported.assign(recorded=[one for one, _ in found], unknown=[one for _, one in found])
     table["difference"] = table["recorded"] - table["value"]
     sizes = table["difference"].round(2)
-    table["agrees"] = (
+    agrees = (
         ((table["qualifier"] == "exact") & (sizes == 0))
         | ((table["qualifier"] == "over") & (sizes > 0))
         | ((table["qualifier"] == "at_most") & (sizes <= 0))
     )
+    # What is not known can only add: a sum that is over stays over, any other is open.
+    open_ = (table["unknown"] > 0) & (sizes <= 0)
+    table["agrees"] = agrees.astype("boolean").mask(open_)
     return table
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from ..definition import definition_bytes, definition_tables
 from ..errors import Fault, StudyError
 from ..study.schema import Words
+from .personal import personal_data, withheld
 
 DEFINITION = "monitoring.toml"
 ACTIVITY_COLUMNS = (
@@ -156,6 +157,9 @@ class MonitoringSpec(_Table):
     def _faults(self) -> Iterator[str]:
         if self.monitoring.first > self.monitoring.last:
             yield "the programme ends before it begins"
+        names = (self.files.activities, self.files.feedback, self.files.reported, self.areas.file)
+        if any(personal_data(name) for name in names):
+            yield "a name of a file holds personal data, which the manifest would repeat"
         for key in ("item", "type", "theme", "code"):
             counts = Counter(one.name for one in getattr(self, key))
             twice = [name for name, count in counts.items() if count > 1]
@@ -201,7 +205,7 @@ def read_spec(folder: str | Path) -> tuple[Path, bytes, MonitoringSpec]:
                 else f"The key {'.'.join(map(str, error['loc']))!r} "
                 + ("is missing." if error["type"] == "missing" else "is not known."),
                 where=str(file),
-                found="" if error["type"] in ("missing", "value_error") else repr(error["input"])[:80],
+                found="" if error["type"] in ("missing", "value_error") else withheld(str(error["input"])),
                 expected=error["msg"].removeprefix("Value error, "),
             )
             for error in cause.errors(include_url=False)

@@ -79,17 +79,18 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
 
 def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
-    points = [
-        _levels(evaluation, name, city, texts) for name in study.plan.primary if name in evaluation.effects
-    ]
-    points += [
+    points = [  # the answer to the heading's question comes first
         verdict_point(evaluation, finding, texts)
         for finding in findings
         if finding.outcome in study.plan.primary
     ]
+    points += [
+        _levels(evaluation, name, city, texts) for name in study.plan.primary if name in evaluation.effects
+    ]
     points += programme_points(evaluation, texts)
+    asked = "report.city.hypothetical" if study.programme.hypothetical else "report.city.heading"
     return section(
-        heading(texts("report.city.heading", city=city, year=evaluation.year), 1),
+        heading(texts(asked, city=city, year=evaluation.year), 1),
         *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
         bullets(points[:6]),
         heading(texts("report.verdicts")),

@@ -60,12 +60,17 @@ def cost_part(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts)
 def measures_part(evaluation: Evaluation, texts: Texts, area: str | None = None) -> list[str | Shown]:
     """The measures of the waves so far, by theme, and what happened beside the programme.
 
-    Of a district those of the waves that it was in, without what was done in other areas only.
+    Not those that begin after the year of the report. Of a district those of the waves that it was in, without what was
+    done in other areas only.
     """
     study = evaluation.study
     parts: list[str | Shown] = []
     for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True):
-        own = [one for one in study.measures if one.wave == wave.name and _concerns(study, one, area)]
+        own = [
+            one
+            for one in study.measures
+            if one.wave == wave.name and _concerns(study, one, area) and _begun(one, evaluation.year)
+        ]
         if own and wave.first <= evaluation.year and (area is None or area in codes):
             parts += _wave(study, wave, own, texts)
     if parts:
@@ -104,7 +109,7 @@ def _said(evaluation: Evaluation, cost: Cost, texts: Texts) -> str:
         said = texts("costs.said.given", cost=unit, low=low, high=high)
         said += "" if cost.break_even is None else "."
     elif cost.least_eur_per_unit is not None:
-        said = texts("costs.said.least", least=_eur(cost.least_eur_per_unit, texts))
+        said = texts("costs.said.least", least=_eur(cost.least_eur_per_unit, texts, down=True))
     else:
         why = cost.reasons["eur_per_unit"]
         if cost.verdict == "no_detectable_effect" and why == cost.verdict:
@@ -139,6 +144,8 @@ def _note(evaluation: Evaluation, costs: Sequence[Cost], texts: Texts) -> list[s
     assumed = {year for cost in costs for year in cost.assumed_years}
     if assumed:
         note.append(texts("costs.assumed", years=ranges(assumed)))
+    if any(cost.effect is not None and len(cost.areas) > 1 for cost in costs):
+        note.append(texts("costs.alike"))
     for cost in costs:
         worth = evaluation.study.programme.worth.get(cost.outcome)
         if worth is not None and cost.break_even is not None:
@@ -149,13 +156,17 @@ def _note(evaluation: Evaluation, costs: Sequence[Cost], texts: Texts) -> list[s
     return note
 
 
-def _eur(value: float, texts: Texts, *, digits: int = _DIGITS) -> str:
-    """A sum of money with as many digits as it can carry."""
-    return amount(texts, _rounded(value, digits), "eur", form="level")
+def _eur(value: float, texts: Texts, *, digits: int = _DIGITS, down: bool = False) -> str:
+    """A sum of money with as many digits as it can carry; rounded down where it is said to be the least."""
+    return amount(texts, _rounded(value, digits, down=down), "eur", form="level")
 
 
-def _rounded(value: float, digits: int) -> float:
-    return round(value, digits - 1 - math.floor(math.log10(abs(value)))) if value else value
+def _rounded(value: float, digits: int, *, down: bool) -> float:
+    if not value:
+        return value
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    near = round(value, places)
+    return round(near - 10.0**-places, places) if down and near > value else near
 
 
 def _people(value: float, texts: Texts) -> str:
@@ -168,6 +179,11 @@ def _concerns(study: Study, measure: Measure, area: str | None) -> bool:
     if area is None or not measure.areas:
         return True
     return bool({area, *study.areas.ancestors(area)} & set(measure.areas))
+
+
+def _begun(measure: Measure, year: int) -> bool:
+    """Whether a measure is not known to begin later."""
+    return measure.start is None or measure.start.year <= year
 
 
 def _wave(study: Study, wave: Wave, measures: Sequence[Measure], texts: Texts) -> list[str | Shown]:
@@ -199,7 +215,6 @@ def _wave(study: Study, wave: Wave, measures: Sequence[Measure], texts: Texts) -
 
 def _named(study: Study, wave: Wave, name: str, measures: Sequence[Measure], texts: Texts) -> str:
     """A measure with its places and its money, and its years where they are not those of the wave."""
-    first = measures[0]
     places = dict.fromkeys(
         place for one in measures for place in place_names(one, study.areas, study.districts, texts.language)
     )
@@ -211,11 +226,17 @@ def _named(study: Study, wave: Wave, name: str, measures: Sequence[Measure], tex
     if known and len(known) == len(measures):
         eur = amount(texts, sum(known), "eur", form="level")
         details.append(texts("measures.eur", eur=eur, years=ranges(years)))
-    elif first.start is not None and first.end is not None:
-        covered = range(first.start.year, first.end.year + 1)
-        details += [ranges(covered)] if (covered[0], covered[-1]) != (wave.first, wave.last) else []
-    elif first.start is not None and first.start.year > wave.first:
-        details.append(texts("measures.from", year=first.start.year))
+        return texts("measures.placed", name=name, details="; ".join(details))
+    # Years are said where they hold for each of its places.
+    spans = {
+        (None if one.start is None else one.start.year, None if one.end is None else one.end.year)
+        for one in measures
+    }
+    first, last = next(iter(spans)) if len(spans) == 1 else (None, None)
+    if first is not None and last is not None:
+        details += [ranges(range(first, last + 1))] if (first, last) != (wave.first, wave.last) else []
+    elif first is not None and first > wave.first:
+        details.append(texts("measures.from", year=first))
     return texts("measures.placed", name=name, details="; ".join(details)) if details else name
 
 

@@ -81,7 +81,8 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
 
 def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
-    points = []
+    primary = [finding for finding in findings if finding.outcome in study.plan.primary]
+    points = [verdict_point(evaluation, finding, texts) for finding in primary]  # they answer the heading
     for name in study.plan.primary:
         standing = _standing(evaluation, study.indicator(name), code)
         if standing is not None:
@@ -98,8 +99,6 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
                     city_level=amount(texts, city, indicator.unit, form="level"),
                 )
             )
-    primary = [finding for finding in findings if finding.outcome in study.plan.primary]
-    points += [verdict_point(evaluation, finding, texts) for finding in primary]
     points.append(
         texts(
             "report.point.programme",
@@ -108,8 +107,10 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
         )
     )
     points += programme_points(evaluation, texts)[-1:]  # the city's report names the areas
+    candidate = evaluation.study.programme.hypothetical
+    asked = "report.district.hypothetical" if candidate else "report.district.heading"
     return section(
-        heading(texts("report.district.heading", area=area, year=evaluation.year), 1),
+        heading(texts(asked, area=area, year=evaluation.year), 1),
         *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
         bullets(points[:6]),
         heading(texts("report.verdicts")),

@@ -104,17 +104,21 @@ def _judge(
 
 
 def _doses(evaluation: Evaluation, money: pd.DataFrame) -> dict[Kind, Mapping[str, float | None]]:
-    """Doses of the treated areas up to the year of the report; shares only where areas stand for districts.
+    """Doses of the treated areas up to the last year with effects; shares only where areas stand for districts.
 
     In whole numbers, as they are shown: sums that differ by cents are no different doses.
     """
     study, treated = evaluation.study, evaluation.design.treated
+    last = _last(evaluation)
+    money = money.loc[money["year"] <= last]
     spent: dict[str, float | None] = {}
     for unit in treated:
         own = money.loc[money["area"] == unit, "eur_per_inhabitant"]
         spent[unit] = None if own.empty or own.isna().any() else float(round(own.sum()))
     years: dict[str, float | None] = {
-        unit: float(sum(last - first + 1 for first, last in evaluation.design.path_of(unit).spells))
+        unit: float(
+            sum(max(0, min(end, last) - first + 1) for first, end in evaluation.design.path_of(unit).spells)
+        )
         for unit in treated
     }
     found: dict[Kind, Mapping[str, float | None]] = {"money": spent, "years": years}
@@ -126,6 +130,13 @@ def _doses(evaluation: Evaluation, money: pd.DataFrame) -> dict[Kind, Mapping[st
             shares[unit] = _whole_percent(sum(parts)) if known and len(parts) == len(known) else None
         found["share"] = shares
     return found
+
+
+def _last(evaluation: Evaluation) -> int:
+    """The last year that an effect of a primary outcome is of: what was spent later cannot show in it."""
+    found = [evaluation.effects.get(outcome) for outcome in evaluation.study.plan.primary]
+    cells = [one.cells.loc[one.cells["phase"] == "on", "period"] for one in found if one is not None]
+    return max((int(periods.max()) for periods in cells if len(periods)), default=evaluation.year)
 
 
 def _whole_percent(share: float) -> float:
@@ -161,9 +172,11 @@ def _spread(evaluation: Evaluation, judged: _Judged, texts: Texts) -> str:
         "sd": written(found.sd),
         "chance": written(found.noise_sd),
         "p": p_value(texts, found.p_value or 0.0),
-        "detectable": written(found.minimum_detectable_sd),
     }
-    said = [texts(f"heterogeneity.spread.{'some' if found.verdict == 'difference' else 'none'}", **parts)]
+    apart = found.verdict == "difference"
+    said = [texts(f"heterogeneity.spread.{'some' if apart else 'none'}", **parts)]
+    if not apart and found.minimum_detectable_sd is not None:
+        said.append(texts("heterogeneity.spread.power", detectable=written(found.minimum_detectable_sd)))
     level = texts.short(100 * (1 - found.alpha))
     if found.sd_high is None:
         said.append(texts("heterogeneity.spread.no_bound"))
@@ -223,10 +236,10 @@ def _line(
             return texts("heterogeneity.table.unknown")
         return amount(texts, slope * _STEPS[kind], unit, form=form, sign=True, extra_digits=1)
 
-    detectable = line.minimum_detectable_difference
+    detectable, gradient = line.minimum_detectable_difference, line.verdict == "gradient"
     said = [
         texts(
-            f"heterogeneity.doses.{'some' if line.verdict == 'gradient' else 'none'}",
+            f"heterogeneity.doses.{'some' if gradient else 'none'}",
             outcome=outcome_label(study, judged.outcome, texts),
             dose=dose,
             slope=written(line.slope),
@@ -234,17 +247,18 @@ def _line(
             low=written(line.low, form="short"),
             high=written(line.high, form="short"),
             p=p_value(texts, line.p_value or 0.0),
-            n=len(line.units),
-            detectable=texts("heterogeneity.table.unknown")
-            if detectable is None
-            else amount(texts, detectable, unit),
         )
     ]
+    if not gradient and detectable is not None:
+        least = amount(texts, detectable, unit)
+        said.append(texts("heterogeneity.doses.power", n=len(line.units), detectable=least))
     if line.carried_by is not None:
         without = line.leave_one_out[line.units.index(line.carried_by)]
         area = study.areas.name(line.carried_by, texts.language)
-        carried = "carried_none" if without is None else "carried"
-        said.append(texts(f"heterogeneity.doses.{carried}", area=area, without=written(without)))
+        if without is None:
+            said.append(texts("heterogeneity.doses.carried_none", area=area))
+        elif gradient:  # where nothing could be shown, the picture's table says it
+            said.append(texts("heterogeneity.doses.carried", area=area, without=written(without)))
     return " ".join(said)
 
 

@@ -138,6 +138,7 @@ def feedback_section(page: Page, answers: pd.DataFrame, rates: pd.DataFrame, are
         paragraph(
             page.say("feedback.scale", **scale, level=texts.short(100 * _LEVEL), counted=COUNTED_BELOW)
         ),
+        paragraph(page.say("feedback.steps")),
         paragraph(_response(page, row_of(page, rates, areas[-1]))),
     ]
     cells = [
@@ -316,12 +317,15 @@ def reported_section(page: Page) -> Section:
         spoken = _spoken(page, row)
         unknown = int(number(row["unknown"]))
         recorded = with_unknown(page, texts.number(number(row["recorded"])), unknown)
-        state = "conflict" if row["conflict"] else "agrees" if row["agrees"] else "differs"
+        found = "open" if missing(row["agrees"]) else "agrees" if row["agrees"] else "differs"
+        state = "conflict" if row["conflict"] else found
         difference = texts.number(number(row["difference"]), sign=True)
         shown = (spoken["measure"], spoken["area"], spoken["years"], recorded, spoken["value"], difference)
         rows.append((*shown, page.say(f"reported.{state}")))
-    wrong = int((~compared["agrees"] & ~compared["conflict"].astype(bool)).sum())
+    sure = compared.loc[~compared["conflict"].astype(bool), "agrees"]
+    wrong, undecided = int((~sure).sum()), int(sure.isna().sum())
     said = page.say("reported.some_differ", n=wrong) if wrong else page.say("reported.all_agree")
+    said = f"{said} {page.say('reported.some_open', n=undecided)}" if undecided else said
     labels = [page.say("reported.measure"), page.say("activities.area"), page.say("reported.years")]
     heads = [page.say(f"reported.{name}") for name in ("recorded", "value", "difference")]
     columns = (
@@ -331,6 +335,8 @@ def reported_section(page: Page) -> Section:
     )
     sources = "; ".join(dict.fromkeys(_source(page, row) for row in _records(compared)))
     note = page.say("reported.source", sources=sources)
+    if known.spec.monitoring.synthetic:
+        parts.append(paragraph(page.say("reported.synthetic"), css="warning"))
     parts += [paragraph(said), *warnings_of(page)]
     parts.append(Table(caption=page.say("reported.caption"), columns=columns, rows=tuple(rows), note=note))
     return section(*parts)

@@ -34,7 +34,7 @@ def _table(evaluation: Evaluation, outcome: str, table: pd.DataFrame, texts: Tex
     none = texts("others.none")
 
     def number(value: object, digits: int, *, sign: bool = False) -> str:
-        return none if value is pd.NA else texts.number(float(str(value)), digits, sign=sign)
+        return texts.number(float(value), digits, sign=sign) if isinstance(value, int | float) else none
 
     rows = [
         (
@@ -65,11 +65,10 @@ def _again(evaluation: Evaluation, published: Published, texts: Texts) -> str:
     found = [table.loc[published.estimator, name] for name in ("estimate", "se")]
 
     def figure(estimate: object, se: object) -> str:
-        if estimate is pd.NA or se is pd.NA:
+        if not isinstance(estimate, float) or not isinstance(se, float):
             return texts("others.none")
-        digits = published.decimals
-        said = texts.number(float(str(estimate)), digits, sign=True)
-        return f"{said}{NO_BREAK}({texts.number(float(str(se)), digits)})"
+        said = texts.number(estimate, published.decimals, sign=True)
+        return f"{said}{NO_BREAK}({texts.number(se, published.decimals)})"
 
     printed, here = figure(published.estimate, published.se), figure(*found)
     return texts(

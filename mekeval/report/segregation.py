@@ -83,18 +83,20 @@ def _said(evaluation: Evaluation, outcome: str, found: Segregation, label: str, 
         after=_written(values.iloc[-1], "gap", texts),
         last=gap.last,
     )
-    if way != "same" and not spread.clear:
-        panel = evaluation.panel
-        levels = [
-            amount(
-                texts,
-                level_of(evaluation, outcome, panel.periods.index(year), found.areas),
-                "percent",
-                form="level",
-            )
-            for year in (gap.first, gap.last)
-        ]
-        said += " " + texts("segregation.said.level", from_level=levels[0], to_level=levels[1])
+    if way == "same" and spread.clear:
+        said += " " + texts(f"segregation.said.spread_{'up' if spread.change > 0 else 'down'}")
+    elif way != "same" and not spread.clear:
+        periods = evaluation.panel.periods
+        before, after = (
+            level_of(evaluation, outcome, periods.index(year), found.areas) for year in (gap.first, gap.last)
+        )
+        levels = [amount(texts, level, "percent", form="level") for level in (before, after)]
+        along = (after - before) * gap.change > 0 and levels[0] != levels[1]
+        said += " " + (
+            texts("segregation.said.level", from_level=levels[0], to_level=levels[1])
+            if along
+            else texts("segregation.said.steady")
+        )
     elif way != "same" and spread.change * gap.change < 0:
         said += " " + texts("segregation.said.against")
     return said

@@ -15,6 +15,9 @@ from ..inference import Inference
 from ..sensitivity import Check
 from ..text import NO_BREAK, Texts
 
+#: Facts that the words of a reason call larger and smaller: equal after rounding they would contradict these.
+_SET_AGAINST = (("explaining", "detectable"), ("needed", "spread"), ("breakdown", "size"))
+
 
 def amount(
     texts: Texts,
@@ -68,19 +71,17 @@ def reason(
     """Why, in words; `because`, `key` and `facts` are those of the finding or of one of its checks."""
     unit = evaluation.study.indicator(finding.outcome).unit
     parts: dict[str, object] = dict(facts)
-    if "estimate" in parts:
-        parts["estimate"] = amount(texts, float(str(parts["estimate"])), unit, sign=True)
-    if "detectable" in parts:
-        parts["detectable"] = amount(texts, float(str(parts["detectable"])), unit)
-    for name in ("bias", "plain", "explaining"):
-        if name in parts:
-            parts[name] = amount(texts, float(str(parts[name])), unit, sign=True)
-    for name in ("needed", "spread"):
-        if name in parts:
-            parts[name] = amount(texts, float(str(parts[name])), unit)
+    for names, sign in (
+        (("estimate", "bias", "plain", "explaining"), True),
+        (("detectable", "needed", "spread"), False),
+    ):
+        for name in names:
+            if name in parts:
+                more = _more_digits(facts, name, DIGITS[unit])
+                parts[name] = amount(texts, float(str(parts[name])), unit, sign=sign, extra_digits=more)
     for name in ("growth", "most", "breakdown", "size"):
         if name in parts:
-            parts[name] = texts.number(float(str(parts[name])), 1)
+            parts[name] = texts.number(float(str(parts[name])), 1 + _more_digits(facts, name, 1))
     if "variant" in parts:
         parts["variant"] = _variant(evaluation, str(parts["variant"]), texts)
     for name in ("p_value", "smallest_p", "rank_p"):
@@ -93,6 +94,16 @@ def reason(
     if finding.placebo is not None:
         parts |= elsewhere_parts(evaluation, finding, texts) | _rank(finding)
     return texts(f"reason.{because}.{_case(evaluation, finding, because, key, facts)}", **parts)
+
+
+def _more_digits(facts: Mapping[str, float | str], name: str, digits: int) -> int:
+    """Further digits (at most 3) with which a number can be told from the one that its reason sets it against."""
+    for pair in _SET_AGAINST:
+        if name in pair and all(one in facts for one in pair):
+            one, other = (abs(float(facts[of])) for of in pair)
+            apart = (f"{one:.{digits + more}f}" != f"{other:.{digits + more}f}" for more in range(4))
+            return next((more for more, differ in enumerate(apart) if differ), 0)
+    return 0
 
 
 def _variant(evaluation: Evaluation, variant: str, texts: Texts) -> str:

@@ -14,11 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, DesignError, Fault
+from ..inference.result import refuse_settings
 from ..panel import Floats
 
 #: Areas that enter: those with a value in every year that is used, or in each year those that have one.
 Missing = Literal["balanced", "each_year"]
 _SHOWN = 12
+#: More people than live anywhere: such a count is a fault, and cannot be drawn from.
+MOST_PEOPLE = 1e12
+TOO_MANY = "A count is larger than any city."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,22 @@ def entering(
     )
 
 
+def numbers_of(what: str, given: npt.ArrayLike) -> Floats:
+    """An array of numbers, or a fault that says which is none."""
+    try:
+        raw = np.array(given)
+        if raw.dtype.kind not in "biufO":
+            raise ValueError(f"values of type {raw.dtype}")
+        return np.array(given, dtype=float)
+    except (TypeError, ValueError) as cause:
+        raise DataError(
+            "This is no array of numbers.",
+            where=what,
+            found=str(cause),
+            expected="numbers, NaN where there is none",
+        ) from None
+
+
 def names_of(
     shape: tuple[int, ...], areas: Sequence[str] | None, periods: Sequence[int] | None
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -100,19 +120,28 @@ def names_of(
         if areas is None
         else tuple(map(str, areas))
     )
-    years = tuple(range(shape[1])) if periods is None else tuple(int(year) for year in periods)
-    faults = []
-    for what, given, needed in (("areas", names, shape[0]), ("periods", years, shape[1])):
-        if len(given) != needed:
+    given = tuple(range(shape[1]) if periods is None else periods)
+    faults = [
+        Fault(
+            what="A year is no whole number.", where="periods", found=repr(year), expected="a year, as 2024"
+        )
+        for year in given
+        if isinstance(year, bool) or not isinstance(year, (int, np.integer))
+    ]
+    if faults:
+        raise DataError.of(faults)
+    years = tuple(int(year) for year in given)
+    for what, held, needed in (("areas", names, shape[0]), ("periods", years, shape[1])):
+        if len(held) != needed:
             faults.append(
                 Fault(
                     what="There are not as many names as values.",
                     where=what,
-                    found=str(len(given)),
+                    found=str(len(held)),
                     expected=str(needed),
                 )
             )
-        twice = sorted({str(one) for one in given if given.count(one) > 1})
+        twice = sorted({str(one) for one in held if held.count(one) > 1})
         if twice:
             faults.append(Fault(what="A name stands twice.", where=what, found=", ".join(twice[:_SHOWN])))
     if faults:
@@ -129,13 +158,20 @@ def refuse_counts(group: Floats, total: Floats, names: tuple[str, ...], years: t
         for what, bad in (
             ("A count is negative.", (group < 0) | (total < 0)),
             ("A count is infinite.", np.isinf(group) | np.isinf(total)),
+            (TOO_MANY, np.isfinite(total) & (total > MOST_PEOPLE)),
             ("The group has more people than there are.", over & (total >= 0)),
             ("Only one of both counts is there.", np.isnan(group) != np.isnan(total)),
         )
         for fault in told(what, bad, names, years)
     ]
-    if not np.any(total > 0):
-        faults.append(Fault(what="There are no people.", found="a total of zero, or none, in every area"))
+    if not np.any(total >= 0.5):
+        faults.append(
+            Fault(
+                what="There are no people.",
+                found="a total of zero, less than one person, or none, in every area",
+                expected="persons, not shares",
+            )
+        )
     if faults:
         raise DataError.of(faults)
 
@@ -149,9 +185,13 @@ def told(
     return [Fault(what=what, where=", ".join(cells[:_SHOWN]) + more)] if cells else []
 
 
-def refuse_options(missing: str, *, draws: int = 100, alpha: float = 0.05) -> None:
+def refuse_options(missing: str, *, draws: int = 100, alpha: float = 0.05, seed: int = 0) -> None:
     """Refuse what cannot be asked for, all faults at once."""
-    faults = []
+    faults: list[Fault] = []
+    try:
+        refuse_settings(alpha=alpha, draws=draws, seed=seed)
+    except DesignError as error:
+        faults += error.faults
     if missing not in ("balanced", "each_year"):
         faults.append(
             Fault(
@@ -161,7 +201,7 @@ def refuse_options(missing: str, *, draws: int = 100, alpha: float = 0.05) -> No
                 expected="'balanced' or 'each_year'",
             )
         )
-    if draws < 100:
+    if not any(one.where == "draws" for one in faults) and draws < 100:
         faults.append(
             Fault(
                 what="Too few draws for an interval.",
@@ -169,10 +209,6 @@ def refuse_options(missing: str, *, draws: int = 100, alpha: float = 0.05) -> No
                 found=str(draws),
                 expected="at least 100",
             )
-        )
-    if not 0 < alpha < 1:
-        faults.append(
-            Fault(what="alpha is out of range.", where="alpha", found=repr(alpha), expected="between 0 and 1")
         )
     if faults:
         raise DesignError.of(faults)

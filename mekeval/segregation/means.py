@@ -15,8 +15,9 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit, xlogy
 
 from ..errors import DataError, DesignError, Fault
+from ..inference.result import refuse_settings
 from ..panel import Floats
-from .cells import Missing, entering, names_of, refuse_options, told
+from .cells import Missing, entering, names_of, numbers_of, refuse_options, told
 from .indices import fifths
 
 #: What `area_inequality` measures, in its order.
@@ -142,7 +143,7 @@ def area_inequality(
     >>> found.series("gini")["value"].round(4).tolist()
     [0.2222]
     """
-    x, w = (np.array(one, dtype=float, ndmin=1) for one in (values, weights))
+    x, w = (np.atleast_1d(numbers_of(what, one)) for what, one in (("values", values), ("weights", weights)))
     if x.shape != w.shape or x.ndim > 2:
         raise DataError("Values and weights have unequal shapes.", found=f"{x.shape} and {w.shape}")
     x, w = (one[:, None] if one.ndim == 1 else one for one in (x, w))
@@ -259,10 +260,10 @@ def convergence(
     >>> round(found.beta, 3), round(found.sd_end / found.sd_start, 3)
     (-0.25, 0.75)
     """
-    x, y = (np.array(one, dtype=float) for one in (start, end))
-    w = np.ones(x.shape) if weights is None else np.array(weights, dtype=float)
-    z = None if instrument is None else np.array(instrument, dtype=float)
-    v = None if error_variance is None else np.array(error_variance, dtype=float)
+    x, y = numbers_of("start", start), numbers_of("end", end)
+    w = np.ones(x.shape) if weights is None else numbers_of("weights", weights)
+    z = None if instrument is None else numbers_of("instrument", instrument)
+    v = None if error_variance is None else numbers_of("error_variance", error_variance)
     _refuse_levels(x, y, w, z, v, alpha)
     w = w / w.sum()
     n = len(x)
@@ -363,10 +364,7 @@ def _refuse_levels(x: Floats, y: Floats, w: Floats, z: Floats | None, v: Floats 
         raise DesignError(
             "Two corrections at once.", where="instrument, error_variance", fix="Give one of both."
         )
-    if not 0 < alpha < 1:
-        raise DesignError(
-            "alpha is out of range.", where="alpha", found=repr(alpha), expected="between 0 and 1"
-        )
+    refuse_settings(alpha=alpha)
     if len(x) < _FEWEST or not np.ptp(x) > 0:
         raise DesignError(
             "The levels cannot tell whether areas converge.",

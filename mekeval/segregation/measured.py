@@ -15,7 +15,17 @@ import pandas as pd
 
 from ..errors import DataError, DesignError, closest
 from ..panel import Floats
-from .cells import Missing, entering, names_of, refuse_counts, refuse_options, told
+from .cells import (
+    MOST_PEOPLE,
+    TOO_MANY,
+    Missing,
+    entering,
+    names_of,
+    numbers_of,
+    refuse_counts,
+    refuse_options,
+    told,
+)
 from .indices import INDICES, MULTIGROUP_INDICES, RANGES, location_quotients, many_groups, two_group
 
 #: Draws from a city without segregation; their mean needs fewer than an interval does.
@@ -214,7 +224,7 @@ def segregation_indices(
     >>> found.series("dissimilarity")["value"].round(3).tolist()
     [0.4, 0.417]
     """
-    counts = [np.array(one, dtype=float, ndmin=1) for one in (group, total)]
+    counts = [np.atleast_1d(numbers_of(what, one)) for what, one in (("group", group), ("total", total))]
     if counts[0].shape != counts[1].shape or counts[0].ndim > 2:
         raise DataError(
             "The counts of the group and of all people have unequal shapes.",
@@ -275,7 +285,7 @@ def multigroup_segregation(
     >>> float(found.series("dissimilarity")["value"].iloc[0].round(3))
     0.303
     """
-    held = np.array(counts, dtype=float)
+    held = numbers_of("counts", counts)
     if held.ndim not in (2, 3) or held.shape[-1] < 2:
         raise DataError(
             "Counts of several groups are areas by years by groups.",
@@ -285,7 +295,11 @@ def multigroup_segregation(
     held = held[:, None, :] if held.ndim == 2 else held
     names, years = names_of(held.shape[:2], areas, periods)
     faults = []
-    for what, bad in (("A count is negative.", held < 0), ("A count is infinite.", np.isinf(held))):
+    for what, bad in (
+        ("A count is negative.", held < 0),
+        ("A count is infinite.", np.isinf(held)),
+        (TOO_MANY, np.isfinite(held) & (held > MOST_PEOPLE)),
+    ):
         faults += told(what, np.asarray(bad.any(axis=-1)), names, years)
     if faults:
         raise DataError.of(faults)
@@ -308,7 +322,7 @@ def measure(
     reasons: npt.NDArray[np.str_] | None = None,
 ) -> Segregation:
     """Measure checked counts (n_areas, n_periods, n_groups); `reasons` (n_areas, n_periods) say why some are NaN."""
-    refuse_options(missing, draws=draws, alpha=alpha)
+    refuse_options(missing, draws=draws, alpha=alpha, seed=seed)
     known = entering(counts.sum(axis=-1), names=names, years=years, missing=missing, reasons=reasons)
     names, periods, there = known.areas, known.periods, known.there
     held = np.where(there[..., None], counts[known.cells], 0.0)

@@ -238,8 +238,10 @@ def _measure(
     codes: list[str] = []
     of: list[str] = []
     elsewhere: list[str] = []
+    named: list[tuple[str, str, str]] = []
     places = _parts(row["areas"])
-    for name in places if places != [CITY] else []:
+    city_wide = [fold(name) for name in places] == [CITY]
+    for name in [] if city_wide else places:
         if fold(name) == CITY:
             fault("areas", "A measure of the whole city names areas, too.", "`city` alone, or the areas")
             continue
@@ -249,10 +251,11 @@ def _measure(
             first = error.faults[0]
             fault("areas", first.what, first.expected, repr(name), first.fix)
             continue
+        named.append((code, district, fold(other)))
         codes += [code] if code else []
         of += [district] if district else []
         elsewhere += [other] if other else []
-    if len(set(map(fold, places))) < len(places):
+    if len(set(named)) < len(named):
         fault("areas", "A measure names a place twice.")
     theme = Words(fi=row["theme"], sv=row.get("theme_sv", ""), en=row.get("theme_en", ""))
     for language in spec.study.languages:
@@ -266,7 +269,7 @@ def _measure(
         areas=tuple(dict.fromkeys(codes)),
         districts=tuple(dict.fromkeys(of)),
         elsewhere=tuple(dict.fromkeys(elsewhere)),
-        city_wide=places == [CITY],
+        city_wide=city_wide,
         start=start,
         end=end,
         eur=eur,

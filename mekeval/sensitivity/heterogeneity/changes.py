@@ -6,7 +6,7 @@ In: effects. Out: `UnitEffects`. Never: a treated unit among those that show the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ from ...panel import Floats
 Reason = Literal["", "few_units", "small_comparison", "equal_doses", "few_arrangements"]
 #: Fewer comparison units do not show how much unaffected units differ.
 FEWEST_COMPARISON = 6
+_HALVINGS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +178,25 @@ def drawn_sets(found: UnitEffects, *, seed: int, draws: int) -> tuple[Floats, bo
         else np.ones(len(left))
     )
     return found.noise[positions, np.arange(k)] * ratio[:, None], exact
+
+
+def smallest(holds: Callable[[float], bool], unit: float) -> float | None:
+    """The smallest number from which on something holds, sought from a unit on; None where it never does."""
+    high = unit
+    for _ in range(_HALVINGS):
+        if holds(high):
+            break
+        high *= 2
+    else:
+        return None
+    low = 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def rescaled_by_share(findings: Mapping[str, Inference], shares: Mapping[str, float | None]) -> pd.DataFrame:

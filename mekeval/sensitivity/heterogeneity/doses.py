@@ -18,18 +18,21 @@ from ...errors import DesignError, Fault
 from ...inference.permutation import Reference, interval
 from ...inference.result import POWER, from_draws, refuse_settings
 from ...panel import Floats
-from .changes import Reason, UnitEffects, drawn_sets
+from .changes import Reason, UnitEffects, drawn_sets, smallest
 
 #: What must be said beside every slope.
 CAVEAT = (
-    "Doses were not drawn by lot: more went where need was greater. A slope mixes what the dose does with why it was "
+    "Doses were not drawn by lot: they follow how units were chosen. A slope mixes what the dose does with why it was "
     "given, and so many units as a programme has carry little. It is information, never a verdict on the programme."
 )
 FEWEST_UNITS = 3
 MOST_ARRANGEMENTS = 5_040
 _POWER_SETS, _POWER_CELLS = 500, 2_000_000
-_HALVINGS = 30
 _ROUNDING = 1e-9
+_LEAST, _MOST = (
+    1e-12,
+    1e12,
+)  # of a dose: squares of others leave the range of numbers, or their sums lose digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +184,8 @@ def dose_response(
     Raises
     ------
     DesignError
-        A unit has no dose, or one that is not a finite number: all faults at once. A setting is out of range.
+        A unit has no dose, or one that is not a finite number or is beyond all measure: all faults at once. A setting
+        is out of range.
 
     Notes
     -----
@@ -319,6 +323,21 @@ def _doses(units: tuple[str, ...], doses: Mapping[str, float]) -> Floats:
         for unit, one in known
         if isinstance(one, bool) or not isinstance(one, Real) or not math.isfinite(float(one))
     ]
+    faults += [
+        Fault(
+            what="A dose is beyond what can be reckoned with.",
+            where=unit,
+            found=repr(one),
+            expected=f"0, or a number from {_LEAST:g} to {_MOST:g}",
+            fix="Give it in another unit.",
+        )
+        for unit, one in known
+        if not isinstance(one, bool)
+        and isinstance(one, Real)
+        and math.isfinite(float(one))
+        and one
+        and not _LEAST <= abs(float(one)) <= _MOST
+    ]
     if faults:
         raise DesignError.of(faults)
     # Sums that differ by rounding alone are one dose.
@@ -412,18 +431,4 @@ def _detectable(
         as_large = np.count_nonzero(size >= own[:, None] - by_dose.scale, axis=1)
         return float(np.mean((as_large <= most) & (own >= critical - by_dose.scale)))
 
-    high = critical
-    for _ in range(_HALVINGS):
-        if min(power(high), power(-high)) >= POWER:
-            break
-        high *= 2
-    else:
-        return None
-    low = 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if min(power(middle), power(-middle)) >= POWER:
-            high = middle
-        else:
-            low = middle
-    return high
+    return smallest(lambda slope: min(power(slope), power(-slope)) >= POWER, critical)

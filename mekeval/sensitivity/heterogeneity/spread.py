@@ -6,7 +6,6 @@ In: `UnitEffects`. Out: `EffectSpread`. Never: a rank of units, or one called th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,11 +13,10 @@ import numpy as np
 
 from ...inference.result import POWER, refuse_settings
 from ...panel import Floats
-from .changes import Reason, UnitEffects, drawn_sets
+from .changes import Reason, UnitEffects, drawn_sets, smallest
 
 #: Fewer units cannot be pulled towards their mean by what they say of each other.
 FEWEST_SHRUNKEN = 4
-_HALVINGS = 40
 _ROUNDING = 1e-9
 
 
@@ -232,25 +230,6 @@ def _limits(
         return bool(np.mean(variance(sd) >= critical * (1 - _ROUNDING)) >= POWER)
 
     reach = math.sqrt(max(own, float(still.max())))
-    low = 0.0 if p_value > alpha else _first(as_large, reach)
-    high = None if as_small(0.0) else _first(as_small, reach)
-    return low, high, _first(seen, reach) if reach > 0 else None
-
-
-def _first(holds: Callable[[float], bool], unit: float) -> float | None:
-    """The smallest standard deviation from which on something holds; None where it never does."""
-    high = unit
-    for _ in range(_HALVINGS):
-        if holds(high):
-            break
-        high *= 2
-    else:
-        return None
-    low = 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle
-    return high
+    low = 0.0 if p_value > alpha else smallest(as_large, reach)
+    high = None if as_small(0.0) else smallest(as_small, reach)
+    return low, high, smallest(seen, reach) if reach > 0 else None
