@@ -135,7 +135,8 @@ def test_a_fault_in_the_study_is_named(edit: Edit, change: tuple[str, str], expe
 
 
 def test_an_excluded_city_is_gone_and_an_unknown_one_is_refused(edit: Edit) -> None:
-    exclusion = '\n[[reference.exclude]]\ncity = "{}"\nreason.fi = "oma ohjelma"\n\n# An item is'
+    reasons = 'reason.fi = "oma"\nreason.sv = "eget"\nreason.en = "own"\n'
+    exclusion = f'\n[[reference.exclude]]\ncity = "{{}}"\n{reasons}\n# An item is'
     folder = edit(("\n# An item is", exclusion.format("Verrokkikaupunki 3")))
     references = reference_areas(read_study(folder))
     assert references is not None

@@ -206,10 +206,11 @@ def test_all_faults_come_in_one_message(edit: Edit) -> None:
         "population is not a whole number.",
         "A wave ends before it begins.",
         "Unknown indicator.",
+        "Unknown outcome of the plan.",  # what it says matters is of the old name
         "A raw file is not the one that the study was written for.",
         "A raw file is missing.",
     ]
-    assert str(error).startswith("5 faults:\n1. population")
+    assert str(error).startswith("6 faults:\n1. population")
 
 
 def test_all_wrong_keys_come_in_one_message(edit: Edit) -> None:
