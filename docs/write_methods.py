@@ -46,8 +46,9 @@ def registry() -> dict[str, Callable[..., object]]:
         function = getattr(estimate, name)
         if not inspect.isfunction(function) or name in COMPANIONS or function in named:
             continue
+        # Several estimators side by side are no method of their own.
         own = list(inspect.signature(function).parameters)
-        if own[:2] == ["panel", "design"] and "estimators" not in own:  # several estimators are no method of their own
+        if own[:2] == ["panel", "design"] and "estimators" not in own:
             functions[name] = function
     return {**functions, **BESIDES}
 

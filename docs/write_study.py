@@ -105,6 +105,7 @@ TABLES = (
     schema.Worth,
     schema.Event,
     schema.Plan,
+    schema.PlanThresholds,
     schema.PlanDeviation,
     schema.Reference,
     schema.Exclusion,

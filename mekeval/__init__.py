@@ -191,6 +191,7 @@ if TYPE_CHECKING:
         RegressionToMean,
         RulePlacebo,
         RulePlaceboInTime,
+        Thresholds,
         UnitEffects,
         compare_with_cities,
         contiguous_windows,
@@ -437,6 +438,7 @@ _HOMES = {
     "run": ("run_study",),
     "choice": ("Targeting", "targeting"),
     "sensitivity": (
+        "Thresholds",
         "UnitEffects",
         "EffectSpread",
         "DoseResponse",

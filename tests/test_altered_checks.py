@@ -38,6 +38,7 @@ from mekeval.design import make_design
 from mekeval.sensitivity import (
     CityQuestion,
     RuleQuestion,
+    Thresholds,
     altered,
     answer,
     ask,
@@ -527,3 +528,27 @@ def test_in_a_part_of_the_city_that_is_too_unsteady_it_is_within_chance() -> Non
         for chosen in itertools.combinations(range(9), 3)
     ]
     assert check.facts["p_value"] == pytest.approx(np.mean(np.array(sizes) >= sizes[0] - 1e-9))
+
+
+@BOTH
+def test_a_plan_may_draw_the_lines_elsewhere(build: Build) -> None:
+    """The same variants, judged by another share that must be left, and by another level of their tests."""
+    question = build()
+    whole = answer(question)
+    values = q.values_of(question).copy()
+    rows = [question.panel.units.index(unit) for unit in treated_of(question)]
+    columns = [question.panel.periods.index(year) for year in POST]
+    values[np.ix_(rows, columns)] -= 0.3 * whole.estimate  # seven tenths of the result are left
+    variants = [("less", lambda: q.with_values(question, values))]
+
+    def asked(**lines: float) -> tuple[bool | None, str]:
+        check = altered.compare_variants("x", "left_out", whole, variants, thresholds=Thresholds(**lines))
+        assert check.table["estimate"].item() == pytest.approx(0.7 * whole.estimate, rel=1e-3)
+        return check.passed, check.reason
+
+    assert asked() == (True, "steady")
+    assert asked(share_kept=0.69) == (True, "steady")
+    assert asked(share_kept=0.71) == (False, "hangs_on_one")
+    chance = altered.compare_variants("x", "left_out", whole, variants).table["p_value"].item()
+    assert asked(level=1.01 * chance / whole.alpha)[1] == "steady"
+    assert asked(level=0.99 * chance / whole.alpha)[1] in ("beyond_chance_no_more", "few_areas")

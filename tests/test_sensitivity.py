@@ -8,7 +8,7 @@ import pytest
 
 from mekeval.design import Design, make_design
 from mekeval.panel import Panel, build_panel
-from mekeval.sensitivity import leave_one_out, placebo_in_time, selection
+from mekeval.sensitivity import Thresholds, leave_one_out, placebo_in_time, selection
 
 TREATED = ["t1", "t2", "t3"]
 OTHERS = [f"c{number}" for number in range(1, 13)]
@@ -115,6 +115,21 @@ def test_a_result_that_hangs_on_one_area_is_told() -> None:
     assert (check.passed, check.reason) == (False, "hangs_on_one")
     assert check.facts["unit"] == "t1"
     assert abs(float(check.facts["estimate"])) < 0.3  # of 15 / 3 = 5 nothing is left
+
+
+def test_the_share_that_must_be_left_is_the_plan_s() -> None:
+    """Effects of 5, 5 and 8 are 6 on average; without the third they are 5, five sixths of it."""
+    larger = JUMP.copy()
+    larger[2] *= 1.6
+    for share, passed in ((0.82, True), (0.85, False)):
+        lines = Thresholds(share_kept=share)
+        check = leave_one_out(_panel(larger), _design(), outcome="y", seed=1, alpha=0.05, thresholds=lines)
+        assert check.passed is passed, share
+    strict = Thresholds(
+        level=0.2
+    )  # a p-value of 1/91 is above a fifth of 5 %, and so is the smallest there is
+    check = leave_one_out(_panel(JUMP), _design(), outcome="y", seed=1, alpha=0.05, thresholds=strict)
+    assert (check.passed, check.reason) == (None, "few_areas")
 
 
 def test_an_area_left_out_is_not_compared_with_either() -> None:

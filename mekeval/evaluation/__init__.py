@@ -21,7 +21,7 @@ from ..indicators import Indicators, clean_indicators
 from ..inference import Adjusted, Inference, adjust, infer
 from ..panel import Panel, build_panel
 from ..reference import ReferenceAreas, reference_areas
-from ..sensitivity import CityQuestion, Surroundings, city_checks_of, selection
+from ..sensitivity import CityQuestion, Surroundings, Thresholds, city_checks_of, selection
 from ..study import Study, read_study
 from .beside import PlainReading, in_every_wave, other_estimates, plain_readings
 from .elsewhere import REASONS, Elsewhere, how_clear, judge, look_elsewhere, other_areas, speaks_of
@@ -348,6 +348,7 @@ def _surroundings(study: Study, outcome: str, abroad: Elsewhere | None = None) -
         parent=parents,
         breaks=study.indicator(outcome).breaks,
         honest_size=study.plan.honest_size,
+        thresholds=Thresholds(**study.plan.thresholds.model_dump()),
         elsewhere=abroad.panel if abroad else None,
         others=other_areas(abroad) if abroad else (),
     )

@@ -6,7 +6,7 @@ be run counted as passed.
 
 from __future__ import annotations
 
-from .check import Check
+from .check import Check, Thresholds
 from .checks import Surroundings, city_checks_of, rule_checks_of
 from .city_checks import leave_one_out, placebo_in_time, selection
 from .compare_cities import RulePlacebo, compare_with_cities, variance_model
@@ -52,6 +52,7 @@ __all__ = [
     "RulePlaceboInTime",
     "RuleQuestion",
     "Surroundings",
+    "Thresholds",
     "UnitEffects",
     "answer",
     "ask",

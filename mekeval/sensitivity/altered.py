@@ -20,7 +20,7 @@ import pandas as pd
 from ..errors import DesignError, MekevalError
 from ..inference import Inference
 from ..panel import Floats, Panel
-from .check import Check, not_run, variants_table
+from .check import USUAL, Check, Thresholds, not_run, variants_table
 from .compare_cities import compare_with_cities
 from .questions import (
     CityQuestion,
@@ -48,7 +48,14 @@ Variant = tuple[str, Callable[[], Question | Inference]]
 Mask = npt.NDArray[np.bool_]
 
 
-def compare_variants(name: str, column: str, whole: Inference, variants: Iterable[Variant]) -> Check:
+def compare_variants(
+    name: str,
+    column: str,
+    whole: Inference,
+    variants: Iterable[Variant],
+    *,
+    thresholds: Thresholds = USUAL,
+) -> Check:
     """Put every variant of a question and ask whether the result is in them too.
 
     Parameters
@@ -78,13 +85,13 @@ def compare_variants(name: str, column: str, whole: Inference, variants: Iterabl
     answered = table.dropna(subset=["estimate"])
     if answered.empty:
         return not_run(name, "error", message=str(table["note"].iloc[0]))
-    level = 2 * whole.alpha
+    level = thresholds.level * whole.alpha
     ratio = answered["estimate"].to_numpy() / whole.estimate
     chance = answered["p_value"].to_numpy()
     able = np.array([found.smallest_p <= level for _, found, _ in asked if found is not None])
     unanswered = table.loc[table["estimate"].isna(), column]
     passed: bool | None = False
-    if not (ratio > 0.5).all():
+    if not (ratio > thresholds.share_kept).all():
         reason = "hangs_on_one"
     elif (able & (chance > level)).any():
         reason = "beyond_chance_no_more"
@@ -123,7 +130,7 @@ def leave_one_comparison_out(question: Question, whole: Inference) -> Check:
             variants = [(unit, _without(question, [unit])) for unit in entered(question)[1]]
     except MekevalError as error:
         return not_run(name, "error", message=error.faults[0].what)
-    return compare_variants(name, "left_out", whole, variants)
+    return compare_variants(name, "left_out", whole, variants, thresholds=question.thresholds)
 
 
 def without_neighbours(
@@ -149,7 +156,8 @@ def without_neighbours(
         return not_run(name, "no_neighbours")
     if len(pool) - len(bordering) < SMALLEST_POOL:
         return not_run(name, "small_pool", n=len(pool) - len(bordering))
-    return compare_variants(name, "left_out", whole, [(", ".join(bordering), _without(question, bordering))])
+    left = [(", ".join(bordering), _without(question, bordering))]
+    return compare_variants(name, "left_out", whole, left, thresholds=question.thresholds)
 
 
 def comparison_changed(
@@ -206,7 +214,7 @@ def comparison_changed(
     variants += abroad
     if not variants:
         return not_run(name, "small_pool", n=max(map(len, smaller.values())))
-    return compare_variants(name, "comparison", whole, variants)
+    return compare_variants(name, "comparison", whole, variants, thresholds=question.thresholds)
 
 
 def one_year(question: Question, whole: Inference) -> Check:
@@ -226,6 +234,7 @@ def one_year(question: Question, whole: Inference) -> Check:
         "left_out",
         whole,
         [(str(year), _without_year(question, year)) for year in (*(pre if len(pre) > 1 else ()), *post)],
+        thresholds=question.thresholds,
     )
 
 
@@ -266,7 +275,7 @@ def functional_form(question: Question, whole: Inference) -> Check:
         return not_run(name, "error", message=str(table["note"].iloc[0]))
     same = (np.sign(answered["estimate"]) == np.sign(whole.estimate)).to_numpy()
     chance = answered["p_value"].to_numpy()
-    heard = chance <= 2 * whole.alpha
+    heard = chance <= question.thresholds.level * whole.alpha
     turned, shown = ~same & heard, same & heard
     passed: bool | None = None
     if turned.any():

@@ -42,6 +42,30 @@ NUMBERS = ("estimate", "low", "high", "p_value", "alpha")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Where checks draw their lines; a plan may draw them elsewhere, before outcomes are seen.
+
+    Attributes
+    ----------
+    share_kept : float
+        Share of a result's size that must be left when an area, a comparison or a year is left out.
+    level : float
+        Level of the test of an altered question, in times alpha: one area fewer makes any test weaker.
+    quiet : float
+        By what alpha is divided for questions to which silence is the right answer: placebo in time, anticipation,
+        pre-trend, spillover and population together raise a false alarm no more often than one test does.
+    """
+
+    share_kept: float = 0.5
+    level: float = 2.0
+    quiet: float = 5.0
+
+
+#: Where a study draws no lines of its own.
+USUAL = Thresholds()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """One question put to a result; in a notebook it shows itself.
 

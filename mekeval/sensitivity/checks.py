@@ -7,7 +7,7 @@ for them. Never: a check made where nothing was found to check.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,12 +20,11 @@ from .altered import (
     one_year,
     without_neighbours,
 )
-from .check import Check
+from .check import USUAL, Check, Thresholds
 from .city_checks import leave_one_out, placebo_in_time
 from .compare_cities import RulePlacebo
 from .questions import CityQuestion, Question
 from .quiet import (
-    QUIET,
     anticipation,
     composition,
     definition_breaks,
@@ -61,6 +60,8 @@ class Surroundings:
         The first year of each new definition of the outcome.
     honest_size : float
         Mbar that a result must survive.
+    thresholds : Thresholds
+        Where the other checks draw their lines.
     elsewhere : Panel or None
         The study's own areas and those of other cities, for results that were judged within the city.
     others : tuple of str
@@ -71,6 +72,7 @@ class Surroundings:
     parent: Mapping[str, str] = field(default_factory=dict)
     breaks: Sequence[int] = ()
     honest_size: float = 1.0
+    thresholds: Thresholds = USUAL
     elsewhere: Panel | None = None
     others: Sequence[str] = ()
 
@@ -87,13 +89,15 @@ def rule_checks_of(
         Its answer.
     about : Surroundings, optional
     """
+    about = about or Surroundings()
+    question = replace(question, thresholds=about.thresholds)
     own = rule_placebo_check(placebo)
     if placebo.quotable_p > question.alpha:  # the others ask whether a difference holds
         return (own,)
     whole = rule_placebo_inference(placebo, label="", n_treated=len(question.treated))
     before = rule_placebo_before(_strict(question), size=placebo.effect)
     alone = [rule_leave_one_out(question, whole=placebo)] if len(question.treated) > 1 else []
-    return (own, before, *alone, *_general(question, whole, about or Surroundings()))
+    return (own, before, *alone, *_general(question, whole, about))
 
 
 def city_checks_of(
@@ -110,7 +114,9 @@ def city_checks_of(
     """
     if whole.p_value > whole.alpha:
         return ()
-    before = _before(question, whole, alpha=question.alpha / QUIET)
+    about = about or Surroundings()
+    question = replace(question, thresholds=about.thresholds)
+    before = _before(question, whole, alpha=question.alpha / question.thresholds.quiet)
     if before.reason == "few_areas" and float(before.facts["smallest_p"]) <= question.alpha:
         before = _before(question, whole, alpha=float(before.facts["smallest_p"]))  # as all quiet checks
     alone = (
@@ -122,12 +128,13 @@ def city_checks_of(
                 seed=question.seed,
                 alpha=question.alpha,
                 population=question.population,
+                thresholds=question.thresholds,
             )
         ]
         if question.unit is None
         else []
     )
-    return (before, *alone, *_general(question, whole, about or Surroundings()))
+    return (before, *alone, *_general(question, whole, about))
 
 
 def _before(question: CityQuestion, whole: Inference, *, alpha: float) -> Check:

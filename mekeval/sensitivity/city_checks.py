@@ -18,7 +18,7 @@ from ..estimate import group_time_att
 from ..inference import Inference, infer
 from ..inference.permutation import MOST_ASSIGNMENTS
 from ..panel import Panel
-from .check import Check, not_run, variants_table
+from .check import USUAL, Check, Thresholds, not_run, variants_table
 from .questions import moved, only, overall, panel_of_years
 
 
@@ -134,12 +134,14 @@ def leave_one_out(
     seed: int,
     alpha: float,
     population: Mapping[str, float] | None = None,
+    thresholds: Thresholds = USUAL,
 ) -> Check:
     """Does the result hang on one treated area?
 
-    Each treated area is left out in turn. The check fails when the estimate changes sign or loses more than half
+    Each treated area is left out in turn. The check fails when the estimate changes sign or keeps no more than half
     of its size without one of them ("hangs_on_one"), or when the test at twice `alpha` no longer rejects
-    ("beyond_chance_no_more"): one area fewer makes any test weaker. Where so few areas are left that no test at that
+    ("beyond_chance_no_more"): one area fewer makes any test weaker.
+    Half and twice are those of `thresholds`. Where so few areas are left that no test at that
     level can reject, there is no answer ("few_areas").
     """
     if len(design.treated) < 2:
@@ -167,10 +169,10 @@ def leave_one_out(
     ratio = table["estimate"] / whole.estimate
     passed: bool | None = False
     reason, chance = "hangs_on_one", np.zeros(len(table))
-    if (ratio > 0.5).all():
-        able = np.array([part.smallest_p <= 2 * alpha for part in parts])
+    if (ratio > thresholds.share_kept).all():
+        able = np.array([part.smallest_p <= thresholds.level * alpha for part in parts])
         chance = table["p_value"].to_numpy()
-        weak = able & (chance > 2 * alpha)
+        weak = able & (chance > thresholds.level * alpha)
         chance = np.where(weak, chance, -1.0) if weak.any() else chance
         reason = "beyond_chance_no_more" if weak.any() else "steady" if able.all() else "few_areas"
         passed = False if weak.any() else True if able.all() else None

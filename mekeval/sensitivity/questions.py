@@ -19,6 +19,7 @@ from ..estimate.inputs import check_known
 from ..inference import Inference, infer
 from ..inference.permutation import MOST_ASSIGNMENTS, MOST_SETS
 from ..panel import Floats, Panel
+from .check import USUAL, Thresholds
 from .reference_cities import cities_of
 from .rule_checks import rule_placebo_inference
 from .rule_placebo import ask
@@ -40,6 +41,8 @@ class CityQuestion:
     seed : int
     population : mapping of str to float or None
         Persons of each unit, for the test that scales by size; None permutes plainly.
+    thresholds : Thresholds
+        Of the checks of its answer.
     """
 
     panel: Panel
@@ -49,6 +52,7 @@ class CityQuestion:
     alpha: float = 0.05
     seed: int = 0
     population: Mapping[str, float] | None = None
+    thresholds: Thresholds = USUAL
 
 
 Question = CityQuestion | RuleQuestion

@@ -4,9 +4,9 @@ In: a question and its answer. Out: one `Check` for each place or time where the
 taken for an answer where nothing could have been heard.
 
 Silence is an answer only if a change of the size in question would have been found. There are several such questions,
-and each is asked at a `QUIET`th of `alpha`: together they raise a false alarm no more often than one test does. Where
-the units are too few for a test at that level, it is made at the smallest level that they can reach, at most `alpha`:
-the alarm then goes off more often, but there is an answer.
+and each is asked at a fifth of `alpha` (`Thresholds.quiet`): together they raise a false alarm no more often than one
+test does. Where the units are too few for a test at that level, it is made at the smallest level that they can reach,
+at most `alpha`: the alarm then goes off more often, but there is an answer.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ from .questions import (
 from .rule_placebo import ask
 from .rule_question import RuleQuestion
 
-#: Questions to which silence is the right answer: placebo in time, anticipation, pre-trend, spillover and population.
-QUIET = 5
 #: A population that grew by less than this share more than elsewhere did not: the rest is rounding.
 _NOBODY = 1e-9
 
@@ -345,12 +343,12 @@ def _while_on(effects: Effects) -> dict[int, float]:
 
 
 def stricter(question: Question) -> Question:
-    """The same question at a `QUIET`th of its level."""
-    return replace(question, alpha=question.alpha / QUIET)
+    """The same question at the level of those to which silence is the right answer."""
+    return replace(question, alpha=question.alpha / question.thresholds.quiet)
 
 
 def strictly(question: Question) -> Inference:
-    """The answer at a `QUIET`th of the level, or at the smallest level up to it at which the question can be tested."""
+    """The answer at that level, or at the smallest one up to the question's own at which it can be tested."""
     found = quickly(stricter(question))
     if found.identifiable or not found.alpha < found.smallest_p <= question.alpha:
         return found

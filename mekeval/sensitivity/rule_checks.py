@@ -128,8 +128,8 @@ def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
     """Does the result hang on one treated area?
 
     Each is left out in turn, there and, by its rank, in the reference cities. The check fails when the effect changes
-    sign or loses more than half of its size ("hangs_on_one"), or when the test at twice `alpha` no longer rejects
-    ("beyond_chance_no_more").
+    sign or keeps no more than half of its size ("hangs_on_one"), or when the test at twice `alpha` no longer rejects
+    ("beyond_chance_no_more"); half and twice are those of the question's `thresholds`.
     """
     name = "leave_one_out"
     rows = []
@@ -147,9 +147,9 @@ def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
     except MekevalError as error:
         return not_run(name, "error", message=error.faults[0].what)
     table = variants_table("left_out", rows)
-    ratio = table["estimate"] / whole.effect
-    keeps_size = bool((ratio > 0.5).all())
-    steady = keeps_size and bool((table["p_value"] <= 2 * question.alpha).all())
+    ratio, lines = table["estimate"] / whole.effect, question.thresholds
+    keeps_size = bool((ratio > lines.share_kept).all())
+    steady = keeps_size and bool((table["p_value"] <= lines.level * question.alpha).all())
     # Of equal p-values the smallest effect is the weakest, whatever the order of the areas.
     chance = table["p_value"].to_numpy() * keeps_size
     worst = int(np.lexsort((table["left_out"], ratio, -chance))[0])

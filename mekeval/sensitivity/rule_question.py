@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..design import Rule
 from ..errors import DataError, DesignError, Fault, closest
 from ..panel import Panel
+from .check import USUAL, Thresholds
 
 #: Persons. Smaller areas enter nowhere: one household moves their rates.
 SMALLEST_AREA = 300.0
@@ -24,7 +25,7 @@ MOST_GROWTH = 0.10
 
 @dataclass(frozen=True, kw_only=True)
 class RuleQuestion:
-    """What `rule_placebo` and `placebo_cities` are asked; its attributes are their arguments."""
+    """What `rule_placebo` and `placebo_cities` are asked: their arguments, and the `thresholds` of its checks."""
 
     panel: Panel
     rule: Rule
@@ -42,6 +43,7 @@ class RuleQuestion:
     most_growth: float | None = MOST_GROWTH
     variance: tuple[float, float] | None = None
     alpha: float = 0.05
+    thresholds: Thresholds = USUAL
 
 
 def refuse(asked: RuleQuestion, rows_of: Mapping[str, npt.NDArray[np.intp]]) -> None:

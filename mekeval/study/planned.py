@@ -141,7 +141,8 @@ def default_of(key: str, locked: Mapping[str, object]) -> str | None:
         if table == prefix or table.startswith(f"{prefix}."):
             field = model.model_fields.get(name)
             if field is not None and not field.is_required():
-                return canonical(field.get_default(call_default_factory=True))
+                value = field.get_default(call_default_factory=True)
+                return canonical(value.model_dump(mode="json") if isinstance(value, BaseModel) else value)
     return None
 
 

@@ -247,6 +247,18 @@ class Reference(StudyTable):
     "Cities that are no reference."
 
 
+class PlanThresholds(StudyTable):
+    """`[plan.thresholds]`: where the checks draw their lines; what a result must stand is fixed before it is seen."""
+
+    share_kept: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    "Share of a result's size that must be left when an area, a comparison or a year is left out."
+    level: Annotated[Number, Field(ge=1, le=10)] = 2.0
+    "Level of the test of such an altered question, in times alpha: one area fewer makes any test weaker."
+    quiet: Annotated[Number, Field(ge=1, le=100)] = 5.0
+    """By what alpha is divided where silence is the right answer (placebo in time, anticipation, pre-trend, spillover,
+    population), so that all of them together raise a false alarm no more often than one test does."""
+
+
 class PlanDeviation(StudyTable):
     """`[[plan.deviation]]`: a place in which the study differs from its locked plan.
 
@@ -290,6 +302,8 @@ class Plan(StudyTable):
     honest_size: Annotated[Number, Field(gt=0)] = 1.0
     """How far the later years may depart from a common trend, in times the largest departure before (Mbar), with an
     effect still standing; for the check `honest`."""
+    thresholds: PlanThresholds = PlanThresholds()
+    "Where the checks draw their lines."
     deviation: Annotated[tuple[PlanDeviation, ...], Field(max_length=1000)] = ()
     "What differs from the locked plan, and why."
 
