@@ -553,7 +553,7 @@ def test_what_the_interval_rules_out_is_said_in_the_unit_and_in_people(evaluatio
     tiny = replace(finding, inference=replace(numbers, estimate=0.01))
     assert "In people: hardly any (" in sentence(known, tiny, EN)
     finnish = sentence(known, finding, Texts("fi")).replace("\N{NO-BREAK SPACE}", " ")
-    assert "sulkee pois nousun, joka on yli 1,5 %-yks., ja laskun, joka on yli 2,5 %-yks. (" in finnish
+    assert "sulkee pois nousun, joka on yli 1,5 %‑yks., ja laskun, joka on yli 2,5 %‑yks. (" in finnish
 
 
 def test_a_required_check_that_was_not_made_is_the_reason_in_words(evaluation: Evaluation) -> None:

@@ -534,13 +534,13 @@ def test_facts_of_the_log_are_written_in_the_language(said: str, english: str, f
     [
         ("about 2.877e+04", "eur", False, "about EUR 28,770", "noin 28 770 €"),
         ("50.1712", "percent", False, "50.17%", "50,17 %"),
-        ("about +1.85", "percent", True, "about +1.85 pp", "noin +1,85 %-yks."),
+        ("about +1.85", "percent", True, "about +1.85 pp", "noin +1,85 %‑yks."),
         (
             "-2.91 from 2016 to 2018 in 36 areas",
             "percent",
             True,
             "−2.91 pp from 2016 to 2018 in 36 areas",
-            "−2,91 %-yks. vuodesta 2016 vuoteen 2018, alueita 36",
+            "−2,91 %‑yks. vuodesta 2016 vuoteen 2018, alueita 36",
         ),
         ("about +3.93 %", "eur", True, "about +3.93%", "noin +3,93 %"),
         ("0 to 60", "percent", False, "0 to 60%", "0–60 %"),
