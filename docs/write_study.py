@@ -102,6 +102,7 @@ TABLES = (
     schema.Programme,
     schema.Wave,
     schema.Rule,
+    schema.MissingCriterion,
     schema.Worth,
     schema.Event,
     schema.Plan,

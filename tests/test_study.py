@@ -463,3 +463,14 @@ def test_of_very_many_faults_the_first_are_told(edit: Edit) -> None:
     error = _refused(edit(('items = ["adults", "median_income_eur"]', f"items = [{wrong}]")))
     assert len(error.faults) == 51
     assert error.faults[-1].what == "There are more faults."
+
+
+def test_a_criterion_that_is_missing_names_a_known_wave(edit: Edit) -> None:
+    """The morbidity index of the first wave is known to have been used and is in no data."""
+    study = read_study(example_study())
+    rule = study.programme.rule
+    assert rule is not None
+    assert [(one.wave, one.name.en) for one in rule.missing] == [("MEK 2019-2022", "a morbidity index")]
+    assert study.plan_state.state == "kept"  # what cannot be looked at is no part of the plan
+    fault = _refused(edit(('wave = "MEK 2019-2022"\nname.fi', 'wave = "MEK 2019-2021"\nname.fi'))).faults[0]
+    assert (fault.what, fault.found) == ("Unknown wave.", "'MEK 2019-2021'")

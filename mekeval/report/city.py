@@ -133,7 +133,22 @@ def _choice(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
     intro = texts("report.choice.intro", same=texts("unit.percent.level", number=same))
     picture = drawn(plot_choice, evaluation, texts=texts)
     own = [paragraph(text) for text in _own_choice(evaluation, texts)]
-    return [heading(texts("report.choice.heading"), 3), paragraph(intro), *own, *picture]
+    lacking = [paragraph(text) for text in _not_looked_at(evaluation, texts)]
+    return [heading(texts("report.choice.heading"), 3), paragraph(intro), *own, *lacking, *picture]
+
+
+def _not_looked_at(evaluation: Evaluation, texts: Texts) -> list[str]:
+    """Criteria that are known to have been used and are not in the data."""
+    rule = evaluation.study.programme.rule
+    return [
+        texts(
+            "report.choice.missing_wave" if one.wave else "report.choice.missing",
+            criterion=one.name.text(texts.language),
+            wave=one.wave,
+            source=one.source.text(texts.language),
+        )
+        for one in (rule.missing if rule else ())
+    ]
 
 
 def _own_choice(evaluation: Evaluation, texts: Texts) -> list[str]:

@@ -76,6 +76,8 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
     rule = spec.rule
     if rule:
         yield from _unknown(rule.criteria, indicators, "indicator", f"{where}, programme.rule.criteria")
+        waves, named = [wave.name for wave in spec.waves], [one.wave for one in rule.missing if one.wave]
+        yield from _unknown(named, waves, "wave", f"{where}, programme.rule.missing")
         if rule.population:
             place = f"{where}, programme.rule.population"
             yield from _unknown((rule.population,), indicators, "indicator", place)

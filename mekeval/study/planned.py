@@ -64,7 +64,7 @@ def planned(folder: Path, spec: StudySpec) -> dict[str, object]:
         content |= _dumped(f"programme.wave.{wave.name}", wave, exclude={"name", "eur_per_year"})
     looked_at = set(spec.outcomes)
     if spec.rule is not None:
-        content |= _dumped("programme.rule", spec.rule)
+        content |= _dumped("programme.rule", spec.rule, exclude={"missing"})
         looked_at |= {*spec.rule.criteria, spec.rule.population}
     if spec.reference is not None:
         content |= _dumped("reference", spec.reference)

@@ -158,6 +158,17 @@ class Wave(StudyTable):
     "Money for a year, in euros."
 
 
+class MissingCriterion(StudyTable):
+    """`[[programme.rule.missing]]`: something the areas were chosen by that is not in the data; reports say so."""
+
+    name: Words
+    "The criterion."
+    wave: str = ""
+    "Name of the wave that was chosen by it; left out: all waves."
+    source: Words
+    "Who says so."
+
+
 class Rule(StudyTable):
     """`[programme.rule]`: how the areas were chosen."""
 
@@ -171,6 +182,8 @@ class Rule(StudyTable):
     "The indicator whose base (the persons behind it) is the size of an area."
     minimum_population: Annotated[Number, Field(ge=0)] = 0
     "Smaller areas are not chosen: their rates are mostly noise."
+    missing: Annotated[tuple[MissingCriterion, ...], Field(max_length=100)] = ()
+    "Criteria that are known to have been used and are not in the data."
 
 
 class Worth(StudyTable):
