@@ -467,7 +467,7 @@ def test_of_very_many_faults_the_first_are_told(edit: Edit) -> None:
 
 def test_a_criterion_that_is_missing_names_a_known_wave(edit: Edit) -> None:
     """The morbidity index of the first wave is known to have been used and is in no data."""
-    study = read_study(example_study())
+    study = read_study(Path(__file__).parents[1] / "data" / "vantaa-mek")
     rule = study.programme.rule
     assert rule is not None
     assert [(one.wave, one.name.en) for one in rule.missing] == [("MEK 2019-2022", "a morbidity index")]
