@@ -229,264 +229,75 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+#: Names by the module that holds them.
 _HOMES = {
     "areas": (
-        "Areas",
-        "Boundaries",
-        "Dilution",
-        "Districts",
-        "areas_from_rows",
-        "change_weights",
-        "crosswalk",
-        "found_areas",
-        "hierarchy_rows",
-        "join_areas",
-        "neighbours",
-        "overlaps",
-        "read_areas",
-        "read_boundaries",
-        "read_changes",
-        "read_districts",
-        "read_hierarchy",
-        "read_neighbours",
-        "read_weights",
-        "weight_totals",
+        "Areas areas_from_rows Boundaries change_weights crosswalk Dilution Districts found_areas "
+        "hierarchy_rows join_areas neighbours overlaps read_areas read_boundaries read_changes read_districts "
+        "read_hierarchy read_neighbours read_weights weight_totals"
     ),
-    "clean": (
-        "Cleaned",
-        "clean_study",
-    ),
-    "costs": (
-        "Cost",
-        "cost_beside_effect",
-        "money_by_district",
-    ),
+    "begin": "copy_example new_study NewStudy",
+    "choice": "Targeting targeting",
+    "clean": "clean_study Cleaned",
+    "costs": "Cost cost_beside_effect money_by_district",
     "design": (
-        "Design",
-        "Rule",
-        "Selection",
-        "SelectionStability",
-        "apply_rule",
-        "design_from_cohorts",
-        "make_design",
-        "rule_criteria",
-        "AreaClasses",
-        "area_classes",
-        "select_areas",
-        "selection_stability",
-        "study_design",
+        "apply_rule area_classes AreaClasses Design design_from_cohorts make_design Rule rule_criteria "
+        "select_areas Selection selection_stability SelectionStability study_design"
     ),
-    "errors": (
-        "DataError",
-        "DesignError",
-        "MekevalError",
-        "RunError",
-        "StudyError",
-    ),
+    "errors": "DataError DesignError MekevalError RunError StudyError",
     "estimate": (
-        "Aggregation",
-        "ESTIMATORS",
-        "Effects",
-        "aggregate",
-        "bacon_decomposition",
-        "callaway_santanna",
-        "contrast",
-        "covariate_coefficients",
-        "extended_twfe",
-        "first_differences",
-        "group_time_att",
-        "imputation",
-        "imputation_pretrend_test",
-        "local_projection",
-        "repeated_cross_sections",
-        "side_by_side",
-        "stacked",
-        "sun_abraham",
-        "switch_average",
-        "switchers",
-        "synthetic_control",
-        "synthetic_did",
-        "synthetic_fit",
-        "synthetic_placebos",
-        "triple_difference",
-        "twfe",
-        "twfe_event_study",
-        "two_stage",
-        "unit_contrast",
+        "aggregate Aggregation bacon_decomposition callaway_santanna contrast covariate_coefficients Effects "
+        "ESTIMATORS extended_twfe first_differences group_time_att imputation imputation_pretrend_test "
+        "local_projection repeated_cross_sections side_by_side stacked sun_abraham switch_average switchers "
+        "synthetic_control synthetic_did synthetic_fit synthetic_placebos triple_difference twfe "
+        "twfe_event_study two_stage unit_contrast"
     ),
-    "evaluation": (
-        "Evaluation",
-        "evaluate",
-    ),
-    "fetch": (
-        "Fetched",
-        "fetch_study",
-    ),
+    "evaluation": "evaluate Evaluation",
+    "fetch": "fetch_study Fetched",
     "figures": (
-        "plot_segregation",
-        "plot_doses",
-        "About",
-        "Picture",
-        "plot_check",
-        "plot_choice",
-        "plot_deciding",
-        "plot_effects",
-        "plot_event_study",
-        "plot_finding",
-        "plot_forest",
-        "plot_group_time",
-        "plot_honest",
-        "plot_placebo",
-        "plot_power",
-        "plot_rule_placebo",
-        "plot_selection_stability",
-        "plot_synthetic",
-        "plot_tiles",
-        "plot_trend",
-        "plot_verdicts",
+        "About Picture plot_check plot_choice plot_deciding plot_doses plot_effects plot_event_study "
+        "plot_finding plot_forest plot_group_time plot_honest plot_placebo plot_power plot_rule_placebo "
+        "plot_segregation plot_selection_stability plot_synthetic plot_tiles plot_trend plot_verdicts"
     ),
-    "findings": (
-        "Finding",
-        "conclude",
-    ),
+    "findings": "conclude Finding",
     "indicators": (
-        "Indicators",
-        "clean_indicators",
-        "compare_releases",
-        "coverage",
-        "failures_table",
-        "interpolate",
-        "level_breaks",
-        "outliers",
-        "unit_breaks",
+        "clean_indicators compare_releases coverage failures_table Indicators interpolate level_breaks "
+        "outliers unit_breaks"
     ),
     "inference": (
-        "Adjusted",
-        "Bands",
-        "Conformal",
-        "Inference",
-        "JointBands",
-        "PowerCurve",
-        "adjust",
-        "cluster_robust",
-        "conformal",
-        "infer",
-        "permutation_bands",
-        "power_curve",
-        "uniform_bands",
-        "wild_cluster_bootstrap",
+        "adjust Adjusted Bands cluster_robust Conformal conformal infer Inference JointBands "
+        "permutation_bands power_curve PowerCurve uniform_bands wild_cluster_bootstrap"
     ),
-    "monitor": (
-        "MonitoringSet",
-        "publish_monitoring",
-    ),
+    "monitor": "MonitoringSet publish_monitoring",
     "monitoring": (
-        "Intensity",
-        "Monitoring",
-        "activity_indicators",
-        "activity_intensity",
-        "bootstrap_mean",
-        "coded_answers",
-        "coder_agreement",
-        "compare_reported",
-        "example_monitoring",
-        "feedback_indicators",
-        "krippendorff_alpha",
-        "personal_data",
-        "read_monitoring",
-        "response_rates",
-        "wilson_interval",
+        "activity_indicators activity_intensity bootstrap_mean coded_answers coder_agreement compare_reported "
+        "example_monitoring feedback_indicators Intensity krippendorff_alpha Monitoring personal_data "
+        "read_monitoring response_rates wilson_interval"
     ),
-    "begin": ("NewStudy", "copy_example", "new_study"),
-    "panel": (
-        "Panel",
-        "balanced_block",
-        "build_panel",
-    ),
-    "reference": (
-        "ReferenceAreas",
-        "reference_areas",
-    ),
-    "register": (
-        "Condition",
-        "RegisterMeasure",
-        "aggregate_register",
-    ),
-    "report": (
-        "QualityReport",
-        "city_report",
-        "community_quarter",
-        "community_year",
-        "district_report",
-        "quality_report",
-    ),
+    "panel": "balanced_block build_panel Panel",
+    "reference": "reference_areas ReferenceAreas",
+    "register": "aggregate_register Condition RegisterMeasure",
+    "report": "city_report community_quarter community_year district_report quality_report QualityReport",
+    "run": "run_study",
     "segregation": (
-        "Segregation",
-        "Change",
-        "AreaInequality",
-        "Convergence",
-        "GapChange",
-        "segregation_indices",
-        "multigroup_segregation",
-        "study_segregation",
-        "panel_segregation",
-        "area_inequality",
-        "convergence",
-        "gap_change",
-        "index_changes",
+        "area_inequality AreaInequality Change Convergence convergence gap_change GapChange index_changes "
+        "multigroup_segregation panel_segregation Segregation segregation_indices study_segregation"
     ),
-    "run": ("run_study",),
-    "choice": ("Targeting", "targeting"),
     "sensitivity": (
-        "Thresholds",
-        "UnitEffects",
-        "EffectSpread",
-        "DoseResponse",
-        "unit_effects",
-        "effect_spread",
-        "dose_response",
-        "rescaled_by_share",
-        "Check",
-        "City",
-        "HonestBounds",
-        "PlaceboCities",
-        "RegressionToMean",
-        "RulePlacebo",
-        "RulePlaceboInTime",
-        "compare_with_cities",
-        "contiguous_windows",
-        "honest_bounds",
-        "leave_one_out",
-        "placebo_cities",
-        "placebo_in_time",
-        "regression_to_mean",
-        "rule_placebo",
-        "rule_placebo_in_time",
+        "Check City compare_with_cities contiguous_windows dose_response DoseResponse effect_spread "
+        "EffectSpread honest_bounds HonestBounds leave_one_out placebo_cities placebo_in_time PlaceboCities "
+        "regression_to_mean RegressionToMean rescaled_by_share rule_placebo rule_placebo_in_time RulePlacebo "
+        "RulePlaceboInTime Thresholds unit_effects UnitEffects"
     ),
-    "shipped": ("example_study",),
-    "sources": (
-        "READERS",
-        "read_source",
-    ),
+    "shipped": "example_study",
+    "sources": "read_source READERS",
     "study": (
-        "CATALOGUES",
-        "Catalogue",
-        "Deviation",
-        "Measure",
-        "PlanState",
-        "Study",
-        "catalogue_table",
-        "criteria",
-        "lock_plan",
-        "plan_state",
-        "read_catalogue",
-        "read_measures",
-        "read_spec",
-        "read_study",
+        "Catalogue catalogue_table CATALOGUES criteria Deviation lock_plan Measure plan_state PlanState "
+        "read_catalogue read_measures read_spec read_study Study"
     ),
-    "text": ("Texts",),
+    "text": "Texts",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604
 

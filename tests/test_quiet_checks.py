@@ -183,6 +183,33 @@ def test_composition(build: Build) -> None:
     heard(quiet.composition(question, whole, unsettled), None, "no_power")
 
 
+@BOTH
+def test_growth_that_could_explain_only_at_the_end_of_its_interval_is_no_failure(build: Build) -> None:
+    """By the rule in words: from the far end of its interval it must be unable, as estimated it must be able."""
+    question = build()
+    whole = answer(question)
+    noise = np.random.default_rng(5).normal(0, 0.03, question.panel.values["y"].shape)
+    own = [question.panel.units.index(unit) for part in q.entered(question) for unit in part]
+    spread = max(np.ptp(question.panel.values["y"][own, t]) for t in range(len(YEARS)))
+    rows = [question.panel.units.index(unit) for unit in treated_of(question)]
+    heard_of = set()
+    for growth in np.linspace(0.0, 2 * abs(whole.estimate) / spread, 15):
+        people = 1000 * np.exp(noise)
+        people[rows, 6:] *= 1 + growth
+        found = quiet.strictly(q.with_values(question, np.log(people)))
+        assert found.low is not None and found.high is not None
+        far, likely = np.exp(max(-found.low, found.high)) - 1, abs(np.exp(found.estimate) - 1)
+        expected: bool | None = None
+        if far * spread < abs(whole.estimate):
+            expected = True
+        elif found.p_value <= found.alpha and likely * spread >= abs(whole.estimate):
+            expected = False
+        check = quiet.composition(question, whole, people)
+        assert check.passed is expected, growth
+        heard_of.add((expected, found.p_value <= found.alpha))
+    assert {(False, True), (None, True)} <= heard_of  # beyond chance, and yet not able to explain
+
+
 def test_composition_that_cannot_answer() -> None:
     question = city()
     whole = answer(question)

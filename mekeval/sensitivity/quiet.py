@@ -130,7 +130,8 @@ def composition(question: Question, whole: Inference, population: Floats) -> Che
     The population of the treated areas is put in the place of the outcome, in logarithms. If it grew by a share s more
     than elsewhere, newcomers must differ from the residents by at least the result divided by s to bring it about (of
     a fall, those who left). The check passes where even the end of the interval of s that lies furthest from zero would
-    need people who differ more than, in any one year compared, the best area of the city differs from its worst.
+    need people who differ more than, in any one year compared, the best area of the city differs from its worst. It
+    fails where s is beyond chance and, as estimated, could bring the result about; between the two it has no answer.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def _newcomers(
     facts["needed"] = abs(whole.estimate) / most
     if abs(whole.estimate) / most > spread:
         return answer(True, "too_few_newcomers")
-    if found.p_value <= found.alpha:
+    if found.p_value <= found.alpha and abs(whole.estimate) <= spread * abs(np.expm1(found.estimate)):
         return answer(False, "people_moved")
     return answer(None, "no_power")
 
