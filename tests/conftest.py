@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mekeval import Study, example_study, read_study
@@ -36,3 +37,13 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def example() -> Study:
     return read_study(example_study())
+
+
+@pytest.fixture(scope="session")
+def bc(reference: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients and covariance of Benzarti and Carloni, as the R package HonestDiD has them."""
+    folder = reference / "honest_bc"
+    return (
+        np.loadtxt(folder / "betahat.csv", skiprows=1),
+        np.loadtxt(folder / "sigma.csv", skiprows=1, delimiter=","),
+    )

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -582,7 +581,6 @@ def test_known_pages_are_asked_for_by_their_etag(tmp_path: Path, server: Replay)
     assert server.statuses == [200, 304, 304]  # config, metadata, list of tables
 
 
-@pytest.mark.skipif(os.name == "nt", reason="kill -9")
 @pytest.mark.parametrize("kills", [2])
 def test_a_killed_download_goes_on_to_the_same_bytes(tmp_path: Path, server: Replay, kills: int) -> None:
     server.max_cells = 4
@@ -594,8 +592,8 @@ def test_a_killed_download_goes_on_to_the_same_bytes(tmp_path: Path, server: Rep
         server.stop_after = len(server.posts) + 1 + (kill == 0)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         assert server.held.wait(30)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+        process.kill()
+        assert process.wait(30) != 0
         process.stderr.close()  # type: ignore[union-attr]
         assert not (folder / "raw" / "paavo.csv").exists()
     server.stop_after = None
@@ -611,7 +609,6 @@ def test_a_killed_download_goes_on_to_the_same_bytes(tmp_path: Path, server: Rep
     assert not left
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links and kills")
 @pytest.mark.parametrize(
     ("name", "moment"),
     [("paavo.csv", "before"), ("paavo.csv", "after"), (LOCK, "before"), ("done", "before")],

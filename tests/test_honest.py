@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,15 +46,6 @@ ACA_COVARIANCE = 1e-5 * np.array(
 )
 ACA_TIMES = [-6, -5, -4, -3, -2, 0, 1]
 BC_TIMES = [-5, -4, -3, -2, 0, 1, 2, 3]
-
-
-@pytest.fixture(scope="module")
-def bc(reference: Path) -> tuple[np.ndarray, np.ndarray]:
-    folder = reference / "honest_bc"
-    return (
-        np.loadtxt(folder / "betahat.csv", skiprows=1),
-        np.loadtxt(folder / "sigma.csv", skiprows=1, delimiter=","),
-    )
 
 
 def ends(found: HonestBounds) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -33,15 +31,6 @@ def found(
         **assumed,
     )
     return interval(posed, size), posed.corners.complete
-
-
-@pytest.fixture(scope="module")
-def bc(reference: Path) -> tuple[np.ndarray, np.ndarray]:
-    folder = reference / "honest_bc"
-    return (
-        np.loadtxt(folder / "betahat.csv", skiprows=1),
-        np.loadtxt(folder / "sigma.csv", skiprows=1, delimiter=","),
-    )
 
 
 @pytest.mark.parametrize(
