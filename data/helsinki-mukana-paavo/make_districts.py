@@ -17,7 +17,7 @@ import pandas as pd
 import shapely
 
 from mekeval.areas import Boundaries, district_rows, overlaps, read_boundaries
-from mekeval.sources import read_source
+from mekeval.sources import read_counts
 from mekeval.study.schema import SourceSpec
 
 DISTRICTS = "aluesarjat/boundaries-kml/PKS_pienalue.kml"
@@ -114,9 +114,7 @@ def residents(raw: Path, city: str) -> pd.Series:
         year_column="Vuosi",
         area_by="code",
     )
-    cells = read_source(raw / file, spec, {"residents": ["Väestö yhteensä"]}).cells
-    cells = cells.loc[(cells["item"] == "residents") & (cells["year"] == YEAR) & (cells["status"] == "ok")]
-    return pd.Series(cells["value"].to_numpy(), index=cells["area_label"].astype(str))
+    return read_counts(raw / file, spec, "Väestö yhteensä", year=YEAR)
 
 
 if __name__ == "__main__":

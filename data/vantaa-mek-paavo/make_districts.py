@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from mekeval.areas import district_rows, overlaps, read_boundaries
-from mekeval.sources import read_source
+from mekeval.sources import read_counts
 from mekeval.study.schema import SourceSpec
 
 DISTRICTS = "aluesarjat/boundaries-kml/PKS_tilastoalue.kml"
@@ -73,9 +73,7 @@ def residents(path: Path) -> pd.Series:
         year_column="Vuosi",
         area_by="code",
     )
-    cells = read_source(path, spec, {"residents": ["Väestö yhteensä"]}).cells
-    cells = cells.loc[(cells["item"] == "residents") & (cells["year"] == YEAR) & (cells["status"] == "ok")]
-    return pd.Series(cells["value"].to_numpy(), index=cells["area_label"].astype(str))
+    return read_counts(path, spec, "Väestö yhteensä", year=YEAR)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from .records import read_dbf, read_geojson, read_rdata
 from .table import read_csv, read_sotkanet_csv
 from .workbook import read_parquet, read_rdata_table, read_xlsx
 
-__all__ = ["READERS", "STATUSES", "RawTable", "Reader", "read_source"]
+__all__ = ["READERS", "STATUSES", "RawTable", "Reader", "read_counts", "read_source"]
 
 #: A reader takes the file, the study's words on it and the item labels wanted; it gives all labels that it saw
 #: and the cells of the wanted ones.
@@ -159,6 +159,37 @@ def read_source(path: Path, source: SourceSpec, labels: Mapping[str, Iterable[st
     codes = found.cells["item_label"].cat.codes.to_numpy().astype("int32")
     cells = found.cells.drop(columns="item_label").assign(item=Coded(codes=codes, names=items).categorical)
     return RawTable(cells=cells, file=source.file, vintage=source.vintage, notes=found.notes)
+
+
+def read_counts(path: Path, source: SourceSpec, spelling: str, *, year: int) -> pd.Series:
+    """One item of one year, by area as the file calls it; areas without a number are left out.
+
+    Parameters
+    ----------
+    path : Path
+    source : SourceSpec
+        With one item.
+    spelling : str
+        How the file spells it.
+    year : int
+
+    Returns
+    -------
+    pandas.Series
+        Values in the file's own unit, indexed by the areas' labels or codes.
+
+    Raises
+    ------
+    StudyError, DataError
+        As `read_source`; the source has several items.
+    """
+    if len(source.items) != 1:
+        raise StudyError(
+            "One item is read here.", where=source.file, found=", ".join(source.items), expected="one item"
+        )
+    cells = read_source(path, source, {source.items[0]: [spelling]}).cells
+    own = cells.loc[(cells["year"] == year) & (cells["status"] == "ok")]
+    return pd.Series(own["value"].to_numpy(), index=own["area_label"].astype(str).to_numpy())
 
 
 def _refuse_idle_keys(source: SourceSpec) -> None:
