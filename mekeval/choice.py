@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 
 from .design import Rule, Selection, SelectionStability, apply_rule, rule_criteria, selection_stability
+from .display import Shown, frame_table, written
 from .errors import DesignError, MekevalError
 from .indicators import clean_indicators
 from .panel import Floats, Panel, build_panel
 from .study import Study, read_study
+from .tables import Table
 
 #: Spread of the logarithms of weights in the draws of stability: a third more or less, most of the time.
 WEIGHT_SPREAD = 0.3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Targeting:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Targeting(Shown):
     """What a programme's rule chooses.
 
     Attributes
@@ -60,6 +62,22 @@ class Targeting:
     next_rule: Rule
     next_selection: Selection
     next_table: pd.DataFrame
+
+    def _shown(self) -> list[Table]:
+        margin = f"Margin between the last area chosen and the next: {written(self.selection.margin)}."
+        next_one = (
+            f"Margin: {written(self.next_selection.margin)}. Criteria: {written(self.next_rule.criteria)}."
+        )
+        return [
+            frame_table(
+                self.agreement, caption="Targeting: whom the rule and the programme chose", note=margin
+            ),
+            frame_table(
+                self.next_table.loc[self.next_table["chosen"].astype(bool)],
+                caption="Targeting: whom the same rule would choose by the last data",
+                note=next_one,
+            ),
+        ]
 
 
 def targeting(

@@ -31,16 +31,18 @@ How large it is (`Finding.size`), where the plan says from which size on a chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from .display import Shown, facts_table, rows_table
 from .errors import DesignError, Fault, closest
 from .inference import Inference
 from .sensitivity import Check, RulePlacebo
 from .study import CHECKS, REQUIRED_CHECKS, Plan
+from .tables import Table
 
 Verdict = Literal["improved", "worsened", "no_detectable_effect", "fragile", "not_identifiable"]
 VERDICTS: tuple[Verdict, ...] = (
@@ -63,8 +65,8 @@ REQUIRED = REQUIRED_CHECKS
 FOR_HIGH = ("rule_placebo", "pre_trend", "honest")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Finding(Shown):
     """What may be said about one outcome.
 
     Attributes
@@ -109,6 +111,45 @@ class Finding:
     checks: tuple[Check, ...]
     certainty: Certainty
     size: Size
+
+    def _shown(self) -> list[Table]:
+        facts: list[tuple[str, object]] = [
+            (name, getattr(self, name)) for name in ("verdict", "certainty", "size", "because", "reason")
+        ]
+        tested = self.inference
+        if tested is not None:
+            numbers = (
+                "estimate",
+                "low",
+                "high",
+                "p_value",
+                "smallest_p",
+                "minimum_detectable_effect",
+                "method",
+            )
+            facts += [(f"inference.{name}", getattr(tested, name)) for name in numbers]
+        shown = [
+            facts_table([*facts, *self.facts.items()], caption=f"Finding: {self.outcome}, {self.subject}")
+        ]
+        if self.checks:
+            checks = [(one.name, one.passed, one.reason, one.question) for one in self.checks]
+            heads = ("check", "passed", "reason", "question")
+            shown.append(rows_table(heads, checks, caption=f"Checks: {self.outcome}, {self.subject}"))
+        return shown
+
+
+def findings_table(findings: Iterable[Finding], *, names: Mapping[str, str], caption: str) -> Table:
+    """One row for each finding: outcome, subject (by `names` where it has one), verdict, estimate, interval, p."""
+    numbers = ("estimate", "low", "high", "p_value")
+    rows = [
+        [
+            *(one.outcome, names.get(one.subject, one.subject), one.verdict, one.certainty),
+            *(getattr(one.inference, name, None) for name in numbers),
+        ]
+        for one in findings
+    ]
+    heads = ("outcome", "subject", "verdict", "certainty", *numbers)
+    return rows_table(heads, rows, caption=caption, numeric=numbers)
 
 
 def conclude(

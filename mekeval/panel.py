@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .display import Shown
 from .errors import DataError, DesignError, closest
+from .tables import Column, Table
 
 Floats = npt.NDArray[np.float64]
 _LAST_PERIOD = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panel:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Panel(Shown):
     """Outcomes of units over periods.
 
     Attributes
@@ -48,9 +50,23 @@ class Panel:
         """Names of the outcomes."""
         return tuple(self.values)
 
+    def _shown(self) -> list[Table]:
+        """How many units have a value of each outcome in each period."""
+        grid = {one: (np.asarray(self.reasons[one]) == "ok").sum(axis=0).tolist() for one in self.values}
+        years = tuple(Column(label=str(period), numeric=True) for period in self.periods)
+        rows = tuple((one, *map(str, counts)) for one, counts in grid.items())
+        return [
+            Table(
+                caption=f"Panel: how many of {len(self.units)} units have a value",
+                columns=(Column(label="Outcome"), *years),
+                rows=rows,
+                note="`reasons` says of every cell why it has none.",
+            )
+        ]
 
-@dataclass(frozen=True, kw_only=True)
-class Block:
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Block(Shown):
     """The balanced part of one outcome.
 
     Attributes

@@ -18,6 +18,7 @@ from xml.parsers import expat
 import numpy as np
 from numpy.typing import NDArray
 
+from ..display import Shown
 from ..errors import DataError, Fault, Place, closest
 
 _MOST_BYTES = 200_000_000
@@ -31,8 +32,8 @@ _Ring = NDArray[np.float64]
 _Polygons = list[list[_Ring]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Boundaries:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Boundaries(Shown):
     """Areas with their polygons.
 
     Attributes

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DataError, Fault, Place, StudyError, closest
 from .listing import fold
 from .tables import Listed, filled, numbers, read_listed, refuse
@@ -25,8 +26,8 @@ _BY = ("area", "population")
 _OVERLAP = ("from_code", "to_code", "weight", "share_of_target")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dilution:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Dilution(Shown):
     """How a district shows in the figures of the area that stands for it.
 
     Attributes
@@ -62,8 +63,8 @@ class Dilution:
     others: tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Districts:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Districts(Shown):
     """The districts of a study whose data are for other areas.
 
     Attributes

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..display import Shown
 from ..errors import Fault, Place, StudyError, closest
 from .hierarchy import above, parent_faults
 
@@ -44,8 +45,8 @@ def fold(name: str) -> str:
     return " ".join(re.sub(r"[^\w ]", " ", bare).split())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Areas:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Areas(Shown):
     """The areas of one study.
 
     Attributes
@@ -71,8 +72,7 @@ class Areas:
         Many places of Finland have no Swedish name: the official one is then the name in every language, and an empty
         cell is no fault.
         """
-        row = self.table.loc[code]
-        return str(row[f"name_{language}"] or row["name_fi"])
+        return str(self.table.at[code, f"name_{language}"] or self.table.at[code, "name_fi"])
 
     def resolve(self, name: str) -> str:
         """The code of a unit from its code or its name in any language, with or without ä and ö.

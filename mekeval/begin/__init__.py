@@ -20,6 +20,7 @@ import numpy as np
 from ..areas import fold
 from ..definition import RAW_VARIABLE, definition_bytes, definition_tables
 from ..design import Rule, Selection, apply_rule, rule_criteria
+from ..display import Shown
 from ..errors import MekevalError, RunError, StudyError
 from ..indicators import Indicators, clean_indicators
 from ..panel import build_panel
@@ -45,8 +46,8 @@ _YEAR = re.compile(r"(?<=year: int = )\d{4}")
 _DISTRICT = re.compile(r'(?<=district: str = \\")[^"\\]+')
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewStudy:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NewStudy(Shown):
     """What was written.
 
     Attributes

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..display import Shown
 from ..errors import DesignError, closest
 from ..evaluation import ALL, Evaluation
 from ..findings import Finding, Verdict
@@ -27,8 +28,8 @@ __all__ = ["BASES", "NOT_COUNTED", "Cost", "cost_beside_effect", "cost_record", 
 NOT_COUNTED = ("other_spending", "spillovers", "later", "other_aims")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Cost(Shown):
     """Money beside the effect of one finding.
 
     Attributes

@@ -144,7 +144,14 @@ def _shares(codes: Sequence[str], people: Mapping[str, int]) -> dict[str, float]
 
 def _within(areas: Areas) -> dict[str, tuple[str, ...]]:
     """Each listed area with those that it lies in, itself first."""
-    return {str(code): (str(code), *areas.ancestors(str(code))) for code in areas.table.index}
+    parents = {str(code): str(parent) for code, parent in areas.table["parent"].items()}
+    found: dict[str, tuple[str, ...]] = {}
+    for code in parents:
+        chain = [code]
+        while parents[chain[-1]] in parents:
+            chain.append(parents[chain[-1]])
+        found[code] = tuple(chain)
+    return found
 
 
 def _units(measure: Measure, units: Sequence[str], within: Mapping[str, tuple[str, ...]]) -> list[str]:

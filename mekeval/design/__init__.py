@@ -13,8 +13,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ..display import Shown, written
 from ..errors import DesignError, closest
 from ..study import Study
+from ..tables import Column, Table
 from .classes import AreaClasses, area_classes
 from .selection import (
     Rule,
@@ -82,8 +84,8 @@ class Path:
         return "after"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Design:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Design(Shown):
     """A comparison that can be estimated.
 
     Attributes
@@ -120,6 +122,38 @@ class Design:
         first = {unit: path.first for path in self.paths for unit in path.units}
         units = [*self.treated, *self.comparison]
         return pd.Series([first.get(unit) for unit in units], index=units, dtype="Int64", name="cohort")
+
+    def _shown(self) -> list[Table]:
+        ways = {unit: self.selected_by.get(unit, "unknown") for unit in self.treated}
+        rows = [
+            (
+                path.name,
+                str(path.first),
+                str(len(path.units)),
+                ", ".join(f"{one} ({ways[one]})" for one in path.units),
+            )
+            for path in self.paths
+        ]
+        rows.append(("never treated", "never", str(len(self.comparison)), written(self.comparison)))
+        for reason in dict.fromkeys(why for _, why in self.set_aside):
+            units = [unit for unit, why in self.set_aside if why == reason]
+            rows.append((f"set aside: {reason}", "", str(len(units)), written(units)))
+        heads = ("In the programme", "First year", "Units", "Which (chosen by)")
+        columns = tuple(Column(label=head, numeric=head == "Units") for head in heads)
+        base = (
+            "all years before"
+            if self.pre_years is None
+            else f"the mean of at most {self.pre_years} years before"
+        )
+        note = f"Base: {base} entry. Partial years at the start of a spell: {self.partial_years}."
+        return [
+            Table(
+                caption="Design: who is treated when, against whom",
+                columns=columns,
+                rows=tuple(rows),
+                note=note,
+            )
+        ]
 
     def path_of(self, unit: str) -> Path:
         """The path of a treated unit; a `DesignError` where it has none."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DesignError
 from .selection import Floats, HigherIs, Score, select_areas
 
 
-@dataclass(frozen=True, kw_only=True)
-class AreaClasses:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AreaClasses(Shown):
     """Areas in classes, the worst off first.
 
     Attributes

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DataError, DesignError, Fault, closest
 
 if TYPE_CHECKING:  # design and panel are siblings: a panel is only read here, never built
@@ -27,7 +28,7 @@ _DIGITS = 11  # scores that agree to so many digits are tied: sums in another or
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class Rule(Shown):
     """How a programme chooses its areas.
 
     Attributes
@@ -57,8 +58,8 @@ class Rule:
     at_least: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selection:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Selection(Shown):
     """The areas that a rule chooses, and how clear the choice is.
 
     Attributes

@@ -12,12 +12,13 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DataError, DesignError, Fault, closest
 from .selection import Floats, Rule, apply_rule, comparable, joined
 
 
-@dataclass(frozen=True, kw_only=True)
-class SelectionStability:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SelectionStability(Shown):
     """How stable a choice is under errors of the data and other weights.
 
     Attributes

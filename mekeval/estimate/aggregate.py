@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats
 from ..tables import Table, table_latex
@@ -28,7 +29,7 @@ from .effects import (
     words,
 )
 from .inputs import check_word, is_whole
-from .shown import checked_digits, estimates_table, keys_written, shortened
+from .shown import checked_digits, estimates_table, keys_written
 
 By = Literal["simple", "path", "cohort", "event_time", "calendar", "district", "after_leaving"]
 _BYS: tuple[By, ...] = ("simple", "path", "cohort", "event_time", "calendar", "district", "after_leaving")
@@ -48,8 +49,8 @@ _AMONG = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Aggregation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Aggregation(Shown):
     """Effects averaged in one way.
 
     Attributes
@@ -89,8 +90,8 @@ class Aggregation:
         table = self._table(caption=caption, decimals=checked_digits(decimals))
         return table_latex(table, label=label, rules_before=[len(self.table)])
 
-    def _repr_html_(self) -> str:
-        return shortened(self._table())._repr_html_()
+    def _shown(self) -> list[Table]:
+        return [self._table()]
 
     def _table(self, *, caption: str = "", decimals: int | None = None) -> Table:
         table = self.table
@@ -116,8 +117,8 @@ class Aggregation:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Contrast(Shown):
     """One number to be tested: a weighted difference of mean changes between treated groups and comparison.
 
     Attributes

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
+from ..display import Shown
 from ..errors import DataError, DesignError
 from ..panel import Floats, Panel, balanced_block
 from .inputs import check_known
@@ -20,8 +21,8 @@ EARLIER, LATER = "Earlier vs Later Treated", "Later vs Earlier Treated"
 UNTREATED, ALWAYS = "Treated vs Untreated", "Later vs Always Treated"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decomposition:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Decomposition(Shown):
     """The two-way fixed-effects coefficient as a weighted mean of 2x2 comparisons.
 
     Attributes
@@ -53,9 +54,6 @@ class Decomposition:
         summed = parts.groupby("type", sort=False)[["weight", "estimate"]].sum()
         summed["estimate"] /= summed["weight"]
         return summed.sort_values("weight", ascending=False, kind="stable").reset_index()
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
 
 
 def bacon_decomposition(panel: Panel, design: Design, *, outcome: str) -> Decomposition:

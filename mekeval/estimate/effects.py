@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats
 from ..tables import Table, table_latex
-from .shown import checked_digits, estimates_table, keys_written, shortened
+from .shown import checked_digits, estimates_table, keys_written
 
 Notes = npt.NDArray[np.object_]
 
@@ -25,8 +26,8 @@ ONE_IN_CORNER = "one area on a side in one of the two years: no standard error e
 FLAT = "the outcome does not vary beyond what the effects explain"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Effects:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Effects(Shown):
     """ATT by path and period, with what is needed to aggregate and to test them.
 
     Attributes
@@ -125,8 +126,8 @@ class Effects:
             rules_before=starts.tolist(),
         )
 
-    def _repr_html_(self) -> str:
-        return shortened(self._table())._repr_html_()
+    def _shown(self) -> list[Table]:
+        return [self._table()]
 
     def _table(self, *, caption: str = "", decimals: int | None = None) -> Table:
         cells = self.tidy()

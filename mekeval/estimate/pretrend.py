@@ -14,13 +14,14 @@ import pandas as pd
 from scipy.special import fdtrc
 
 from ..design import Design
+from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats, Panel
 from .untreated import check_leads, draw_sample, fit_untreated, untreated_periods
 
 
-@dataclass(frozen=True, kw_only=True)
-class PretrendTest:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PretrendTest(Shown):
     """The joint test that outcomes of later treated units do not move before treatment.
 
     Attributes

@@ -13,6 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from ..design import Design
+from ..display import Shown
 from ..errors import DesignError, closest
 from ..panel import Floats, Panel
 from .dummies import check_reference, event_time_effects, path_effects, treated_kinds, treatment_effect
@@ -24,8 +25,8 @@ WithCovariates = Literal["twfe", "twfe_event_study", "sun_abraham"]
 WITH_COVARIATES: tuple[WithCovariates, ...] = ("twfe", "twfe_event_study", "sun_abraham")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CovariateCoefficients:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CovariateCoefficients(Shown):
     """What a regression says of its covariates.
 
     Attributes
@@ -48,9 +49,6 @@ class CovariateCoefficients:
     units: tuple[str, ...]
     influence: Floats
     n_rows: int
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
 
 
 def twfe(panel: Panel, design: Design, *, outcome: str, covariates: Sequence[str] | None = ()) -> Effects:

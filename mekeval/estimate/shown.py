@@ -16,8 +16,6 @@ from ..panel import Floats
 from ..tables import Column, Table
 from .inputs import is_whole
 
-#: A notebook shows no more rows than this.
-MOST_ROWS = 200
 _MOST_DIGITS = 8
 
 
@@ -130,12 +128,3 @@ def _distinct(reasons: Sequence[str], errors: Floats) -> list[str]:
         reason or _NO_REASON for reason, error in zip(reasons, errors, strict=True) if not np.isfinite(error)
     ]
     return list(dict.fromkeys(lacking))
-
-
-def shortened(table: Table, most: int = MOST_ROWS) -> Table:
-    """The first rows of a table that is too long for a notebook, with a note that says so."""
-    if len(table.rows) <= most:
-        return table
-    left = len(table.rows) - most
-    note = f"{table.note} {left:,} more rows are not shown; tidy() has all of them."
-    return Table(caption=table.caption, columns=table.columns, rows=table.rows[:most], note=note.strip())

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..design import Design
+from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats, Panel
 from .clean_controls import inverse_of
@@ -27,8 +28,8 @@ SWITCHES: tuple[Switch, ...] = ("first", "in", "out")
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SwitchAverage:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SwitchAverage(Shown):
     """The effect of treatment in the period of a switch, averaged over all switches (DID_M).
 
     Attributes

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
+from ..display import Shown
 from ..panel import Floats, Panel
 from .effects import Effects
 from .inputs import names_of, scale_of
@@ -36,8 +37,8 @@ _BASE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class SyntheticFit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SyntheticFit(Shown):
     """A treated path beside its synthetic counterpart, for each of n_fits sets of treated units.
 
     Attributes
@@ -176,9 +177,6 @@ class SyntheticFit:
             if self.unit_weights[at, unit] > 0
         ]
         return pd.DataFrame(rows, columns=["units", "comparison", "weight"])
-
-    def _repr_html_(self) -> str:
-        return self.tidy().to_html(index=False, border=0)
 
 
 def synthetic_did(

@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
+from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats, Panel
 from .synthetic import SyntheticFit, synthetic_fit
 from .synthetic_weights import Rows, Solver, SyntheticMethod, solve_units, windows
 
 
-@dataclass(frozen=True, kw_only=True)
-class SyntheticPlacebos:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SyntheticPlacebos(Shown):
     """Placebo estimates of a synthetic comparison.
 
     Attributes
@@ -68,9 +69,6 @@ class SyntheticPlacebos:
     rmse_ratio: float
     rmse_ratios: Floats
     rmse_ratio_p_value: float
-
-    def _repr_html_(self) -> str:
-        return self.cells.drop(columns="group").to_html(index=False, border=0)
 
 
 def synthetic_placebos(

@@ -22,6 +22,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from ..display import Shown
 from ..errors import Fault, MekevalError, RunError, StudyError, closest
 from ..sources import read_source
 from ..study import FetchSpec, SourceSpec, StudySpec, inside, read_spec
@@ -35,8 +36,8 @@ _CACHE = ".cache/fetch"
 _LINK_FAULT = "a relative path without '..' that no link leads out of the folder"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fetched:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Fetched(Shown):
     """What became of one source.
 
     Attributes

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri  # scipy.stats would double the time to load the library
 
+from ..display import Shown
 from ..errors import DesignError, closest
 from ..estimate import Aggregation, Effects
 from ..panel import Floats
@@ -27,8 +28,8 @@ _FLAT = 1e-10  # a standard error below this share of the largest is rounding
 _IQR = float(ndtri(0.75) - ndtri(0.25))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bands:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Bands(Shown):
     """Intervals that hold one by one, and bands that hold for all estimates at once.
 
     Attributes
@@ -73,9 +74,6 @@ class Bands:
     seed: int
     n_units: int
     warnings: tuple[str, ...]
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
 
 
 def uniform_bands(

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
+from ..display import Shown
 from ..errors import DesignError
 from ..estimate.simplex import simplex_weights
 from ..estimate.synthetic_weights import Setting, check_word, make_setting, windows
@@ -39,8 +40,8 @@ _STEPS = 0.02 * 1.5 ** np.arange(28)
 _HALVINGS = 34
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conformal:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Conformal(Shown):
     """A conformal test of one synthetic comparison.
 
     Attributes
@@ -71,9 +72,6 @@ class Conformal:
     periods: pd.DataFrame
     n_before: int
     n_on: int
-
-    def _repr_html_(self) -> str:
-        return self.periods.to_html(index=False, border=0)
 
 
 def conformal(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DesignError
 from ..estimate import Contrast, Effects, aggregate
 from ..estimate.effects import unit_changes
@@ -63,8 +64,8 @@ class Joint:
         return float(np.mean((np.abs(self.slopes) >= 1 - _ROUNDING).all(axis=1)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class JointBands:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class JointBands(Shown):
     """Intervals one by one, and bands that hold for all estimates at once, by permutation of treated sets.
 
     Attributes
@@ -98,9 +99,6 @@ class JointBands:
     n_treated: int
     n_comparison: int
     smallest_p: float
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
 
 
 def permutation_bands(

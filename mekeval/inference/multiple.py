@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DesignError, closest
 from ..estimate import Contrast
 from ..panel import Floats
@@ -25,8 +26,8 @@ Adjustment = Literal["romano_wolf", "holm", "bonferroni"]
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, kw_only=True)
-class Adjusted:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Adjusted(Shown):
     """p-values adjusted for the number of outcomes.
 
     Attributes
@@ -50,9 +51,6 @@ class Adjusted:
     alpha: float
     exact: bool
     n_sets: int
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
 
 
 def adjust(

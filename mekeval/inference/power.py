@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DesignError
 from ..estimate import Contrast, Effects
 from ..panel import Floats
@@ -21,8 +22,8 @@ _POINTS = 81
 _HALVINGS = 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class PowerCurve:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PowerCurve(Shown):
     """How often a test at alpha finds an effect.
 
     Attributes
@@ -51,9 +52,6 @@ class PowerCurve:
     method: str
     n_sets: int
     warnings: tuple[str, ...]
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html(index=False, border=0)
 
 
 def power_curve(

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats would double the time to load the library
 
+from ..display import Shown, facts_table
 from ..errors import DesignError, Fault
 from ..estimate import Aggregation, Effects
 from ..panel import Floats
+from ..tables import Table
 
 Method = Literal[
     "permutation",
@@ -59,8 +61,8 @@ WARNINGS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inference:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Inference(Shown):
     """What the data say about one contrast.
 
     Attributes
@@ -147,8 +149,27 @@ class Inference:
             }
         )
 
-    def _repr_html_(self) -> str:
-        return self.tidy().to_html(index=False, border=0)
+    def _shown(self) -> list[Table]:
+        wanted = (
+            "estimate",
+            "low",
+            "high",
+            "p_value",
+            "alpha",
+            "method",
+            "n_treated",
+            "n_comparison",
+            "smallest_p",
+        )
+        facts = [(name, getattr(self, name)) for name in (*wanted, "minimum_detectable_effect")]
+        note = note_of(self)
+        return [
+            facts_table(
+                facts,
+                caption=f"Inference: {self.label}",
+                note=f"{note[:1].upper()}{note[1:]}." if note else "",
+            )
+        ]
 
 
 def note_of(found: Inference) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..areas.listing import fold
+from ..display import Shown
 from ..errors import RunError
 from ..monitoring import (
     Monitoring,
@@ -28,7 +29,8 @@ from ..monitoring import (
 )
 from ..render import ReportPage
 from ..run.jobs import Job, Value, check_parameters
-from ..run.publish import MANIFEST, canonical, hashes, publication, read_manifest, write
+from ..run.keys import MANIFEST
+from ..run.publish import canonical, hashes, publication, read_manifest, write
 from ..run.workers import execute_all
 from ..shipped import shipped, version
 from ..tables import frame_csv
@@ -40,8 +42,8 @@ KIND = "monitoring"
 YEAR, QUARTER = "community_year.ipynb", "community_quarter.ipynb"
 
 
-@dataclass(frozen=True, kw_only=True)
-class MonitoringSet:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MonitoringSet(Shown):
     """What `publish_monitoring` published.
 
     Attributes

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..areas import Areas, read_areas
+from ..display import Shown
 from ..errors import DataError, Fault, MekevalError, Place, StudyError
 from ..shipped import shipped
 from .activities import ALL, Intensity, activity_indicators, activity_intensity, programme_periods
@@ -48,8 +49,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Monitoring:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Monitoring(Shown):
     """The records of a programme of community work.
 
     Attributes
@@ -72,7 +73,7 @@ class Monitoring:
     areas: Areas
     activities: pd.DataFrame = field(repr=False)
     feedback: pd.DataFrame = field(repr=False)  # no text of an answer in a message or a notebook
-    reported: pd.DataFrame
+    reported: pd.DataFrame = field(repr=False)
     sha256: Mapping[str, str]
 
     def name(self, code: str, language: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..areas import Areas
+from ..display import Shown
 from ..errors import DataError, Fault, closest
 from .intake import SEPARATOR
 from .schema import MonitoringSpec
@@ -169,8 +170,8 @@ def _returned(frame: pd.DataFrame, keys: list[str]) -> pd.Series:
     return words.loc[back].groupby(keys).size()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Intensity:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Intensity(Shown):
     """How much was done in each area for its people, by year: the dose of an analysis of effects.
 
     Attributes

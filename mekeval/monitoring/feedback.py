@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.stats import binomtest
 
+from ..display import Shown
 from ..errors import DataError
 from .activities import ALL, Period, programme_periods
 from .schema import MonitoringSpec
@@ -23,8 +24,8 @@ COUNTED_BELOW = 20
 _EDGE = 1e-12
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interval:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Interval(Shown):
     """An estimate with its interval.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from ..display import Shown
 from ..errors import DataError, DesignError, MekevalError, closest
 from ..evaluation import ALL, Evaluation
 from ..panel import Floats, Panel
@@ -30,8 +31,8 @@ _CITY_COLUMNS = ("name", "n_areas", "population", "before", "change", "se", "eff
 _DRAWS = 200  # only their variance is used
 
 
-@dataclass(frozen=True, kw_only=True)
-class GapChange:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GapChange(Shown):
     """The change of a gap, and what of it is more than happened elsewhere.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtr, stdtrit, xlogy
 
+from ..display import Shown
 from ..errors import DataError, DesignError, Fault
 from ..inference.result import refuse_settings
 from ..panel import Floats
@@ -25,8 +26,8 @@ MEAN_INDICES = ("gini", "theil", "gap", "ratio", "sd", "cv")
 _FEWEST = 5  # areas that a regression of changes on levels needs
 
 
-@dataclass(frozen=True, kw_only=True)
-class AreaInequality:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AreaInequality(Shown):
     """How far the means of areas lie apart, by year.
 
     Attributes
@@ -57,8 +58,8 @@ class AreaInequality:
         return self.table.loc[self.table["index"] == index].set_index("period")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Convergence:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Convergence(Shown):
     """Whether areas that start high change less (beta convergence), and whether they come closer (sigma).
 
     Attributes

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DataError, DesignError, closest
 from ..panel import Floats
 from .cells import (
@@ -30,11 +31,11 @@ from .indices import INDICES, MULTIGROUP_INDICES, RANGES, location_quotients, ma
 
 #: Draws from a city without segregation; their mean needs fewer than an interval does.
 CHANCE_DRAWS = 200
-_BATCH = 2_000_000  # cells drawn at once: bounds the memory
+_BATCH = 200_000  # cells drawn at once: bounds the memory, and what a processor keeps at hand
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Change(Shown):
     """How an index changed between two years, corrected for small areas.
 
     Attributes
@@ -60,8 +61,8 @@ class Change:
         return not self.low <= 0 <= self.high
 
 
-@dataclass(frozen=True, kw_only=True)
-class Segregation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Segregation(Shown):
     """How unevenly a group, or several, live in a city, by year.
 
     Attributes

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
+
+from ..display import Shown, facts_table, frame_table
+from ..tables import Table
 
 #: How a check's table is drawn: "variants" (the result under each change, with intervals), "forms" (the same in other
 #: units), "quiet" (what was found where nothing should have happened), "growth" (of people and dwellings), "cities"
@@ -65,8 +67,8 @@ class Thresholds:
 USUAL = Thresholds()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Check(Shown):
     """One question put to a result; in a notebook it shows itself.
 
     Attributes
@@ -102,15 +104,12 @@ class Check:
         if self.figure is None and len(self.table):
             object.__setattr__(self, "figure", figure)
 
-    def _repr_html_(self) -> str:
-        facts = ", ".join(f"{name} {_written(value)}" for name, value in self.facts.items())
-        lines = [
-            f"<p><strong>{escape(self.name)}: {_ANSWERS[self.passed]}</strong> ({escape(self.reason)}). "
-            f"{escape(self.question)}</p>"
-        ]
-        lines += [f"<p>{escape(facts)}</p>"] if facts else []
-        lines += [self.table.to_html(index=False, border=0)] if len(self.table) else []
-        return "\n".join(lines)
+    def _shown(self) -> list[Table]:
+        asked = [("question", self.question), ("reason", self.reason), *self.facts.items()]
+        tables = [facts_table(asked, caption=f"{self.name}: {_ANSWERS[self.passed]}")]
+        return tables + (
+            [frame_table(self.table, caption=f"{self.name}: variants")] if len(self.table) else []
+        )
 
 
 class _Tested(Protocol):
@@ -147,7 +146,3 @@ def variants_table(column: str, rows: Iterable[tuple[str, _Tested | None, str]])
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
-
-
-def _written(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"

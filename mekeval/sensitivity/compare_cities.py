@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.special import stdtr, stdtrit
 
+from ..display import Shown
 from ..errors import DataError, DesignError, Fault
 from ..panel import Floats
 from .reference_cities import SPARE_AREAS, City, Mask, Rows
@@ -38,8 +39,8 @@ _ROUNDING = 1e-12  # a standard error below this share of the largest level is r
 POWER = 0.8
 
 
-@dataclass(frozen=True, kw_only=True)
-class RulePlacebo:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RulePlacebo(Shown):
     """The effect in the target city, judged by what the same rule finds where nothing was done.
 
     Attributes

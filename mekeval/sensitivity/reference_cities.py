@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..design import Rule, rule_criteria
 from ..design.selection import comparable, joined
+from ..display import Shown
 from ..errors import DesignError, Fault
 from ..panel import Floats, Panel
 from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion, refuse
@@ -29,8 +30,8 @@ Rows = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class City:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class City(Shown):
     """One city, with the areas that the rule chooses in it.
 
     Attributes
@@ -56,8 +57,8 @@ class City:
     areas: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlaceboCities:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PlaceboCities(Shown):
     """The target and the cities in which the same rule was applied.
 
     Attributes

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Rule
+from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats, Panel
 from .compare_cities import (
@@ -26,8 +27,8 @@ from .reference_cities import City, cities_of, placebo_cities
 from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion
 
 
-@dataclass(frozen=True, kw_only=True)
-class RulePlaceboInTime:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RulePlaceboInTime(Shown):
     """The same rule at earlier years of the same city.
 
     Attributes
@@ -57,8 +58,8 @@ class RulePlaceboInTime:
     statement: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class RegressionToMean:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RegressionToMean(Shown):
     """How much of the chosen areas' change the rule alone predicts.
 
     Attributes

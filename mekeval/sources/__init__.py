@@ -8,11 +8,12 @@ place in the file and with every missing symbol kept apart. Never: a decision ab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from ..display import Shown
 from ..errors import DataError, Fault, StudyError, closest
 from ..study import SourceSpec
 from .cells import STATUSES, Coded, Labelled, nearest
@@ -69,8 +70,8 @@ _KEYS: Mapping[str, set[str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class RawTable:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RawTable(Shown):
     """What one file says.
 
     Attributes
@@ -87,7 +88,7 @@ class RawTable:
         What was found and not assumed: encoding and separator.
     """
 
-    cells: pd.DataFrame
+    cells: pd.DataFrame = field(repr=False)  # as they stand in the file, small ones too
     file: str
     vintage: int
     notes: tuple[str, ...]

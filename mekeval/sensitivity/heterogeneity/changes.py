@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ...display import Shown
 from ...errors import DesignError, Fault
 from ...estimate import Effects, unit_contrast
 from ...inference import Inference
@@ -27,8 +28,8 @@ FEWEST_COMPARISON = 6
 _HALVINGS = 30
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnitEffects:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class UnitEffects(Shown):
     """The treated units' estimates side by side, with the noise that the comparison shows.
 
     Attributes

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from ...display import Shown
 from ...errors import DesignError, Fault
 from ...inference.permutation import Reference, interval
 from ...inference.result import POWER, from_draws, refuse_settings
@@ -35,8 +36,8 @@ _LEAST, _MOST = (
 )  # of a dose: squares of others leave the range of numbers, or their sums lose digits
 
 
-@dataclass(frozen=True, kw_only=True)
-class DoseResponse:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DoseResponse(Shown):
     """How the treated units' effects go with their doses.
 
     Numbers are None where `reason` says why they cannot be had. A slope is in the outcome's unit for one unit of dose.

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from ...display import Shown
 from ...inference.result import POWER, refuse_settings
 from ...panel import Floats
 from .changes import Reason, UnitEffects, drawn_sets, smallest
@@ -20,8 +21,8 @@ FEWEST_SHRUNKEN = 4
 _ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, kw_only=True)
-class EffectSpread:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EffectSpread(Shown):
     """How much the effects of the treated units differ, beyond noise.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from ...display import Shown
 from ...errors import DesignError, Fault, closest
 from ...estimate import Aggregation, Effects
 from ...inference.result import refuse_settings
@@ -39,8 +40,8 @@ _SMOOTH = 6
 _FEWEST_GRID = 50
 
 
-@dataclass(frozen=True, kw_only=True)
-class HonestBounds:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class HonestBounds(Shown):
     """Intervals that hold for any deviation from parallel trends of a given kind and size.
 
     Attributes
@@ -130,9 +131,6 @@ class HonestBounds:
         }
         table = self.table.astype({"m": "Float64"})
         return pd.concat([pd.DataFrame([first]).astype(table.dtypes), table], ignore_index=True)
-
-    def _repr_html_(self) -> str:
-        return self.tidy().to_html(index=False, border=0)
 
 
 def honest_bounds(
