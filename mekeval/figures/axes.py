@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
 from ..panel import Floats
 from ..text import Texts
 from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, TEXT, VERMILION, WIDTH
+from .svg import line_width
 from .words import Words
 
 _INCH = 72.0  # points
@@ -38,6 +37,8 @@ class Look:
 BEFORE = Look(colour=MUTED, marker="s", dash=(0, None), width=1.5)
 OWN = Look(colour=BLUE, marker="o", dash=(0, None), width=2.2)
 REST = Look(colour=MUTED, marker="s", dash=(0, None), width=1.2)
+#: A line at zero that has a name.
+ZERO = Look(colour=INK, marker="", dash=(0, None), width=1.2)
 PATHS = (
     OWN,
     Look(colour=VERMILION, marker="s", dash=(0, (5, 1.5))),
@@ -49,12 +50,7 @@ PATHS = (
 def text_size(text: str, size: float = TEXT) -> tuple[float, float]:
     """Width and height of a text in points."""
     lines = text.split("\n")
-    font = FontProperties(family="DejaVu Sans", size=size)
-    # By the font's own metrics: the outlines of the letters give nearly the same width at a far higher cost.
-    widths = [
-        float(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]) for line in lines
-    ]
-    return max(widths, default=0.0) + 1, len(lines) * size * _LEADING
+    return max(line_width(line, size) for line in lines) + 1, len(lines) * size * _LEADING
 
 
 def room(values: Floats, *, above: float = 0.06, below: float = 0.06) -> tuple[float, float]:
@@ -322,20 +318,23 @@ def place(axes: Axes, text: str, colour: str, *, near: Floats, clear: Floats, aw
     y = np.arange(
         height / 2 + 3, axes.bbox.height - height / 2 - 14, 2.0
     )  # the top row belongs to the programme
-    spots = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
     def distance(points: Floats) -> Floats:
-        beside = np.abs(points[None, :, :] - spots[:, None, :]) - np.array([width, height]) / 2
-        return np.asarray(np.hypot(*np.moveaxis(np.maximum(beside, 0), -1, 0)).min(axis=1, initial=np.inf))
+        """From words at each place of the grid to the nearest point, shape (n_y, n_x)."""
+        across = np.maximum(np.abs(points[:, 0] - x[:, None]) - width / 2, 0) ** 2
+        up = np.maximum(np.abs(points[:, 1] - y[:, None]) - height / 2, 0) ** 2
+        nearest = [(up + one).min(axis=1, initial=np.inf) for one in across]
+        return np.asarray(np.sqrt(np.stack(nearest, axis=1)))
 
     to_clear, to_away = distance(clear), distance(away)
+    to_near = to_clear if near is clear else distance(near)
     free = np.minimum(to_clear, to_away)
-    cost = distance(near) - 0.6 * np.minimum(to_away, 30) - 0.02 * spots[:, 0]
-    best = int(np.argmin(np.where(free >= _CLEAR, cost, 1e6 - free)))
-    at = spots[best] / [axes.bbox.width, axes.bbox.height]
+    cost = to_near - 0.6 * np.minimum(to_away, 30) - 0.02 * x
+    best = np.unravel_index(int(np.argmin(np.where(free >= _CLEAR, cost, 1e6 - free))), cost.shape)
+    at_x, at_y = float(x[best[1]]), float(y[best[0]])
     axes.text(
-        at[0],
-        at[1],
+        at_x / axes.bbox.width,
+        at_y / axes.bbox.height,
         text,
         transform=axes.transAxes,
         ha="center",
@@ -344,7 +343,7 @@ def place(axes: Axes, text: str, colour: str, *, near: Floats, clear: Floats, aw
         linespacing=1.15,
         zorder=4,
     )
-    return _box_points(spots[best, 0], spots[best, 1], width, height)
+    return _box_points(at_x, at_y, width, height)
 
 
 def _box_points(x: float, y: float, width: float, height: float) -> Floats:

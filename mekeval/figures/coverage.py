@@ -323,14 +323,15 @@ def _mark(status: str) -> _Mark:
     return _MARKS.get(status, _Mark(colour=GRID, letter="?"))
 
 
-def cut(text: str, width: float) -> str:
-    if text_size(text, SMALL)[0] <= width:
+def cut(text: str, width: float, size: float = SMALL) -> str:
+    """As much of a text as has room in so many points."""
+    if text_size(text, size)[0] <= width:
         return text
     return next(
         (
             f"{text[:end].rstrip()}…"
             for end in range(len(text) - 1, 0, -1)
-            if text_size(f"{text[:end]}…", SMALL)[0] <= width
+            if text_size(f"{text[:end].rstrip()}…", size)[0] <= width
         ),
         text[:1],
     )

@@ -88,7 +88,12 @@ def doses_picture(response: DoseResponse, words: Words, *, dose: str, dose_decim
         facts["detectable"] = words.size(response.minimum_detectable_difference)
     elif key == "none":  # nor is it known what would have been found
         key = "unknown"
-    headline = words.say(f"doses.{key}", **facts)
+    if key == "gradient" and response.slope is not None:
+        difference = response.slope * float(np.ptp(response.doses))
+        facts["difference"] = words.change(difference, form="difference")
+        headline = words.say(f"doses.gradient_{'up' if difference > 0 else 'down'}", **facts)
+    else:
+        headline = words.say(f"doses.{key}", **facts)
     percent = texts.short(100 * (1 - response.alpha))
     subtitle = words.say("doses.subtitle", level=percent, dose=dose)
     if any(ends is None for ends in response.intervals):

@@ -20,7 +20,7 @@ from ..inference import MANY_TREATED, Bands, JointBands
 from ..panel import Floats
 from ..tables import Table
 from ..text import MINUS, Texts
-from .axes import BEFORE, MARGIN, OWN, draw_estimates, room, text_size, value_axes, words_at
+from .axes import BEFORE, MARGIN, OWN, draw_estimates, mark_base, room, text_size, value_axes, words_at
 from .picture import BLUE, INK, MUTED, SHADE, TEXT, Picture, headings, style
 from .words import About, Words, words_for
 
@@ -113,10 +113,13 @@ def plot_event_study(
     subtitle = [words.say("event_study.subtitle", **parts)]
     subtitle += shown_how(words, table, parts, few=few, normal=bands is None)
     subtitle.append(base_sentence(words, found.effects, marked or times, crossed=bool(marked)))
+    window = base_window(found.effects)
+    if window:
+        subtitle.append(words.say("event_study.base_marked"))
     headline = words.say("event_study.headline", **parts)
     said = [_said(words, row) for _, row in first.iloc[[0, -1] if len(first) > 1 else [0]].iterrows()]
     return words.picture(
-        _figure(words, table, marked, uniform),
+        _figure(words, table, marked, uniform, window),
         headline=headline,
         subtitle=" ".join(subtitle),
         alt=words.say("event_study.alt", headline=headline, parts="; ".join(said).rstrip(".")),
@@ -124,13 +127,15 @@ def plot_event_study(
     )
 
 
-def _figure(words: Words, table: pd.DataFrame, marked: Sequence[int], uniform: bool) -> Figure:
+def _figure(
+    words: Words, table: pd.DataFrame, marked: Sequence[int], uniform: bool, window: Sequence[int]
+) -> Figure:
     x, att = table["key"].to_numpy(dtype=float), table["att"].to_numpy(dtype=float)
     low, high = table["low"].to_numpy(), table["high"].to_numpy()
     band_low, band_high = table["low_uniform"].to_numpy(), table["high_uniform"].to_numpy()
     reach = np.concatenate([att, low, high, band_low, band_high, [0.0]])
     with style():
-        limits = room(reach[np.isfinite(reach)], above=0.2)
+        limits = room(reach[np.isfinite(reach)], above=0.2, below=0.18 if window else 0.06)
         figure, axes = value_axes(words, *limits, unit=words.axis, right=MARGIN, bottom=0.52, sign=True)
         start, end = min([*x, *marked]) - 0.6, max([*x, *marked]) + 0.6
         axes.set_xlim(start, end)
@@ -146,6 +151,8 @@ def _figure(words: Words, table: pd.DataFrame, marked: Sequence[int], uniform: b
                 colour=MUTED,
             )
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
+        if window:
+            mark_base(axes, window, words.say("event_study.base_mark"))
         if uniform:
             _band(axes, x, band_low, band_high)
         for chosen, look in ((x < 0, BEFORE), (x >= 0, OWN)):
@@ -331,6 +338,20 @@ def base_times(effects: Effects) -> list[int]:
             return []
         times.add(int(words) if words != str(base) else int(base) - int(cohort))
     return sorted(times)
+
+
+def base_window(effects: Effects) -> list[int]:
+    """Event times whose mean is the base, where that is the same stretch for every path and more than one time."""
+    cells = effects.cells.loc[effects.cells["phase"].isin(["on", "partial"])]
+    found = set()
+    for base, cohort in zip(cells["base"], cells["cohort"], strict=True):
+        years = str(base).split(", ")
+        if len(years) < 2 or not all(year.isdigit() for year in years):
+            return []
+        found.add(tuple(int(year) - int(cohort) for year in years))
+    window = sorted(found.pop()) if len(found) == 1 else []
+    whole = bool(window) and window[-1] - window[0] == len(window) - 1
+    return window if whole else []
 
 
 def base_sentence(words: Words, effects: Effects, times: Sequence[int], *, crossed: bool) -> str:

@@ -163,7 +163,9 @@ def _event_rows(
             axes.axis("off")
             figure.text(4 / points, (base + _ROW - 15) / height, name, va="bottom", color=INK, weight="bold")
             colours = [BLUE if one else BAND for one in chosen]
-            axes.bar(range(len(periods)), counts[at], width=0.78, color=colours)
+            axes.bar(
+                range(len(periods)), counts[at], width=0.78, color=colours, edgecolor=MUTED, linewidth=0.6
+            )
             axes.axhline(0, color=MUTED, linewidth=0.8)
             for x, value in enumerate(counts[at]):
                 axes.text(

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
+from types import MappingProxyType
+from typing import Any
 
 import matplotlib
+from matplotlib import RcParams
 from matplotlib.figure import Figure
 
-from ..tables import Column, Table
+from ..tables import Column, Table, csv_link
+from .svg import written_svg
 
 #: Inches. Narrow, so that its words can still be read where a telephone shrinks the picture.
 WIDTH = 4.6
 #: CSS pixels at which a page shows a picture where it has the room.
 _SHOWN_WIDTH = 552
 INK, MUTED, GRID, SHADE, BAND = "#1c2127", "#545d68", "#dfe3e8", "#e6f0f8", "#c3c9d0"
-BLUE, VERMILION, GREEN, PURPLE = (
-    "#0072b2",
-    "#d55e00",
-    "#007a5a",
-    "#9a4f7d",
-)  # Okabe and Ito; the last two darker
+#: So pale that words of any of our colours can be read on it: what it fills has an outline.
+PALE = "#eceff2"
+#: Told apart also with a colour vision deficiency, and dark enough for words on white and on `SHADE`.
+BLUE, VERMILION, GREEN, PURPLE = "#0068a6", "#b54a00", "#28784c", "#8f4378"
 TEXT = 9.0
 """Size of the words in a picture, in points."""
 _TAKEN = (
@@ -44,27 +46,36 @@ _TAKEN = (
 )
 
 
+@lru_cache(maxsize=1)
+def _settings() -> Any:
+    """Our style on matplotlib's own defaults, checked by matplotlib once."""
+    ours: Any = RcParams(
+        {name: value for name, value in matplotlib.rcParamsDefault.items() if name.startswith(_TAKEN)}
+    )
+    ours.update(
+        {
+            "font.family": "DejaVu Sans",
+            "font.size": TEXT,
+            "text.parse_math": False,
+            "text.color": INK,
+            "axes.edgecolor": MUTED,
+            "hatch.linewidth": 0.8,
+            "svg.fonttype": "path",
+            "svg.hashsalt": "mekeval",
+            "figure.dpi": 72.0,  # a pixel is a point: words can be measured against places in the axes
+            "savefig.facecolor": "white",
+        }
+    )
+    return MappingProxyType(dict(ours))
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in our style on matplotlib's own defaults, whatever the reader has set, and leave his settings alone."""
     with matplotlib.rc_context():
-        for name, value in matplotlib.rcParamsDefault.items():
-            if name.startswith(_TAKEN):
-                matplotlib.rcParams[name] = value
-        matplotlib.rcParams.update(
-            {
-                "font.family": "DejaVu Sans",
-                "font.size": TEXT,
-                "text.parse_math": False,
-                "text.color": INK,
-                "axes.edgecolor": MUTED,
-                "hatch.linewidth": 0.8,
-                "svg.fonttype": "path",
-                "svg.hashsalt": "mekeval",
-                "figure.dpi": 72.0,  # a pixel is a point: words can be measured against places in the axes
-                "savefig.facecolor": "white",
-            }
-        )
+        dict.update(
+            matplotlib.rcParams, _settings()
+        )  # they have been checked: to do so again takes longer than to draw
         yield
 
 
@@ -88,6 +99,23 @@ class Picture:
         The numbers behind the picture.
     details : str
         What the fold-out with the numbers is called; the caption of `data` when empty.
+    download : str
+        What the link to the numbers as CSV says; no link when empty.
+    file : str
+        From it the name of that file is made; from the headline when empty.
+
+    Examples
+    --------
+    The figure is matplotlib's own and can be restyled before it is shown or saved:
+
+    >>> import pandas as pd
+    >>> from mekeval.figures import About, plot_forest
+    >>> table = pd.DataFrame({"name": ["A", "B"], "estimate": [1.0, 2.0], "low": [-1.0, 1.0], "high": [3.0, 3.0]})
+    >>> picture = plot_forest(table, about=About(outcome="Rate", unit="percent"))
+    >>> axes = picture.figure.axes[0]
+    >>> _ = axes.set_title("My title")
+    >>> axes.set_facecolor("whitesmoke")
+    >>> picture.figure.savefig("mine.pdf")  # doctest: +SKIP
     """
 
     figure: Figure
@@ -97,18 +125,20 @@ class Picture:
     source: str
     data: Table
     details: str = ""
+    download: str = ""
+    file: str = ""
 
     def svg(self) -> bytes:
         """The figure as SVG, the same bytes for the same figure; words are drawn as paths."""
-        stream = io.BytesIO()
-        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         with style():
-            self.figure.savefig(stream, format="svg", metadata=metadata)
-        drawn = stream.getvalue().decode("utf-8")
+            drawn = written_svg(self.figure)
         return _compact(drawn[drawn.index("<svg") :]).encode("utf-8")
 
     def _repr_html_(self) -> str:
         width, height = self.figure.get_size_inches()
+        link = ""
+        if self.download:
+            link = f"<p>{csv_link(self.data, label=self.download, name=self.file or self.headline)}</p>\n"
         source = f'<br>\n<span class="note">{escape(self.source)}</span>' if self.source else ""
         return (
             f'<figure>\n<img alt="{escape(self.alt)}" width="{_SHOWN_WIDTH}" '
@@ -116,16 +146,19 @@ class Picture:
             f'src="data:image/svg+xml;base64,{base64.b64encode(self.svg()).decode("ascii")}">\n'
             f"<figcaption><strong>{escape(self.headline)}</strong>\n{escape(self.subtitle)}{source}</figcaption>\n"
             f"<details><summary>{escape(self.details or self.data.caption)}</summary>\n"
-            f"{self.data._repr_html_()}\n</details>\n</figure>"
+            f"{self.data._repr_html_()}\n{link}</details>\n</figure>"
         )
 
 
 def _compact(svg: str) -> str:
-    """The same picture in fewer characters: no comments, line breaks or long names, places to a tenth of a unit."""
+    """The same picture in fewer characters: no comments, line breaks or long names, places no finer than seen."""
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"\n\s*", "", svg).replace("DejaVuSans-", "g-")
+    svg = re.sub(r"\n\s*", "", svg).replace("DejaVuSans-", "g-").replace("<use xlink:href=", "<use href=")
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
-    return re.sub(r'(<use xlink:href="[^"]+" transform="translate\(\d+(?:\.\d)?)\d* 0\)', r"\1)", svg)
+    svg = re.sub(r'(<use href="[^"]+" transform="translate\(\d+(?:\.\d)?)\d* 0\)', r"\1)", svg)
+    return re.sub(
+        r"translate\((\d+(?:\.\d\d?)?)\d* (\d+(?:\.\d\d?)?)\d*\) scale", r"translate(\1 \2) scale", svg
+    )
 
 
 def headings(first: str, *numbers: str) -> tuple[Column, ...]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from ..errors import DesignError, closest
@@ -168,8 +169,15 @@ def _band(axes: Axes, known: list[int], numbers: Floats, look: Look) -> None:
     """The intervals as a band that stops at years without data."""
     at = np.array(known, dtype=float)
     for run in np.split(np.arange(len(at)), np.flatnonzero(np.diff(at) > 1) + 1):
+        pale, line = to_rgba(look.colour, 0.16), to_rgba(look.colour, 0.75)
         axes.fill_between(
-            at[run], numbers[run, 1], numbers[run, 2], color=look.colour, alpha=0.18, linewidth=0, zorder=1.2
+            at[run],
+            numbers[run, 1],
+            numbers[run, 2],
+            facecolor=pale,
+            edgecolor=line,
+            linewidth=0.5,
+            zorder=1.2,
         )
         if len(run) == 1:  # a band over one year has no width
             axes.vlines(
@@ -177,8 +185,7 @@ def _band(axes: Axes, known: list[int], numbers: Floats, look: Look) -> None:
                 numbers[run, 1],
                 numbers[run, 2],
                 color=look.colour,
-                alpha=0.35,
-                linewidth=5,
+                linewidth=1.2,
                 zorder=1.2,
             )
 

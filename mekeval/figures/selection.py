@@ -14,12 +14,14 @@ from ..panel import Floats
 from ..tables import Table
 from ..text import Texts
 from .axes import MARGIN, TOP, change_scale, inner_axes, text_size
-from .picture import BLUE, INK, MUTED, WIDTH, Picture, headings, style
+from .coverage import cut
+from .picture import BLUE, INK, MUTED, TEXT, WIDTH, Picture, headings, style
 from .words import About, Words, words_for
 
 #: What differs between the draws.
 Varied = Literal["data", "weights", "both"]
 _ROW = 0.2  # inches
+_NAME_WIDTH = 130.0  # points
 _MOST_AFTER = 8
 _SURE = 0.9
 
@@ -127,6 +129,7 @@ def _refuse(table: pd.DataFrame) -> None:
 def _stability(words: Words, names: Sequence[str], share: Floats, k: int) -> Figure:
     """A bar for each area by rank; a line between the last chosen and the first that was not."""
     said = [words.most(one) for one in share]
+    names = [cut(name, _NAME_WIDTH, TEXT) for name in names]
     left = (max(text_size(name)[0] for name in names) + 8) / 72
     right = (max(text_size(text)[0] for text in said) + 8) / 72
     tall = _ROW * len(names) + 0.2  # the margin has a row of its own

@@ -136,7 +136,7 @@ def histogram(
                 foot[some],
                 align="edge",
                 color=colour,
-                edgecolor="white",
+                edgecolor=MUTED if colour == BAND else INK,  # pale bars are seen by their outline
                 linewidth=0.6,
             )
         axes.plot([estimate] * 2, [0, 0.84 * top], color=INK, linewidth=1.8, solid_capstyle="butt")

@@ -33,7 +33,7 @@ from .axes import (
 )
 from .elsewhere import city_names, neighbours, subject_name
 from .lines import Line, group_time_picture, levels_figure, spells_written, with_gaps, year_rows
-from .picture import BAND, INK, Picture, headings, style
+from .picture import INK, MUTED, PALE, Picture, headings, style
 from .rule import rule_placebo_picture
 from .selection import Varied, plot_selection_stability
 from .spread import forest_picture, placebo_picture
@@ -97,10 +97,10 @@ def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Tex
     DesignError
         The subject is not treated or was left out, or there are no data since it entered.
     """
-    effects, paths, chosen = _entered(evaluation, outcome, subject)
+    effects, paths, chosen = entered(evaluation, outcome, subject)
     words = study_words(evaluation, outcome, subject, texts)
     first = min(paths, key=lambda path: path.first)
-    base = _base_years(evaluation, effects, first)
+    base = base_years(evaluation, effects, first)
     # a base of one year has no change of its own, and so no row among the effects
     periods = sorted({*base, *(int(period) for period in effects.cells["period"])})
     rows = [evaluation.panel.units.index(unit) for unit in effects.units]
@@ -120,7 +120,7 @@ def plot_trend(evaluation: Evaluation, *, outcome: str, subject: str, texts: Tex
     headline = words.say("trend.headline", before=before, years=ranges(base), after=after, year=periods[-1])
     with style():
         figure, _ = levels_figure(
-            words, periods, own, rest, words.say("comparison"), *_programme(paths, periods, words)
+            words, periods, own, rest, words.say("comparison"), *programme_years(paths, periods, words)
         )
     said = [[words.level(value) for value in values] for values in (own, rest)]
     subtitle = words.say(
@@ -169,11 +169,11 @@ def plot_effects(evaluation: Evaluation, *, outcome: str, subject: str, texts: T
         The subject is not treated or was left out, it has no full programme year yet, or there are too few
         comparison areas for a range.
     """
-    effects, paths, chosen = _entered(evaluation, outcome, subject)
+    effects, paths, chosen = entered(evaluation, outcome, subject)
     words = study_words(evaluation, outcome, subject, texts)
     if subject == ALL:
         return _effects_of_paths(words, evaluation, effects, paths)
-    base = _base_years(evaluation, effects, paths[0])
+    base = base_years(evaluation, effects, paths[0])
     return _effects_of_district(words, effects, paths[0], int(np.flatnonzero(chosen)[0]), base)
 
 
@@ -206,8 +206,8 @@ def _effects_of_district(
     with style():
         limits = room(np.concatenate([difference, low, high, [0.0]]), above=0.2, below=0.16)
         figure, axes = year_axes(words, periods, *limits, unit=words.axis, right=MARGIN, sign=True)
-        shade_years(axes, *_programme([path], periods, words))
-        axes.fill_between(periods, low, high, color=BAND, linewidth=0, zorder=1.2)
+        shade_years(axes, *programme_years([path], periods, words))
+        axes.fill_between(periods, low, high, facecolor=PALE, edgecolor=MUTED, linewidth=0.6, zorder=1.2)
         axes.axhline(0, color=INK, linewidth=0.8, zorder=1.5)
         line = draw_line(axes, periods, difference, OWN, hollow=base)
         marked = mark_base(axes, base, words.say("effects.base", years=ranges(base)))
@@ -269,15 +269,15 @@ def _effects_of_paths(
                 att=att,
                 low=np.full(len(att), np.nan),
                 high=np.full(len(att), np.nan),
-                hollow=_base_years(evaluation, effects, path),
-                treated=_programme([path], [int(period) for period in cells["period"]], words)[0],
+                hollow=base_years(evaluation, effects, path),
+                treated=programme_years([path], [int(period) for period in cells["period"]], words)[0],
             )
         )
     periods = sorted({period for line in lines for period in line.periods})
     return group_time_picture(
         words,
         lines,
-        *_programme(paths, periods, words),
+        *programme_years(paths, periods, words),
         headline=headline,
         subtitle=words.say("effects.subtitle_all", n=int(np.sum(effects.group == -1))),
     )
@@ -347,7 +347,7 @@ def plot_verdicts(
         No subject can be assessed.
     """
     outcome = evaluation.study.plan.primary[0] if outcome is None else outcome
-    _estimated(evaluation, outcome)
+    estimated(evaluation, outcome)
     words = study_words(evaluation, outcome, ALL, texts)
     findings = [
         evaluation.findings[outcome, subject]
@@ -358,9 +358,9 @@ def plot_verdicts(
         [
             (
                 subject_name(evaluation, finding, texts),
-                *_interval(finding),
+                *shown_interval(finding),
                 finding.subject == ALL,
-                _verdict(words, finding),
+                verdict_word(words, finding),
             )
             for finding in findings
         ],
@@ -375,7 +375,7 @@ def plot_verdicts(
     return forest_picture(words, table, level=level, headline=_forest_headline(words, findings), form=form)
 
 
-def _interval(finding: Finding) -> tuple[float, float, float]:
+def shown_interval(finding: Finding) -> tuple[float, float, float]:
     """Estimate, low and high; no numbers where the design cannot say anything."""
     result = finding.inference
     if result is None or not result.identifiable or result.low is None or result.high is None:
@@ -383,7 +383,7 @@ def _interval(finding: Finding) -> tuple[float, float, float]:
     return result.estimate, result.low, result.high
 
 
-def _verdict(words: Words, finding: Finding) -> str:
+def verdict_word(words: Words, finding: Finding) -> str:
     return words.texts(f"verdict.{finding.verdict}.word")
 
 
@@ -397,12 +397,12 @@ def _forest_headline(words: Words, findings: Sequence[Finding]) -> str:
             counts.append(
                 (
                     len(same),
-                    words.say("forest.count", verdict=lower_first(_verdict(words, same[0])), n=len(same)),
+                    words.say("forest.count", verdict=lower_first(verdict_word(words, same[0])), n=len(same)),
                 )
             )
     parts = []
     if whole:
-        parts.append(words.say("forest.whole", verdict=lower_first(_verdict(words, whole[0]))))
+        parts.append(words.say("forest.whole", verdict=lower_first(verdict_word(words, whole[0]))))
     if counts:
         ordered = [text for _, text in sorted(counts, key=lambda count: -count[0])]
         parts.append(words.say("forest.single", counts=words.texts.join(ordered)))
@@ -414,7 +414,7 @@ def _gap(words: Words, value: float, form: str) -> str:
     return words.say(f"trend.{case}{form}", size=words.size(value))
 
 
-def _programme(paths: Sequence[Path], periods: Sequence[int], words: Words) -> tuple[list[int], str]:
+def programme_years(paths: Sequence[Path], periods: Sequence[int], words: Words) -> tuple[list[int], str]:
     """The years in which any of the paths was in the programme, and how they are named."""
     years = sorted({year for path in paths for first, last in path.spells for year in range(first, last + 1)})
     years = [year for year in years if periods[0] <= year <= periods[-1]]
@@ -424,7 +424,7 @@ def _programme(paths: Sequence[Path], periods: Sequence[int], words: Words) -> t
     return years, words.say("programme", years=span)
 
 
-def _estimated(evaluation: Evaluation, outcome: str) -> Effects:
+def estimated(evaluation: Evaluation, outcome: str) -> Effects:
     """The effects of an outcome, or a `DataError` that says why there are none."""
     if outcome in evaluation.effects:
         return evaluation.effects[outcome]
@@ -442,7 +442,7 @@ def _estimated(evaluation: Evaluation, outcome: str) -> Effects:
     )
 
 
-def _entered(
+def entered(
     evaluation: Evaluation, outcome: str, subject: str
 ) -> tuple[Effects, tuple[Path, ...], npt.NDArray[np.bool_]]:
     """Effects of an outcome, the subject's paths in them, and which of the units are the subject.
@@ -454,7 +454,7 @@ def _entered(
     DesignError
         The subject is not treated, or was left out for want of data.
     """
-    effects, design = _estimated(evaluation, outcome), evaluation.design
+    effects, design = estimated(evaluation, outcome), evaluation.design
     if subject == ALL:
         paths = tuple(path for index, path in enumerate(design.paths) if np.any(effects.group == index))
         return effects, paths, effects.group >= 0
@@ -469,7 +469,7 @@ def _entered(
     return effects, (path,), np.array(effects.units) == subject
 
 
-def _base_years(evaluation: Evaluation, effects: Effects, path: Path) -> tuple[int, ...]:
+def base_years(evaluation: Evaluation, effects: Effects, path: Path) -> tuple[int, ...]:
     """The years that the changes of a path start from."""
     cells = effects.cells.loc[effects.cells["group"] == evaluation.design.paths.index(path), "base"]
     return tuple(int(year) for year in str(cells.iloc[-1]).split(", "))

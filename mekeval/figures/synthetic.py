@@ -12,12 +12,14 @@ from ..estimate import SyntheticFit
 from ..tables import Table
 from ..text import Texts
 from .axes import MARGIN, inner_axes, text_size
+from .coverage import cut
 from .lines import levels_figure, path_written, with_gaps, year_rows
-from .picture import BLUE, GRID, INK, MUTED, Picture, headings, style
+from .picture import BLUE, GRID, INK, MUTED, TEXT, Picture, headings, style
 from .words import About, Words, words_for
 
 _ROW = 0.19  # inches of one unit
 _MOST_UNITS = 8
+_NAME_WIDTH = 130.0  # points
 
 
 def plot_synthetic(
@@ -152,6 +154,7 @@ def _synthetic(
             color=MUTED,
             linewidth=2.5,
         )
+    rows = [(cut(name, _NAME_WIDTH, TEXT), weight, text) for name, weight, text in rows]
     left = (max(text_size(name)[0] for name, _, _ in rows) + 8) / 72
     right = (max(text_size(text)[0] for _, _, text in rows) + 8) / 72
     bars = inner_axes(figure, words, left=left, right=MARGIN + right, bottom=0.08, tall=tall)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -24,7 +26,7 @@ from .picture import INK, MUTED, WIDTH, Picture, style
 from .study import study_words
 from .words import Words
 
-_SMALL = 8.0
+SMALL = 8.0
 _VOWELS = "aeiouyäöå"
 #: Last parts of Swedish names of places: such a name is broken before them, Tavast-by and not Ta-vastby.
 _PLACES = re.compile(
@@ -32,8 +34,10 @@ _PLACES = re.compile(
     r"|torp|vik|ås)$"
 )
 _POINTS = 72 * WIDTH
-_KEY = 74.0  # points of height under the tiles
-_TOP = 20.0
+HATCH = "#75808c"
+_WITH_VALUE = 31.0  # points of a tile's side from which on its value has room under its name
+KEY = 74.0  # points of height under the tiles
+TOP = 20.0
 
 
 def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture:
@@ -60,14 +64,8 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
         The areas have no places on the tile map.
     """
     panel, areas = evaluation.panel, evaluation.study.areas
-    if outcome not in panel.values:
-        raise DataError(
-            "The study has no such outcome.", found=repr(outcome), expected=closest(outcome, panel.outcomes)
-        )
-    known = np.flatnonzero((~np.isnan(panel.values[outcome])).any(axis=0))
+    found = latest(evaluation, outcome, texts)
     placed = areas.table.loc[list(panel.units), ["tile_row", "tile_col"]]
-    if len(known) == 0:
-        raise DataError("There is no value to draw.", where=outcome)
     if placed.isna().any(axis=None):
         lacking = [str(code) for code in placed.index[placed.isna().any(axis=1)]]
         raise DesignError(
@@ -75,6 +73,56 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
             where="areas.csv, tile_row and tile_col",
             found=", ".join(lacking[:6]),
         )
+    words, headline = found.words, found.words.say("tiles.headline", **found.parts)
+    places = placed.to_numpy(dtype=float)
+    return words.picture(
+        _tiles(words, [words.area(unit) for unit in panel.units], found.values, places, found.treated),
+        headline=headline,
+        subtitle=words.say("tiles.subtitle", **found.parts),
+        alt=words.say("tiles.alt", headline=headline, **found.parts),
+        data=found.data,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latest:
+    """The latest level of an outcome in every area, and what is said of it.
+
+    Attributes
+    ----------
+    words : Words
+    values : array, shape (n_areas,)
+        In the outcome's unit; NaN where there is none.
+    treated : array of bool, shape (n_areas,)
+        In the programme now or earlier.
+    parts : mapping of str to object
+        For the texts: how many areas of the programme lie above the median, the highest and the lowest.
+    data : Table
+    """
+
+    words: Words
+    values: Floats
+    treated: npt.NDArray[np.bool_]
+    parts: Mapping[str, object]
+    data: Table
+
+
+def latest(evaluation: Evaluation, outcome: str, texts: Texts) -> Latest:
+    """The latest level of an outcome in every area.
+
+    Raises
+    ------
+    DataError
+        The study has no such outcome, or no value of it.
+    """
+    panel = evaluation.panel
+    if outcome not in panel.values:
+        raise DataError(
+            "The study has no such outcome.", found=repr(outcome), expected=closest(outcome, panel.outcomes)
+        )
+    known = np.flatnonzero((~np.isnan(panel.values[outcome])).any(axis=0))
+    if len(known) == 0:
+        raise DataError("There is no value to draw.", where=outcome)
     words = study_words(evaluation, outcome, ALL, texts)
     year, values = panel.periods[known[-1]], panel.values[outcome][:, known[-1]]
     treated = np.isin(panel.units, evaluation.design.treated)
@@ -90,7 +138,6 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
         "low_area": words.area(panel.units[lowest]),
         "low": words.level(values[lowest]),
     }
-    headline = words.say("tiles.headline", **parts)
     reasons = panel.reasons[outcome][:, known[-1]]
     rows = tuple(
         (
@@ -100,22 +147,13 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
         )
         for at, unit in enumerate(panel.units)
     )
-    places = placed.to_numpy(dtype=float)
-    return words.picture(
-        _tiles(words, [words.area(unit) for unit in panel.units], values, places, treated),
-        headline=headline,
-        subtitle=words.say("tiles.subtitle", **parts),
-        alt=words.say("tiles.alt", headline=headline, **parts),
-        data=Table(
-            caption=words.say("tiles.caption", **parts),
-            columns=(
-                Column(label=words.say("column.area")),
-                Column(label=words.label, numeric=True),
-                Column(label=words.say("tiles.treated_column")),
-            ),
-            rows=rows,
-        ),
+    columns = (
+        Column(label=words.say("column.area")),
+        Column(label=words.label, numeric=True),
+        Column(label=words.say("tiles.treated_column")),
     )
+    data = Table(caption=words.say("tiles.caption", **parts), columns=columns, rows=rows)
+    return Latest(words=words, values=values, treated=treated, parts=parts, data=data)
 
 
 def _tiles(
@@ -125,7 +163,7 @@ def _tiles(
     n_rows, n_columns = (int(size) + 1 for size in places.max(axis=0))
     side = min((_POINTS - 6) / n_columns, 46.0)
     left = (_POINTS - side * n_columns) / 2
-    height = _TOP + side * n_rows + _KEY
+    height = TOP + side * n_rows + KEY
     with style():
         figure = Figure(figsize=(WIDTH, height / 72))
         axes = figure.add_axes((0, 0, 1, 1))
@@ -133,46 +171,58 @@ def _tiles(
         axes.set_xlim(0, _POINTS)
         axes.set_ylim(height, 0)  # points from the top left corner
         mark_synthetic(figure, words)
-        bounds, labels, colours = _classes(words, values)
-        for at, (row, column) in enumerate(places):
-            x, y = left + column * side, _TOP + row * side
-            inset = (
-                2.4 if treated[at] else 1.0
-            )  # a white line inside the outline keeps it visible on dark tiles
-            dark = False
-            if np.isnan(values[at]):
-                _hatched(axes, x + inset, y + inset, side - 2 * inset)
-            else:
-                step = min(int(np.searchsorted(bounds, values[at], side="right")) - 1, len(colours) - 1)
-                corner, size = (x + inset, y + inset), side - 2 * inset
-                _draw(axes, Rectangle(corner, size, size, facecolor=colours[step], linewidth=0))
-                dark = _luminance(np.array(to_rgb(colours[step]))) < 0.2
-            if treated[at]:
-                _outlined(axes, x + 0.5, y + 0.5, side - 1)
-            text = tile_name(names[at], side - 3)
-            under = {"facecolor": "white", "edgecolor": "none", "pad": 0.6} if np.isnan(values[at]) else None
-            colour = "white" if dark else INK
+        steps, labels, colours, dark = shades(words, values)
+        corners = np.array([left, TOP]) + side * places[:, ::-1]
+        known = ~np.isnan(values)
+        # A white line inside the outline keeps it visible on dark tiles.
+        insets = np.where(treated, 2.4, 1.0)
+        boxes = _squares((corners + insets[:, None])[known], (side - 2 * insets)[known])
+        axes.add_collection(
+            PolyCollection(boxes, facecolors=[colours[step] for step in steps], linewidths=0, clip_on=False),
+            autolim=False,
+        )
+        for at in map(int, np.flatnonzero(~known)):
+            x, y = corners[at] + insets[at]
+            _hatched(axes, float(x), float(y), float(side - 2 * insets[at]))
+        axes.add_collection(_outlines(_squares(corners[treated] + 0.5, side - 1)), autolim=False)
+        numbers = [
+            f"\n{words.texts.number(value, words.decimals)}" if there and side >= _WITH_VALUE else ""
+            for value, there in zip(values, known, strict=True)
+        ]
+        for at, (x, y) in enumerate(corners + side / 2):
             axes.text(
-                x + side / 2,
-                y + side / 2,
-                text,
+                x,
+                y,
+                tile_name(names[at], side - 3) + numbers[at],
                 ha="center",
                 va="center",
-                size=_SMALL,
-                color=colour,
+                size=SMALL,
+                color="white" if dark[at] else INK,
                 linespacing=1.1,
-                bbox=under,
+                bbox=None if known[at] else {"facecolor": "white", "edgecolor": "none", "pad": 0.6},
             )
-        _key(
+        key(
             axes,
             words,
             labels,
             colours,
             left=left + 1,
-            top=_TOP + side * n_rows + 8,
+            top=TOP + side * n_rows + 8,
             missing=bool(np.isnan(values).any()),
         )
     return figure
+
+
+def shades(
+    words: Words, values: Floats
+) -> tuple[npt.NDArray[np.intp], list[str], list[str], npt.NDArray[np.bool_]]:
+    """Class of each known value, bounds of the classes as written, their colours, and where words must be white."""
+    bounds, labels, colours = _classes(words, values)
+    known = ~np.isnan(values)
+    steps = np.minimum(np.searchsorted(bounds, values[known], side="right") - 1, len(colours) - 1)
+    dark = np.zeros(len(values), dtype=bool)
+    dark[known] = np.array([_luminance(np.array(to_rgb(one))) < 0.2 for one in colours])[steps]
+    return steps, labels, colours, dark
 
 
 def _classes(words: Words, values: Floats) -> tuple[Floats, list[str], list[str]]:
@@ -201,7 +251,7 @@ def _luminance(shade: Floats) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def _key(
+def key(
     axes: Axes,
     words: Words,
     labels: Sequence[str],
@@ -212,17 +262,15 @@ def _key(
     missing: bool,
 ) -> None:
     """A bar of the classes with their bounds, and what outline and hatching mean."""
-    half = text_size(labels[0], _SMALL)[0] / 2
+    half = text_size(labels[0], SMALL)[0] / 2
     width = min((_POINTS - 2 * left - half - 40) / len(colours), 46.0)
-    for at, colour in enumerate(colours):
-        _draw(
-            axes,
-            Rectangle(
-                (left + half + at * width, top), width, 10, facecolor=colour, edgecolor=MUTED, linewidth=0.5
-            ),
-        )
+    feet = np.column_stack([left + half + width * np.arange(len(colours)), np.full(len(colours), top)])
+    classes = PolyCollection(
+        _squares(feet, width, 10.0), facecolors=list(colours), edgecolors=MUTED, linewidths=0.5, clip_on=False
+    )
+    axes.add_collection(classes, autolim=False)
     for at, label in enumerate(labels):
-        axes.text(left + half + at * width, top + 13, label, ha="center", va="top", size=_SMALL, color=MUTED)
+        axes.text(left + half + at * width, top + 13, label, ha="center", va="top", size=SMALL, color=MUTED)
     unit = words.say(f"axis.level.{words.unit}")
     axes.text(left + half + len(colours) * width + 14, top + 5, unit, va="center", color=MUTED)
     x, y = left, top + 36
@@ -234,20 +282,27 @@ def _key(
 
 
 def _outlined(axes: Axes, x: float, y: float, side: float) -> None:
-    _draw(
-        axes,
-        Rectangle((x, y), side, side, fill=False, edgecolor=INK, linewidth=2.0, joinstyle="miter", zorder=3),
+    axes.add_collection(_outlines(_squares(np.array([[x, y]]), side)), autolim=False)
+
+
+def _outlines(boxes: list[Floats]) -> PolyCollection:
+    return PolyCollection(
+        boxes, facecolors="none", edgecolors=INK, linewidths=2.0, joinstyle="miter", zorder=3, clip_on=False
     )
 
 
+def _squares(corners: Floats, width: float | Floats, height: float | Floats | None = None) -> list[Floats]:
+    """Corners of boxes, each of shape (4, 2), whose first corners are given."""
+    across = np.broadcast_to(width, len(corners))
+    up = across if height is None else np.broadcast_to(height, len(corners))
+    steps = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    return list(corners[:, None, :] + steps * np.stack([across, up], axis=-1)[:, None, :])
+
+
 def _hatched(axes: Axes, x: float, y: float, side: float) -> None:
-    look = Rectangle((x, y), side, side, facecolor="white", edgecolor="#8b96a3", hatch="////", linewidth=0.6)
-    _draw(axes, look)
-
-
-def _draw(axes: Axes, patch: Rectangle) -> None:
-    axes.add_patch(patch)
-    patch.set_clip_path(None)  # everything lies inside: saves a third of the file
+    look = Rectangle((x, y), side, side, facecolor="white", edgecolor=HATCH, hatch="////", linewidth=0.6)
+    axes.add_artist(look)
+    look.set_clip_path(None)  # everything lies inside: a smaller file
 
 
 def tile_name(name: str, width: float) -> str:
@@ -266,7 +321,7 @@ def tile_name(name: str, width: float) -> str:
     """
 
     def fits(text: str) -> bool:
-        return text_size(text, _SMALL)[0] <= width
+        return text_size(text, SMALL)[0] <= width
 
     if fits(name):
         return name

@@ -197,6 +197,8 @@ class Words:
             source=self.say("source", source=source) if source else "",
             data=data,
             details=self.say("data"),
+            download=self.say("download"),
+            file=f"{self.label} {self.about.subject} {data.caption}",
         )
 
 
