@@ -1,32 +1,28 @@
-"""Pages for readers: a report, the error page of a failed job, and the index that joins the reports.
+"""Pages for readers: a report, the error page of a failed job; `site` makes the pages that join the reports.
 
-In: an executed notebook, or the facts of a failure or of a year's reports, and the names around them.
+In: an executed notebook, or the facts of a failure, and the names around them.
 Out: one self-contained accessible HTML page as text, the same for the same input. Never: a request to the
-outside, a script, a page of a notebook that failed, an unescaped name, a date of its own, or a file written.
+outside, a script from the content, a page of a notebook that failed, an unescaped name, a date of its own,
+or a file written.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
-from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from nbformat import NotebookNode
 
-from ..errors import MekevalError, closest
 from ..shipped import version
 from ..text import Texts, visible
 from .notebook import MAIN_ID, TEMPLATE_FOLDER, notebook_fragment, safe_href
+from .policy import content_policy
 
-__all__ = ["VERDICTS", "IndexEntry", "ReportPage", "render_failure", "render_index", "render_report"]
-
-VERDICTS = ("improved", "worsened", "no_detectable_effect", "fragile", "not_identifiable")
-"""The verdict codes, in the order of the legend."""
+__all__ = ["ReportPage", "render_failure", "render_report", "rendered"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,39 +55,6 @@ class ReportPage:
     index_href: str
     notebook_href: str
     programme: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexEntry:
-    """One area in one year, a row of the index.
-
-    Attributes
-    ----------
-    year : int
-    area : str
-        Name as shown.
-    kind : {"city", "district"}
-        The city's row comes first.
-    href : str
-        Relative address of the report; not used when `failed` and not `stale`.
-    verdicts : tuple of (str, str)
-        Outcome as shown, and its verdict, one of `VERDICTS`.
-    failed : bool
-        Whether this run failed.
-    stale : bool
-        Whether `href` is the last good report of an earlier run, because this run failed.
-    error_href : str
-        Relative address of the error page; the link is left out when empty.
-    """
-
-    year: int
-    area: str
-    kind: Literal["city", "district"]
-    href: str
-    verdicts: tuple[tuple[str, str], ...]
-    failed: bool
-    stale: bool
-    error_href: str = ""
 
 
 def render_report(notebook: NotebookNode, *, page: ReportPage) -> str:
@@ -135,11 +98,12 @@ def render_report(notebook: NotebookNode, *, page: ReportPage) -> str:
     True
     """
     fragment = notebook_fragment(notebook)
-    return _render(
+    return rendered(
         "report.html.j2",
         page=page,
         content=Markup(fragment.html),
         has_heading=fragment.has_heading,
+        contents=fragment.contents,
     )
 
 
@@ -181,124 +145,31 @@ def render_failure(*, page: ReportPage, job: str, message: str, parameters: Mapp
     True
     """
     rows = [(name, str(value)) for name, value in parameters.items()]
-    return _render("failure.html.j2", page=page, job=job, message=message.strip(), parameters=rows)
+    return rendered("failure.html.j2", page=page, job=job, message=message.strip(), parameters=rows)
 
 
-def render_index(
-    entries: Sequence[IndexEntry],
-    *,
-    title: str,
-    language: str,
-    synthetic: bool,
-    programme: str,
-    attribution: str,
-    siblings: Sequence[tuple[str, str]],
-    downloads: Sequence[tuple[str, str]],
-    as_of: date | None = None,
+def rendered(
+    template: str, *, page: ReportPage, more_style: str = "", script: str = "", **parts: object
 ) -> str:
-    """Make the index page of one language.
+    """Fill a template of this folder, under a policy that lets nothing but its style sheet and script work.
 
     Parameters
     ----------
-    entries : sequence of IndexEntry
-        Shown by year, newest first; within a year the city first, then in the order given. Outcomes are
-        columns in the order of their first appearance.
-    title, language, synthetic, programme
-        As in `ReportPage`; the title is the page's heading.
-    attribution : str
-        Where the data come from, as their licences ask; left out when empty.
-    siblings : sequence of (str, str)
-        Language code and relative address of the index in the other languages.
-    downloads : sequence of (str, str)
-        Name as shown, and relative address.
-    as_of : date, optional
-        The day that the reports are as of, where later releases were left out.
+    template : str
+    page : ReportPage
+    more_style : str
+        What follows the style sheet that all pages have.
+    script : str
+        The page's one script; none when empty.
+    **parts : object
+        What the template asks for.
 
     Returns
     -------
     str
         A whole HTML document.
-
-    Raises
-    ------
-    MekevalError
-        A verdict is not one of `VERDICTS`.
-
-    Examples
-    --------
-    >>> entry = IndexEntry(
-    ...     year=2024,
-    ...     area="Hakunila",
-    ...     kind="district",
-    ...     href="2024/hakunila.en.html",
-    ...     verdicts=(("Unemployment rate", "fragile"),),
-    ...     failed=False,
-    ...     stale=False,
-    ... )
-    >>> html = render_index(
-    ...     [entry],
-    ...     title="Did the programme work?",
-    ...     language="en",
-    ...     synthetic=False,
-    ...     programme="Positive discrimination programme",
-    ...     attribution="Statistics Finland, CC BY 4.0",
-    ...     siblings=[("fi", "index.fi.html")],
-    ...     downloads=[("findings.json", "findings.json")],
-    ... )
-    >>> "verdict-fragile" in html
-    True
     """
-    texts = Texts(language)
-    page = ReportPage(
-        title=title,
-        language=language,
-        description=texts("index.description", programme=programme),
-        synthetic=synthetic,
-        siblings=tuple(siblings),
-        index_href="",
-        notebook_href="",
-        programme=programme,
-    )
-    years = sorted({entry.year for entry in entries}, reverse=True)
-    tables = [_year_table(year, [entry for entry in entries if entry.year == year]) for year in years]
-    return _render(
-        "index.html.j2",
-        page=page,
-        tables=tables,
-        verdicts=VERDICTS,
-        attribution=attribution,
-        downloads=list(downloads),
-        as_of=texts("report.quality.as_of", date=texts.date(as_of)) if as_of else "",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _YearTable:
-    year: int
-    outcomes: tuple[str, ...]
-    rows: tuple[tuple[IndexEntry, tuple[str | None, ...]], ...]  # the verdicts stand under their outcomes
-
-
-def _year_table(year: int, entries: Sequence[IndexEntry]) -> _YearTable:
-    for entry in entries:
-        for outcome, verdict in entry.verdicts:
-            if verdict not in VERDICTS:
-                raise MekevalError(
-                    "There is no such verdict.",
-                    where=f"index, {entry.area} {year}, {outcome}",
-                    found=repr(verdict),
-                    expected=closest(verdict, VERDICTS),
-                )
-    ordered = sorted(entries, key=lambda entry: entry.kind != "city")
-    outcomes = tuple(dict.fromkeys(outcome for entry in ordered for outcome, _ in entry.verdicts))
-    rows = tuple(
-        (entry, tuple(verdicts.get(outcome) for outcome in outcomes))
-        for entry, verdicts in ((entry, dict(entry.verdicts)) for entry in ordered)
-    )
-    return _YearTable(year=year, outcomes=outcomes, rows=rows)
-
-
-def _render(template: str, *, page: ReportPage, **parts: object) -> str:
+    style = f"{_style()}\n{more_style}" if more_style else _style()
     others = [
         (code, Texts(code)("page.language_name"), href)
         for code, href in page.siblings
@@ -311,7 +182,9 @@ def _render(template: str, *, page: ReportPage, **parts: object) -> str:
             page=page,
             others=others,
             text=Texts(page.language),
-            style=Markup(_style()),
+            style=Markup(style),
+            script=Markup(script),
+            policy=content_policy(f"\n{style}\n", f"\n{script}\n" if script else ""),
             version=version(),
             main_id=MAIN_ID,
             **parts,

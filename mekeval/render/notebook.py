@@ -8,10 +8,14 @@ text, a script, or anything that a browser would fetch; raw HTML in Markdown is 
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from html import unescape
 from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,10 +36,14 @@ _ELEMENTS = frozenset({
     "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol",
     "p", "pre", "q", "s", "samp", "section", "small", "span", "strong", "style", "sub", "summary",
     "sup", "table", "tbody", "td", "tfoot", "th", "thead", "time", "tr", "u", "ul", "var", "wbr",
+    # of small drawings without words: shapes that neither fetch nor hold other documents
+    "svg", "g", "rect", "line", "circle",
 })
 # fmt: on
 _IMAGE_SOURCES = tuple(f"data:image/{kind}" for kind in ("svg+xml", "png", "jpeg", "gif", "webp"))
 _LINK_SCHEMES = frozenset({"", "http", "https", "mailto", "tel"})
+#: The numbers of a picture, to be saved; no other address may hold its own content.
+_CSV = re.compile(r"data:text/csv;charset=utf-8;base64,[A-Za-z0-9+/]*={0,2}")
 _FETCHING_CSS = ("url(", "@import", "image-set(", "\\")
 
 
@@ -49,10 +57,13 @@ class Fragment:
         Checked HTML for the inside of the main element.
     has_heading : bool
         Whether it brings its own (one) level-1 heading.
+    contents : tuple of (str, str)
+        Id and text of each level-2 heading, in order; one without an id has got one.
     """
 
     html: str
     has_heading: bool
+    contents: tuple[tuple[str, str], ...]
 
 
 def notebook_fragment(notebook: NotebookNode) -> Fragment:
@@ -76,12 +87,8 @@ def notebook_fragment(notebook: NotebookNode) -> Fragment:
         A cell failed, an image lacks alternative text, or the content may not be published as it stands.
     """
     _refuse_errors(notebook)
-    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-        template_paths=[str(TEMPLATE_FOLDER)],
-        template_file="notebook.html.j2",
-        filters={"rendered": _markdown, "checked": _checked, "base64": _base64},
-    )
-    html, _resources = exporter.from_notebook_node(notebook)
+    html, _resources = _exporter().from_notebook_node(notebook)
+    html, contents = _with_anchors(html)
     outline = _Inspector()
     outline.feed(html)
     headings = outline.elements["h1"]
@@ -103,7 +110,31 @@ def notebook_fragment(notebook: NotebookNode) -> Fragment:
         )
     if faults:
         raise RunError.of(faults)
-    return Fragment(html=html.strip(), has_heading=headings == 1)
+    return Fragment(html=html.strip(), has_heading=headings == 1, contents=contents)
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(  # type: ignore[no-untyped-call]
+        template_paths=[str(TEMPLATE_FOLDER)],
+        template_file="notebook.html.j2",
+        filters={"rendered": _markdown, "checked": _checked, "base64": _base64},
+    )
+
+
+def _with_anchors(html: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The same HTML with an id on every level-2 heading, and the ids with the headings' texts."""
+    contents: list[tuple[str, str]] = []
+
+    def named(found: re.Match[str]) -> str:
+        given, inside = found.group(1), found.group(2)
+        anchor = given or next(
+            name for at in count(len(contents) + 1) if f'id="{(name := f"part-{at}")}"' not in html
+        )
+        contents.append((unescape(anchor), unescape(re.sub(r"<[^>]*>", "", inside)).strip()))
+        return f'<h2 id="{anchor}">{inside}</h2>'
+
+    return re.sub(r'<h2(?: id="([^"]+)")?>(.*?)</h2>', named, html, flags=re.DOTALL), tuple(contents)
 
 
 def safe_href(target: str) -> str:
@@ -167,6 +198,12 @@ class _PlainRenderer(IPythonRenderer):
     def heading(self, text: str, level: int, **_attrs: object) -> str:
         return f"<h{level}>{text}</h{level}>\n"
 
+    def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:
+        """A cell of a table: its place by a class, since the page's policy blocks style attributes."""
+        tag = 'th scope="col"' if head else "td"
+        css = ' class="num"' if align == "right" else ""
+        return f"<{tag}{css}>{text}</{tag.split()[0]}>\n"
+
 
 def _markdown(source: str) -> str:
     renderer = _PlainRenderer(escape=True, allow_harmful_protocols=False, exclude_anchor_links=True)
@@ -210,6 +247,8 @@ class _Inspector(HTMLParser):
             )
         given = {name: value or "" for name, value in attrs}
         for name, value in given.items():
+            if name == "href" and tag == "a" and "download" in given and _CSV.fullmatch(value):
+                continue  # a file that the page itself holds: a browser saves it and opens nothing
             if (check := _ATTRIBUTES.get(name)) is not None and (fix := check(value)) is not None:
                 self._note("An attribute may not be in a report.", shown, fix)
             if name.startswith("on"):

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 
+from babel import Locale
 from babel.dates import format_date
-from babel.numbers import format_decimal
+from babel.numbers import NumberPattern, parse_pattern
 
 from ..errors import MekevalError, closest
 
@@ -87,9 +88,7 @@ class Texts:
         sign : bool
             Whether a positive number carries a plus sign.
         """
-        pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-        text = format_decimal(abs(value), format=pattern, locale=_LOCALES[self.language])
-        text = text.replace(" ", NO_BREAK)
+        text = str(_number_form(decimals).apply(abs(value), _locale(self.language))).replace(" ", NO_BREAK)
         rounds_to_zero = not any(digit in text for digit in "123456789")
         if value < 0 and not rounds_to_zero:
             return MINUS + text
@@ -144,6 +143,16 @@ def visible(text: str) -> str:
 def keys(language: str) -> frozenset[str]:
     """All keys of a language, dotted."""
     return frozenset(_strings(language))
+
+
+@cache
+def _number_form(decimals: int) -> NumberPattern:
+    return parse_pattern("#,##0" + ("." + "0" * decimals if decimals else ""))
+
+
+@cache
+def _locale(language: str) -> Locale:
+    return Locale.parse(_LOCALES[language])
 
 
 @cache
