@@ -15,6 +15,7 @@ from ..text import Texts
 from .city import city_sections
 from .district import district_sections
 from .monitoring import QuarterReport, YearReport, community_quarter, community_year
+from .once import compute_once
 from .parts import FINDINGS_TYPE, Report, Section
 from .quality import QualityReport, quality_report
 
@@ -28,6 +29,7 @@ __all__ = [
     "city_report",
     "community_quarter",
     "community_year",
+    "compute_once",
     "district_report",
     "quality_report",
 ]

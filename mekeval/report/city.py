@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from ..evaluation import ALL, Evaluation
-from ..figures import plot_choice, plot_effects, plot_finding, plot_tiles, plot_trend, plot_verdicts
+from ..figures import (
+    plot_choice,
+    plot_effects,
+    plot_finding,
+    plot_gap,
+    plot_outcomes,
+    plot_tiles,
+    plot_trend,
+    plot_verdicts,
+)
 from ..findings import Finding
+from ..study import IndicatorSpec
 from ..tables import Column, Table
 from ..text import Texts, ranges
+from .after import after_tables
 from .costs import cost_part, measures_part
 from .dilution import dilution_table
+from .first import (
+    MOST_POINTS,
+    city_level,
+    done_line,
+    gap_points,
+    key_figures,
+    main_points,
+    picture_section,
+    verdict_matrix,
+    verdict_rows,
+)
 from .heterogeneity import heterogeneity_parts
 from .others import others_section
 from .parts import (
@@ -21,21 +43,18 @@ from .parts import (
     effect_caption,
     effect_intro,
     effect_table,
-    findings_payload,
+    folded_rule,
     heading,
-    level_of,
     paragraph,
-    programme_points,
     programme_section,
-    rule_table,
     ruled,
     section,
+    side_by_side,
     trust_section,
-    verdict_line,
-    verdict_point,
 )
-from .planned import first_warnings, outcome_label
+from .planned import first_warnings, outcome_label, worded
 from .provenance import method_section, quality_section
+from .records import findings_payload
 from .segregation import segregation_parts
 from .sentences import amount, p_value
 
@@ -43,6 +62,7 @@ from .sentences import amount, p_value
 def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
     """Write the city's report from an evaluation of all districts."""
     study = evaluation.study
+    texts = worded(study, texts)
     city = study.spec.areas.city.text(texts.language)
     programme = study.programme.title.text(texts.language)
     findings = [evaluation.findings[name, ALL] for name in study.plan.outcomes]
@@ -58,6 +78,7 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
         description=description,
         language=texts.language,
         summary=_summary(evaluation, city, findings, texts),
+        picture=picture_section(evaluation, findings, texts),
         situation=section(_situation(evaluation, texts), *segregation_parts(evaluation, texts)),
         programme=section(
             programme_section(evaluation, texts),
@@ -79,50 +100,36 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
 
 def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
-    points = [  # the answer to the heading's question comes first
-        verdict_point(evaluation, finding, texts)
-        for finding in findings
-        if finding.outcome in study.plan.primary
-    ]
-    points += [
-        _levels(evaluation, name, city, texts) for name in study.plan.primary if name in evaluation.effects
-    ]
-    points += programme_points(evaluation, texts)
+    points = main_points(evaluation, findings, texts)  # the answer to the heading's question comes first
+    points += gap_points(evaluation, evaluation.design.treated, texts, who=texts("figure.all"))
+
+    def standing(indicator: IndicatorSpec) -> tuple[int, float, float] | None:
+        return city_level(evaluation, indicator)
+
     asked = "report.city.hypothetical" if study.programme.hypothetical else "report.city.heading"
     return section(
         heading(texts(asked, city=city, year=evaluation.year), 1),
         *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
-        bullets(points[:6]),
-        heading(texts("report.verdicts")),
-        *(verdict_line(evaluation, finding, texts) for finding in findings),
+        bullets(points[:MOST_POINTS]),
+        done_line(evaluation, texts),
+        heading(texts("report.verdicts"), anchor="verdicts"),
+        verdict_matrix(evaluation, texts),
+        heading(texts("first.whole"), 3),
+        verdict_rows(evaluation, findings, texts),
+        *key_figures(evaluation, standing, texts("figure.all"), texts),
         area_note(evaluation, texts),
     )
 
 
-def _levels(evaluation: Evaluation, outcome: str, city: str, texts: Texts) -> str:
-    """Where the programme's areas and the city stand in the latest year with data."""
-    indicator, panel = evaluation.study.indicator(outcome), evaluation.panel
-    column = panel.periods.index(int(evaluation.effects[outcome].cells["period"].max()))
-    own, whole = (
-        amount(texts, level_of(evaluation, outcome, column, units), indicator.unit, form="level")
-        for units in (evaluation.design.treated, panel.units)
-    )
-    return texts(
-        "report.point.level_city",
-        outcome=indicator.label.text(texts.language),
-        level=own,
-        year=panel.periods[column],
-        city=city,
-        city_level=whole,
-    )
-
-
 def _situation(evaluation: Evaluation, texts: Texts) -> Section:
-    parts: list[str | Shown] = [heading(texts("report.situation.heading"))]
+    parts: list[str | Shown] = [heading(texts("report.situation.heading"), anchor="situation")]
+    pictures: list[str | Shown] = []
     for outcome in evaluation.study.plan.primary:
-        parts += drawn(plot_trend, evaluation, outcome=outcome, subject=ALL, texts=texts)
-        parts += drawn(plot_tiles, evaluation, outcome=outcome, texts=texts)
-    return section(*parts)
+        if outcome != evaluation.study.plan.outcomes[0]:  # that one is the picture above
+            pictures += drawn(plot_trend, evaluation, outcome=outcome, subject=ALL, texts=texts)
+        pictures += drawn(plot_tiles, evaluation, outcome=outcome, texts=texts)
+        pictures += drawn(plot_gap, evaluation, outcome=outcome, subject=ALL, texts=texts)
+    return section(*parts, *side_by_side(pictures))
 
 
 def _choice(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
@@ -180,17 +187,21 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
     study = evaluation.study
     labelled = [(outcome_label(study, finding.outcome, texts), finding) for finding in findings]
     parts: list[str | Shown] = [
-        heading(texts("report.effect.heading")),
+        heading(texts("report.effect.heading"), anchor="effect"),
         effect_intro(evaluation, texts),
         effect_table(
             evaluation, labelled, texts, effect_caption(findings, texts), texts("report.effect.outcome")
         ),
-        *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
+        *folded_rule(evaluation, labelled, texts, texts("report.effect.outcome")),
     ]
+    pictures: list[str | Shown] = []
+    pictures += drawn(plot_outcomes, evaluation, subject=ALL, texts=texts)
     for outcome in study.plan.primary:
-        parts += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
+        pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
         finding = evaluation.findings[outcome, ALL]
-        parts += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
+        pictures += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
+    parts += side_by_side(pictures)
+    parts += after_tables(evaluation, evaluation.design.treated, texts)
     parts += cost_part(evaluation, findings, texts)
     parts.append(heading(texts("report.effect.districts"), 3))
     for outcome in study.plan.primary:
@@ -237,7 +248,7 @@ def _plain(evaluation: Evaluation, texts: Texts) -> Section:
         Column(label=texts("report.plain.sets"), numeric=True),
     )
     return section(
-        heading(texts("report.plain.heading")),
+        heading(texts("report.plain.heading"), 3),
         paragraph(texts("report.plain.intro")),
         paragraph(texts("report.plain.warning"), css="warning"),
         Table(caption=texts("report.plain.caption"), columns=columns, rows=tuple(rows)),

@@ -52,13 +52,20 @@ def diluted(evaluation: Evaluation, area: str | None = None) -> tuple[Dilution, 
     return tuple(one for one in every if area is None or one.area == area)
 
 
+def figures_are_for(evaluation: Evaluation, texts: Texts) -> str:
+    """Of which areas the figures are, in a sentence; a title where they are the districts themselves."""
+    if not diluted(evaluation):
+        return texts("report.dilution.about")
+    unit = f"report.dilution.figures.{evaluation.study.areas.unit}"
+    return texts(unit if unit in texts else "report.dilution.figures.area")
+
+
 def dilution_note(evaluation: Evaluation, texts: Texts, area: str | None) -> str:
     """What each district in an area comes to; for the city as a whole, the range and where the table is."""
     study, found = evaluation.study, diluted(evaluation, area)
     if not found or study.districts is None:
         return ""
-    unit = f"report.dilution.figures.{study.areas.unit}"
-    parts = [texts(unit if unit in texts else "report.dilution.figures.area")]
+    parts = [figures_are_for(evaluation, texts)]
     known = [one.share_of_people for one in found if one.share_of_people is not None]
     if area is None and len(found) > 1:
         parts.append(texts("report.dilution.city"))

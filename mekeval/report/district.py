@@ -5,16 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from ..evaluation import Evaluation
-from ..figures import plot_effects, plot_finding, plot_trend
-from ..figures.elsewhere import neighbours, references
-from ..figures.words import lower_first
+from ..figures import plot_effects, plot_finding, plot_gap, plot_outcomes, plot_trend
 from ..findings import Finding
 from ..inference import Inference
 from ..study import IndicatorSpec
 from ..tables import Column, Table
-from ..text import Texts, ranges
+from ..text import Texts
+from .after import after_tables
 from .costs import cost_part, measures_part
-from .dilution import treated_name
+from .first import (
+    MOST_POINTS,
+    done_line,
+    gap_points,
+    key_figures,
+    main_points,
+    picture_section,
+    verdict_rows,
+)
 from .parts import (
     Report,
     Section,
@@ -25,28 +32,25 @@ from .parts import (
     effect_caption,
     effect_intro,
     effect_table,
-    findings_payload,
+    folded_rule,
     heading,
-    interval_text,
     level_of,
     paragraph,
-    programme_points,
     programme_section,
-    rule_table,
     section,
+    side_by_side,
     trust_section,
-    verdict_line,
-    verdict_point,
-    years_text,
 )
-from .planned import first_warnings, outcome_label
+from .planned import first_warnings, outcome_label, worded
 from .provenance import method_section, quality_section
-from .sentences import amount, p_of
+from .records import findings_payload
+from .sentences import amount
 
 
 def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report:
     """Write the report of a treated district from its evaluation."""
     study = evaluation.study
+    texts = worded(study, texts)
     area = study.areas.name(code, texts.language)
     programme = study.programme.title.text(texts.language)
     findings = [evaluation.findings[name, code] for name in study.plan.outcomes]
@@ -61,15 +65,16 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
         description=description,
         language=texts.language,
         summary=_summary(evaluation, code, area, findings, texts),
+        picture=picture_section(evaluation, findings, texts),
         situation=_situation(evaluation, code, area, texts),
         programme=section(programme_section(evaluation, texts), *measures_part(evaluation, texts, code)),
         effect=section(
-            heading(texts("report.effect.heading")),
+            heading(texts("report.effect.heading"), anchor="effect"),
             effect_intro(evaluation, texts),
             table,
-            *rule_table(evaluation, labelled, texts, texts("report.effect.outcome")),
-            *_after(evaluation, code, texts),
-            *_pictures(evaluation, code, texts),
+            *folded_rule(evaluation, labelled, texts, texts("report.effect.outcome")),
+            *after_tables(evaluation, (code,), texts),
+            *side_by_side(_pictures(evaluation, code, texts)),
             *cost_part(evaluation, findings, texts),
         ),
         trust=trust_section(evaluation, findings, texts),
@@ -80,41 +85,26 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
 
 
 def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Finding], texts: Texts) -> Section:
-    study = evaluation.study
-    primary = [finding for finding in findings if finding.outcome in study.plan.primary]
-    points = [verdict_point(evaluation, finding, texts) for finding in primary]  # they answer the heading
-    for name in study.plan.primary:
-        standing = _standing(evaluation, study.indicator(name), code)
-        if standing is not None:
-            year, level, city, _, _ = standing
-            indicator = study.indicator(name)
-            points.append(
-                texts(
-                    "report.point.level",
-                    outcome=indicator.label.text(texts.language),
-                    area=area,
-                    year=year,
-                    level=amount(texts, level, indicator.unit, form="level"),
-                    city=study.spec.areas.city.text(texts.language),
-                    city_level=amount(texts, city, indicator.unit, form="level"),
-                )
-            )
-    points.append(
-        texts(
-            "report.point.programme",
-            area=treated_name(evaluation, code, texts),
-            years=years_text(evaluation.design.path_of(code), texts),
-        )
-    )
-    points += programme_points(evaluation, texts)[-1:]  # the city's report names the areas
+    points = main_points(evaluation, findings, texts)  # they answer the heading
+    points += gap_points(evaluation, (code,), texts)
+
+    def standing(indicator: IndicatorSpec) -> tuple[int, float, float] | None:
+        found = _standing(evaluation, indicator, code)
+        return None if found is None else found[:3]
+
     candidate = evaluation.study.programme.hypothetical
     asked = "report.district.hypothetical" if candidate else "report.district.heading"
     return section(
         heading(texts(asked, area=area, year=evaluation.year), 1),
         *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
-        bullets(points[:6]),
-        heading(texts("report.verdicts")),
-        *(verdict_line(evaluation, finding, texts) for finding in findings),
+        '<div class="first">\n<div>',
+        bullets(points[:MOST_POINTS]),
+        "</div>\n<div>",
+        *key_figures(evaluation, standing, area, texts),
+        "</div>\n</div>",
+        done_line(evaluation, texts, code),
+        heading(texts("report.verdicts"), anchor="verdicts"),
+        verdict_rows(evaluation, findings, texts),
         area_note(evaluation, texts, code),
     )
 
@@ -122,48 +112,6 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
 def _left(evaluation: Evaluation, code: str) -> list[Inference]:
     """The tests of the years since the district left."""
     return [result for (_, subject), result in evaluation.after.items() if subject == code]
-
-
-def _after(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
-    """The change since the district left, where it has."""
-    rows, ways = [], {}
-    for outcome in evaluation.study.plan.outcomes:
-        result = evaluation.after.get((outcome, code))
-        if result is None:
-            continue
-        indicator = evaluation.study.indicator(outcome)
-        label = outcome_label(evaluation.study, outcome, texts)
-        ways[label] = result.method == "rule_placebo"
-        cells = evaluation.effects[outcome].cells
-        own = cells.loc[(cells["path"] == evaluation.design.path_of(code).name) & (cells["phase"] == "after")]
-        rows.append(
-            (
-                label,
-                ranges([int(year) for year in own["period"]]),
-                amount(texts, result.estimate, indicator.unit, form="short", sign=True),
-                interval_text(result, indicator.unit, texts),
-                p_of(texts, result),
-            )
-        )
-    if not rows:
-        return []
-    level = texts.short(100 * (1 - evaluation.study.plan.alpha))
-    columns = (
-        Column(label=texts("report.effect.outcome")),
-        Column(label=texts("report.effect.after_years"), numeric=True),
-        Column(label=texts("report.effect.estimate"), numeric=True),
-        Column(label=texts("report.effect.interval", level=level), numeric=True),
-        Column(label=texts("report.effect.p"), numeric=True),
-    )
-    caption, note = texts("report.effect.after_caption"), texts("report.effect.after_note")
-    if any(ways.values()):
-        where = references("all", neighbours(evaluation.study, texts), texts)
-        caption = texts("report.effect.after_caption_rule")
-        note = texts("report.effect.after_note_rule", where=where)
-        without = [lower_first(label) for label, ruled in ways.items() if not ruled]
-        if without:
-            note += " " + texts("report.effect.after_note_both", outcomes="; ".join(without))
-    return [Table(caption=caption, columns=columns, rows=tuple(rows), note=note)]
 
 
 def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Section:
@@ -203,8 +151,12 @@ def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Se
     )
     trends: list[str | Shown] = []
     for outcome in study.plan.primary:
-        trends += drawn(plot_trend, evaluation, outcome=outcome, subject=code, texts=texts)
-    return section(heading(texts("report.situation.heading")), table, *trends)
+        if outcome != study.plan.primary[0]:  # that one is the picture above
+            trends += drawn(plot_trend, evaluation, outcome=outcome, subject=code, texts=texts)
+        trends += drawn(plot_gap, evaluation, outcome=outcome, subject=code, texts=texts)
+    return section(
+        heading(texts("report.situation.heading"), anchor="situation"), table, *side_by_side(trends)
+    )
 
 
 def _standing(
@@ -241,6 +193,7 @@ def _change(evaluation: Evaluation, indicator: IndicatorSpec, code: str, level: 
 
 def _pictures(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
     pictures: list[str | Shown] = []
+    pictures += drawn(plot_outcomes, evaluation, subject=code, texts=texts)
     for outcome in evaluation.study.plan.primary:
         pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=code, texts=texts)
         finding = evaluation.findings[outcome, code]

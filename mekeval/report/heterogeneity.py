@@ -6,6 +6,7 @@ with money that is read as what money does.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -63,11 +64,8 @@ def heterogeneity_parts(evaluation: Evaluation, texts: Texts) -> list[str | Show
     if not judged or len(evaluation.design.treated) < 2:
         return []
     parts: list[str | Shown] = [
-        heading(texts("heterogeneity.heading"), 3),
-        paragraph(_introduction(evaluation, judged, texts)),
-        *(paragraph(_spread(evaluation, one, texts)) for one in judged),
         *(_table(evaluation, one, doses, texts) for one in judged),
-        heading(texts("heterogeneity.doses.heading"), 3),
+        heading(texts("heterogeneity.doses.heading"), 4),
         paragraph(texts("heterogeneity.doses.caveat"), css="warning"),
         paragraph(texts("heterogeneity.doses.method")),
     ]
@@ -75,7 +73,14 @@ def heterogeneity_parts(evaluation: Evaluation, texts: Texts) -> list[str | Show
         parts += [paragraph(said) for said in _lines(evaluation, judged, kind, texts, split=split)]
     for one in judged:
         parts += _picture(evaluation, one, texts)
-    return parts
+    return [
+        heading(texts("heterogeneity.heading"), 3),
+        paragraph(_introduction(evaluation, judged, texts)),
+        *(paragraph(_spread(evaluation, one, texts)) for one in judged),
+        f'<details class="more">\n<summary>{html.escape(texts("heterogeneity.fold"))}</summary>',
+        *parts,
+        "</details>",
+    ]
 
 
 def _judge(

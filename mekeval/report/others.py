@@ -19,7 +19,7 @@ def others_section(evaluation: Evaluation, texts: Texts) -> Section:
     if wanted is None or not evaluation.others:
         return section("")
     parts: list[str | Shown] = [
-        heading(texts("others.heading")),
+        heading(texts("others.heading"), 3),
         paragraph(texts("others.intro")),
         *(_table(evaluation, name, table, texts) for name, table in evaluation.others.items()),
     ]

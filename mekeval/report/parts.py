@@ -10,20 +10,27 @@ from typing import ParamSpec, Protocol
 import numpy as np
 import pandas as pd
 
-from ..costs import cost_beside_effect, cost_record
 from ..design import Path
 from ..errors import MekevalError
 from ..evaluation import ALL, Evaluation
-from ..figures import Picture, plot_deciding
-from ..figures.elsewhere import matching, matching_of, neighbours, references, subject_name
+from ..figures import (
+    Picture,
+    plot_breakdown,
+    plot_counterpart,
+    plot_deciding,
+    plot_detectable,
+    plot_years,
+)
+from ..figures.elsewhere import matching_of, neighbours, references, subject_name
 from ..figures.words import lower_first
 from ..findings import Finding
 from ..inference import Inference
+from ..study import IndicatorSpec
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .dilution import dilution_note, wave_names
-from .planned import marked, outcome_label
-from .sentences import amount, at_floor, decimals_of, headline, p_of, p_value, reason, sentence
+from .dilution import dilution_note, figures_are_for, wave_names
+from .planned import outcome_label
+from .sentences import amount, at_floor, decimals_of, p_of, p_value, reason
 
 #: The media type under which a report hands its findings to the run that executes its notebook.
 FINDINGS_TYPE = "application/vnd.mekeval.findings+json"
@@ -73,7 +80,11 @@ class Report:
     Attributes
     ----------
     title, description, language : str
-    summary, situation, programme, effect, trust, quality, method : Section
+    summary : Section
+        The first screen, and behind folds the reasons of each verdict.
+    picture : Section
+        The one picture that everybody should see.
+    situation, programme, effect, trust, quality, method : Section
     findings : Findings
     """
 
@@ -81,6 +92,7 @@ class Report:
     description: str
     language: str
     summary: Section
+    picture: Section
     situation: Section
     programme: Section
     effect: Section
@@ -90,9 +102,10 @@ class Report:
     findings: Findings
 
 
-def heading(text: str, level: int = 2) -> str:
-    """A heading."""
-    return f"<h{level}>{html.escape(text)}</h{level}>"
+def heading(text: str, level: int = 2, *, anchor: str = "") -> str:
+    """A heading; `anchor` is what a link in the page calls it."""
+    name = f' id="{html.escape(anchor)}"' if anchor else ""
+    return f"<h{level}{name}>{html.escape(text)}</h{level}>"
 
 
 def paragraph(text: str, *, css: str = "") -> str:
@@ -112,32 +125,34 @@ def section(*parts: str | Shown) -> Section:
     return Section(html="\n".join(part if isinstance(part, str) else part._repr_html_() for part in parts))
 
 
+def side_by_side(pictures: Sequence[str | Shown]) -> list[str | Shown]:
+    """Pictures in two columns, where there is room; one alone as it is."""
+    return ['<div class="figures">', *pictures, "</div>"] if len(pictures) > 1 else list(pictures)
+
+
+def folded(said: str, *parts: str | Shown, css: str = "more") -> str:
+    """Parts that a reader may open; printed open."""
+    inside = section(*parts).html
+    return f'<details class="{css}">\n<summary>{html.escape(said)}</summary>\n{inside}\n</details>'
+
+
 def area_note(evaluation: Evaluation, texts: Texts, area: str | None = None) -> str:
     """What a reader must know of the areas: the study's own note, and how far they are the programme's districts."""
     note = evaluation.study.spec.areas.note
     said = [note.text(texts.language) if note else "", dilution_note(evaluation, texts, area)]
-    return "".join(paragraph(one, css="note") for one in said if one)
+    notes = [paragraph(one, css="note") for one in said if one]
+    return folded(figures_are_for(evaluation, texts), *notes) if notes else ""
 
 
-def verdict_line(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
-    """The verdict in a word and its sentence, with what the study says a reader must know of the indicator."""
-    said = texts(f"verdict.{finding.verdict}.word")
-    word = html.escape(marked(evaluation.study, finding.outcome, said, texts))
-    text = html.escape(sentence(evaluation, finding, texts))
-    note = evaluation.study.indicator(finding.outcome).note
-    line = f'<p class="verdict verdict-{finding.verdict}"><strong>{word}.</strong> {text}</p>'
-    return line + (paragraph(note.text(texts.language), css="note") if note else "")
+def indicator_notes(indicator: IndicatorSpec, texts: Texts) -> list[str]:
+    """What the study says a reader must know of an indicator, and how it differs from what it stands for."""
+    notes = [one.text(texts.language) for one in (indicator.note, indicator.differs) if one]
+    return list(dict.fromkeys(notes))
 
 
 def verdict_word(finding: Finding, texts: Texts) -> str:
     """The verdict in a word, for a table."""
     return texts(f"verdict.{finding.verdict}.word")
-
-
-def verdict_point(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
-    """The verdict as a main point."""
-    label = outcome_label(evaluation.study, finding.outcome, texts)
-    return headline(evaluation, finding, texts, label=label)
 
 
 def level_of(evaluation: Evaluation, outcome: str, column: int, units: Sequence[str]) -> float:
@@ -269,6 +284,14 @@ def rule_table(
     ]
 
 
+def folded_rule(
+    evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, first: str
+) -> list[str | Shown]:
+    """`rule_table` behind a fold: its numbers stand behind those of the table of effects."""
+    tables = rule_table(evaluation, findings, texts, first)
+    return [folded(texts("report.effect.rule_fold"), *tables)] if tables else []
+
+
 def _corrected(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> dict[str, str]:
     """The adjusted p-value of each outcome, where the findings are of the programme as a whole.
 
@@ -351,7 +374,7 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
             if check.name == finding.because != "rule_placebo":
                 said = f"{found[:1].upper()}{found[1:]}."
                 pictures += drawn(plot_deciding, finding, evaluation=evaluation, texts=texts, said=said)
-    parts: list[str | Shown] = [heading(texts("check.heading"))]
+    parts: list[str | Shown] = [heading(texts("check.heading"), anchor="trust")]
     asked = {
         check.reason for f in findings for check in f.checks if check.name == "selection" and not check.passed
     }
@@ -365,7 +388,25 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
         parts.append(Table(caption=texts("check.caption"), columns=columns, rows=tuple(rows)))
     else:
         parts.append(paragraph(texts("check.none")))
-    return section(*parts, *pictures)
+    return section(*parts, *side_by_side([*pictures, *_doubts(evaluation, findings, texts)]))
+
+
+def _doubts(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str | Shown]:
+    """Of the first primary outcome: year by year with joint bands, what would break it, and what could be found."""
+    outcome = evaluation.study.plan.primary[0]
+    pictures: list[str | Shown] = []
+    for finding in findings:
+        if finding.outcome != outcome:
+            continue
+        subject = finding.subject
+        pictures += drawn(plot_years, evaluation, outcome=outcome, subject=subject, texts=texts)
+        pictures += drawn(plot_breakdown, finding, evaluation=evaluation, texts=texts)
+        if subject == ALL:
+            order = (ALL, *evaluation.design.treated)
+            pictures += drawn(plot_detectable, evaluation, outcome=outcome, subject_order=order, texts=texts)
+        else:
+            pictures += drawn(plot_counterpart, evaluation, outcome=outcome, subject=subject, texts=texts)
+    return pictures
 
 
 def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
@@ -386,7 +427,7 @@ def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
         Column(label=texts("report.programme.money"), numeric=True),
     )
     return section(
-        heading(texts("report.programme.heading")),
+        heading(texts("report.programme.heading"), anchor="programme"),
         Table(
             caption=texts("report.programme.caption", year=evaluation.year),
             columns=columns,
@@ -394,95 +435,3 @@ def programme_section(evaluation: Evaluation, texts: Texts) -> Section:
             note="" if study.measures else texts("report.programme.note"),
         ),
     )
-
-
-def findings_payload(
-    evaluation: Evaluation, findings: Sequence[Finding], title: str, description: str
-) -> Findings:
-    """The findings as canonical data: plain types, twelve significant digits."""
-    return Findings(
-        records=tuple(_record(evaluation, finding) for finding in findings),
-        title=title,
-        description=description,
-    )
-
-
-def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
-    study, result = evaluation.study, finding.inference
-    cost = cost_beside_effect(evaluation, finding.outcome, finding.subject)
-    numbers: dict[str, object] = {}
-    if result is not None:
-        numbers = {
-            "estimate": _rounded(result.estimate),
-            "low": _rounded(result.low),
-            "high": _rounded(result.high),
-            "p_value": _rounded(result.p_value),
-            "alpha": result.alpha,
-            "method": result.method,
-            "exact": result.exact,
-            "n_treated": result.n_treated,
-            "n_comparison": result.n_comparison,
-            "n_sets": result.n_sets,
-            "smallest_p": _rounded(result.smallest_p),
-            "minimum_detectable_effect": _rounded(result.minimum_detectable_effect),
-        }
-    if finding.plain is not None:
-        numbers["plain"] = {
-            "estimate": _rounded(finding.plain.estimate),
-            "p_value": _rounded(finding.plain.p_value),
-            "method": finding.plain.method,
-        }
-    if finding.placebo is not None and finding.compared is not None:
-        numbers["rule_placebo"] = {
-            "bias": _rounded(finding.placebo.bias),
-            "se": _rounded(finding.placebo.se),
-            "rank_p": _rounded(finding.placebo.rank_p),
-            "n_cities": len(finding.placebo.cities) - 1,
-            "pre": list(finding.compared[0]),
-            "post": list(finding.compared[1]),
-            "matched_by": matching(finding.placebo),
-            "warnings": list(finding.placebo.warnings),
-            "left_out": _counted(finding.placebo.left_out["reason"]),
-            "dropped": _counted(finding.placebo.dropped["reason"], finding.placebo.dropped["n"]),
-        }
-    return {
-        "study": study.name,
-        "synthetic": study.spec.study.synthetic,
-        "year": evaluation.year,
-        "subject": finding.subject,
-        "area": study.spec.areas.city.fi
-        if finding.subject == ALL
-        else study.areas.name(finding.subject, "fi"),
-        "outcome": finding.outcome,
-        "unit": study.indicator(finding.outcome).unit,
-        "role": study.plan_state.roles.get(finding.outcome, "exploratory"),
-        "plan": study.plan_state.state,
-        "deviations": [one.key for one in study.plan_state.deviations],
-        "verdict": finding.verdict,
-        "certainty": finding.certainty,
-        "size": finding.size,
-        "because": finding.because,
-        "reason": finding.reason,
-        "facts": {name: _rounded(value) for name, value in finding.facts.items()},
-        "checks": [
-            {
-                "name": check.name,
-                "passed": check.passed,
-                "reason": check.reason,
-                "facts": {name: _rounded(value) for name, value in check.facts.items()},
-            }
-            for check in finding.checks
-        ],
-        "cost": {name: _rounded(value) for name, value in cost_record(cost).items()},
-        **numbers,
-    }
-
-
-def _counted(reasons: pd.Series[str], counts: pd.Series[int] | None = None) -> dict[str, int]:
-    """How many of each reason, by its key."""
-    ones = pd.Series(1, index=reasons.index) if counts is None else counts
-    return {str(key): int(total) for key, total in ones.groupby(reasons).sum().sort_index().items()}
-
-
-def _rounded(value: object) -> object:
-    return float(f"{value:.12g}") if isinstance(value, float) else value

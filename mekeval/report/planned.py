@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 
 from ..evaluation import Evaluation
 from ..shipped import version
@@ -13,6 +14,32 @@ from ..text import Texts
 
 #: Values longer than this are cut in the table of deviations: `mekeval plan show` has them whole.
 _LONGEST = 160
+
+
+class _OfCandidates(Texts):
+    """Texts in which areas without a programme are called candidates: own ones, else others with words exchanged.
+
+    Only words of the texts are exchanged: a name that is filled in stays as it is.
+    """
+
+    def __init__(self, language: str) -> None:
+        super().__init__(language)
+        given = self._strings
+        words = dict(pair.split(" => ", 1) for pair in given["candidate.words"].split(" | "))
+        # The longest first, each place once.
+        every = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
+        exchanged = {
+            key: text if key.startswith("plan.") else every.sub(lambda found: words[found.group()], text)
+            for key, text in given.items()
+        }
+        start = "candidate."
+        own = {key.removeprefix(start): text for key, text in given.items() if key.startswith(start)}
+        self._strings = {**exchanged, **own}
+
+
+def worded(study: Study, texts: Texts) -> Texts:
+    """The texts of a study: of one whose areas are only candidates without a programme that they had been in."""
+    return _OfCandidates(texts.language) if study.programme.hypothetical else texts
 
 
 def outcome_label(study: Study, outcome: str, texts: Texts) -> str:

@@ -49,7 +49,7 @@ def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
     aside = [study.areas.name(unit, texts.language) for unit, _ in evaluation.design.set_aside]
     known = evaluation.indicators.as_of
     parts: list[str | Shown] = [
-        heading(texts("report.quality.heading")),
+        heading(texts("report.quality.heading"), anchor="data"),
         *([paragraph(texts("report.quality.as_of", date=texts.date(known)), css="warning")] if known else []),
         Table(caption=texts("report.quality.years_caption"), columns=columns, rows=tuple(rows)),
     ]
@@ -96,7 +96,7 @@ def method_section(
     ]
     parts: list[str | Shown] = [
         '<section class="provenance">',
-        heading(texts("report.method.heading")),
+        heading(texts("report.method.heading"), anchor="method"),
         *map(paragraph, lines),
     ]
     if tested:

@@ -6,6 +6,8 @@ programme's doing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import MekevalError
@@ -13,10 +15,11 @@ from ..evaluation import Evaluation
 from ..figures.elsewhere import neighbours, references
 from ..figures.segregation import plot_segregation
 from ..figures.study import study_words
-from ..segregation import Segregation, gap_change, is_share, study_segregation
+from ..segregation import Segregation, is_share
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .parts import Shown, drawn, heading, level_of, paragraph
+from .once import gap_of, segregation_of
+from .parts import Shown, drawn, folded, heading, level_of, paragraph
 from .sentences import amount, p_value
 
 #: What the table shows of each outcome; with the unit of its values and of its changes.
@@ -32,7 +35,7 @@ def segregation_parts(evaluation: Evaluation, texts: Texts) -> list[str | Shown]
         if not is_share(study, outcome):
             continue
         try:
-            measured = study_segregation(evaluation, outcome)
+            measured = segregation_of(evaluation, outcome)
             for measure in ("gap", "dissimilarity"):
                 measured.change(measure)  # refuses where an interval cannot be had
         except MekevalError:
@@ -59,7 +62,8 @@ def segregation_parts(evaluation: Evaluation, texts: Texts) -> list[str | Shown]
         paragraph(texts("segregation.intro", areas=_areas(evaluation, texts))),
         *(paragraph(_said(evaluation, outcome, found[outcome], labels[outcome], texts)) for outcome in found),
         *pictures,
-        _table(found, labels, texts, alpha=study.plan.alpha),
+        _table(found, ("gap", "dissimilarity"), labels, texts, alpha=study.plan.alpha),
+        *_ratios(found, labels, texts, alpha=study.plan.alpha),
         *_elsewhere(evaluation, labels, texts),
         paragraph(_limits(evaluation, found, texts), css="note"),
     ]
@@ -102,12 +106,27 @@ def _said(evaluation: Evaluation, outcome: str, found: Segregation, label: str, 
     return said
 
 
-def _table(found: dict[str, Segregation], labels: dict[str, str], texts: Texts, *, alpha: float) -> Table:
+def _ratios(
+    found: dict[str, Segregation], labels: dict[str, str], texts: Texts, *, alpha: float
+) -> list[str | Shown]:
+    """The ratios behind a fold; nothing where none can be had."""
+    table = _table(found, ("ratio",), labels, texts, alpha=alpha)
+    return [folded(texts("segregation.fold"), table)] if table.rows else []
+
+
+def _table(
+    found: dict[str, Segregation],
+    measures: Sequence[str],
+    labels: dict[str, str],
+    texts: Texts,
+    *,
+    alpha: float,
+) -> Table:
     firsts, lasts = ({one.periods[at] for one in found.values()} for at in (0, -1))
     alike = len(firsts) == len(lasts) == 1
     rows = []
     for outcome, one in found.items():
-        for measure in _MEASURES:
+        for measure in measures:
             ends = [_end(one, measure, at, texts, named=not alike) for at in (0, -1)]
             if not all(ends):
                 continue  # the lowest fifth holds nobody of the group, so there is no ratio
@@ -138,7 +157,7 @@ def _elsewhere(evaluation: Evaluation, labels: dict[str, str], texts: Texts) -> 
     """The gap's change against the same gap elsewhere, of each outcome for which there is such a thing."""
     said: list[str | Shown] = []
     for outcome, label in labels.items():
-        found = gap_change(evaluation, outcome, measure="gap")
+        found = gap_of(evaluation, outcome)
         if found.effect is None or found.low is None or found.high is None or found.p_value is None:
             continue
         n_all = found.n_cities + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -176,7 +177,10 @@ def headline(evaluation: Evaluation, finding: Finding, texts: Texts, *, label: s
         parts.append("improved" if better else "worsened")
     if finding.verdict in ("improved", "worsened") or len(parts) > 2:
         parts.append(finding.size if finding.size in ("large", "trivial") else "plain")
-    return texts(f"sentence.{'.'.join(parts)}", outcome=label or indicator.label.text(texts.language))
+    key = ".".join(parts)
+    if evaluation.study.programme.hypothetical:  # nobody did anything there, so nothing is put down to it
+        key = f"candidate.{parts[0]}"
+    return texts(f"sentence.{key}", outcome=label or indicator.label.text(texts.language))
 
 
 def sentence(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
@@ -315,8 +319,43 @@ def _why(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
 
 def _people(evaluation: Evaluation, finding: Finding, result: Inference, texts: Texts) -> str:
     """A difference in a rate and its interval as people of the district, by the mean base of the years compared."""
-    if evaluation.study.indicator(finding.outcome).unit != "percent" or finding.subject == ALL:
+    said = people_of(evaluation, finding, result, texts)
+    if said is None:
         return ""
+    return texts(
+        "sentence.in_people",
+        estimate=said.estimate,
+        low=said.low,
+        high=said.high,
+        level=texts.short(100 * (1 - result.alpha)),
+        base=texts.number(said.base),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """A difference in a rate as people, in words.
+
+    Attributes
+    ----------
+    number : float
+        Of the estimate, in tens.
+    estimate, low, high : str
+    base : float
+        How many people the rate is about, the mean of the years compared.
+    """
+
+    number: float
+    estimate: str
+    low: str
+    high: str
+    base: float
+
+
+def people_of(evaluation: Evaluation, finding: Finding, result: Inference, texts: Texts) -> People | None:
+    """A difference in a rate of a district and its interval as people; None for anything else."""
+    if evaluation.study.indicator(finding.outcome).unit != "percent" or finding.subject == ALL:
+        return None
     panel = evaluation.panel
     if finding.compared is not None:
         years = list(finding.compared[1])
@@ -328,7 +367,7 @@ def _people(evaluation: Evaluation, finding: Finding, result: Inference, texts: 
     bases = panel.bases[finding.outcome][panel.units.index(finding.subject), columns]
     known = bases[~np.isnan(bases)]
     if len(known) == 0:
-        return ""
+        return None
     base = float(known.mean())
 
     def people(rate: float | None) -> str:
@@ -337,11 +376,6 @@ def _people(evaluation: Evaluation, finding: Finding, result: Inference, texts: 
             return texts("sentence.people.few")
         return texts(f"sentence.people.{'more' if number > 0 else 'fewer'}", n=texts.number(abs(number)))
 
-    return texts(
-        "sentence.in_people",
-        estimate=people(result.estimate),
-        low=people(result.low),
-        high=people(result.high),
-        level=texts.short(100 * (1 - result.alpha)),
-        base=texts.number(base),
-    )
+    estimate, low, high = (people(rate) for rate in (result.estimate, result.low, result.high))
+    number = float(round(result.estimate / 100 * base, -1))
+    return People(number=number, estimate=estimate, low=low, high=high, base=base)
