@@ -137,6 +137,7 @@ if TYPE_CHECKING:
         uniform_bands,
         wild_cluster_bootstrap,
     )
+    from .lab import explore
     from .monitor import MonitoringSet, publish_monitoring
     from .monitoring import (
         Intensity,
@@ -167,6 +168,7 @@ if TYPE_CHECKING:
         quality_report,
     )
     from .run import run_study
+    from .run.site import BuiltSite, build_site
     from .segregation import (
         AreaInequality,
         Convergence,
@@ -268,6 +270,7 @@ _HOMES = {
         "adjust Adjusted Bands cluster_robust Conformal conformal infer Inference JointBands "
         "permutation_bands power_curve PowerCurve uniform_bands wild_cluster_bootstrap"
     ),
+    "lab": "explore",
     "monitor": "MonitoringSet publish_monitoring",
     "monitoring": (
         "activity_indicators activity_intensity bootstrap_mean coded_answers coder_agreement compare_reported "
@@ -279,6 +282,7 @@ _HOMES = {
     "register": "aggregate_register Condition RegisterMeasure",
     "report": "city_report community_quarter community_year district_report quality_report QualityReport",
     "run": "run_study",
+    "run.site": "build_site BuiltSite",
     "segregation": (
         "area_inequality AreaInequality Change Convergence convergence gap_change GapChange index_changes "
         "multigroup_segregation panel_segregation Segregation segregation_indices study_segregation"

@@ -7,30 +7,35 @@ findings of the programme and of each district. Never: a word or a picture.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from ..dates import AsOf, as_date
 from ..design import Design, SelectionStability, study_design
+from ..display import Shown
 from ..errors import DataError, DesignError, Fault, MekevalError, StudyError
 from ..estimate import Effects, aggregate, contrast, group_time_att, unit_contrast
-from ..findings import Finding, allowing_for_many, conclude
+from ..findings import Finding, allowing_for_many, conclude, findings_table
 from ..indicators import Indicators, clean_indicators
 from ..inference import Adjusted, Inference, adjust, infer
 from ..panel import Panel, build_panel
 from ..reference import ReferenceAreas, reference_areas
 from ..sensitivity import CityQuestion, Surroundings, Thresholds, city_checks_of, selection
+from ..store import at_hand, known, shared
 from ..study import Study, read_study
+from ..tables import Table
 from .beside import PlainReading, in_every_wave, other_estimates, plain_readings
 from .elsewhere import REASONS, Elsewhere, how_clear, judge, look_elsewhere, other_areas, speaks_of
+from .sharing import evaluation_key, of_district
 
 ALL = "all"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Shown):
     """A programme as of one year.
 
     Attributes
@@ -78,6 +83,12 @@ class Evaluation:
     plain: tuple[PlainReading, ...]
     others: Mapping[str, pd.DataFrame]
 
+    def _shown(self) -> list[Table]:
+        """Every finding in a row."""
+        names = {code: self.study.areas.name(code, "en") for code in self.study.areas.table.index}
+        caption = f"{self.study.name}: findings as of {self.year}"
+        return [findings_table(self.findings.values(), names=names, caption=caption)]
+
 
 def evaluate(
     study: Study | str | Path,
@@ -123,6 +134,18 @@ def evaluate(
     """
     study = study if isinstance(study, Study) else read_study(study, raw=raw)
     day = as_date(as_of)
+    key = evaluation_key(study, year=year, as_of=day) if at_hand() else None
+    if key is None:
+        return _evaluate(study, year, district, day)
+    if district is None:
+        return replace(shared(key, lambda: _evaluate(study, year, None, day)), study=study)
+    whole = known(key)
+    if not isinstance(whole, Evaluation):
+        return _evaluate(study, year, district, day)
+    return of_district(replace(whole, study=study), _treated(study, whole.design, district))
+
+
+def _evaluate(study: Study, year: int, district: str | None, day: date | None) -> Evaluation:
     indicators = clean_indicators(study, as_of=day)
     refuse_year(study, indicators, year)
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)

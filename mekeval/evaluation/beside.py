@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..design import Design, plain_design
+from ..display import Shown
 from ..errors import DesignError
 from ..estimate import ESTIMATORS, aggregate, contrast, group_time_att, known_estimators, side_by_side
 from ..inference import Inference, infer
@@ -18,8 +19,8 @@ from ..panel import Panel
 from ..study import Study
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlainReading:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PlainReading(Shown):
     """A difference as slides show it: the named areas against everybody else, no path, no check.
 
     Attributes

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design, Phase, Rule, SelectionStability, rule_criteria, selection_stability
+from ..display import Shown
 from ..errors import DesignError, MekevalError, StudyError
 from ..indicators import Indicators
 from ..inference import Inference
@@ -42,8 +43,8 @@ REASONS = {
 SIZE = "persons behind the rule's rate"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Elsewhere:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Elsewhere(Shown):
     """The areas of all cities, up to the year of the evaluation.
 
     Attributes
@@ -162,8 +163,11 @@ def judge(
     alpha: float,
     phase: Phase = "on",
     about: Surroundings | None = None,
+    checked: bool = True,
 ) -> RuleResult:
     """Judge treated areas by the rule placebo: in the programme, with its checks, or in another phase.
+
+    The checks take most of the time; without `checked` there are none.
 
     Raises
     ------
@@ -214,7 +218,7 @@ def judge(
         placebo=placebo,
         inference=rule_placebo_inference(placebo, label=label, n_treated=len(treated)),
         # What was found in another phase is shown and not called an effect: nothing is asked of it.
-        checks=rule_checks_of(question, placebo, about) if phase == "on" else (),
+        checks=rule_checks_of(question, placebo, about) if checked and phase == "on" else (),
     )
 
 

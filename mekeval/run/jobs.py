@@ -6,22 +6,23 @@ A job is pure: a specification in, texts out. Nothing is written here but in a t
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
-import os
-import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
-import papermill
 from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 from ..errors import MekevalError, RunError, closest
 from ..render import ReportPage, render_failure, render_report
 from ..report import FINDINGS_TYPE
+from ..store import SHARED_VARIABLE, Store
 from ..study import RAW_VARIABLE
+from .kernels import NO_LIMITS, Limits, run_notebook
+from .leaks import refuse_secret
 
 Value = str | int | float | bool
 _TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -52,6 +53,10 @@ class Job:
         Folder of external raw data, or nothing.
     page : ReportPage
         The page around the report; title and description come from the notebook.
+    notebook_sha256 : str
+        Of the notebook when the job was planned; a notebook that is another one by then fails. Empty: not looked at.
+    pdf : bool
+        Whether the page is wanted as PDF too.
     """
 
     name: str
@@ -65,6 +70,8 @@ class Job:
     folder: Path
     raw: str
     page: ReportPage
+    notebook_sha256: str = ""
+    pdf: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +86,10 @@ class Outcome:
     findings : tuple of mappings
     error : str
         Empty when all went well.
+    pdf : bytes
+        The page as PDF; empty where none was asked for.
+    seconds : float
+        Time that it took.
     """
 
     job: Job
@@ -86,6 +97,14 @@ class Outcome:
     notebook: str
     findings: tuple[Mapping[str, object], ...]
     error: str
+    pdf: bytes = b""
+    seconds: float = 0.0
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """What is published, by its ending: html; of a job that went well ipynb, and pdf where it was asked for."""
+        texts = {"html": self.html.encode(), "ipynb": self.notebook.encode(), "pdf": self.pdf}
+        return {ending: content for ending, content in texts.items() if content}
 
 
 def notebook_parameters(path: Path) -> dict[str, tuple[type, Value]]:
@@ -131,6 +150,7 @@ def notebook_parameters(path: Path) -> dict[str, tuple[type, Value]]:
                 found=ast.unparse(statement),
                 expected="for example: year: int = 2025",
             )
+        refuse_secret(target, where=f"{path.name}, line {statement.lineno} of the parameters cell")
         annotation = statement.annotation if isinstance(statement, ast.AnnAssign) else None
         kind = _TYPES.get(ast.unparse(annotation), type(value)) if annotation else type(value)
         found[target] = (kind, value)
@@ -191,13 +211,22 @@ def typed(path: Path, name: str, text: str) -> Value:
         ) from None
 
 
-def execute(job: Job) -> Outcome:
+def execute(job: Job, *, limits: Limits = NO_LIMITS, store: Store | None = None) -> Outcome:
     """Run a job. A failure of the notebook or its page is an outcome, not an exception."""
+    begun = time.perf_counter()
+    outcome = _outcome(job, limits, store)
+    return replace(outcome, seconds=time.perf_counter() - begun)
+
+
+def _outcome(job: Job, limits: Limits, store: Store | None) -> Outcome:
     try:
-        executed = _executed(job)
+        _refuse_edited(job)
+        executed = _executed(job, limits, store)
+        _refuse_edited(job)
         bundle = _findings_of(executed, job)
         page = _page(job, title=str(bundle["title"]), description=str(bundle["description"]))
         html = render_report(executed, page=page)
+        pdf = _pdf(html) if job.pdf else b""
         findings = bundle["findings"]
     except PapermillExecutionError as cause:
         message = (
@@ -216,39 +245,42 @@ def execute(job: Job) -> Outcome:
         notebook=str(nbformat.writes(executed)) + "\n",  # type: ignore[no-untyped-call]
         findings=tuple(findings) if isinstance(findings, list) else (),
         error="",
+        pdf=pdf,
     )
 
 
-def _executed(job: Job) -> nbformat.NotebookNode:
-    """The executed notebook, without times, paths and random identifiers."""
-    if job.raw:
-        os.environ[RAW_VARIABLE] = job.raw
-    with tempfile.TemporaryDirectory(prefix="mekeval-") as folder:
-        executed: nbformat.NotebookNode = papermill.execute_notebook(
-            str(job.notebook),
-            str(Path(folder) / "executed.ipynb"),
-            parameters=dict(job.parameters),
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=str(job.folder),
-            log_output=False,
-            config=_sockets(Path(folder)),
-        )
-    executed.metadata.pop("papermill", None)
-    for number, cell in enumerate(executed.cells):
-        cell.id = f"cell-{number}"
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
-    return executed
+def _refuse_edited(job: Job) -> None:
+    """A report says which notebook made it, so it must be the one that was planned."""
+    if job.notebook_sha256:
+        found = hashlib.sha256(job.notebook.read_bytes()).hexdigest()
+        if found != job.notebook_sha256:
+            raise RunError(
+                "The notebook was changed during the run.",
+                where=job.notebook.name,
+                found=f"sha256 {found[:12]}…",
+                expected=f"sha256 {job.notebook_sha256[:12]}…, as planned",
+                fix="Run again; only this job is made.",
+            )
 
 
-def _sockets(folder: Path) -> Config:
-    """Reach the kernel through files of its own where the system has such sockets: no open port, no mixing."""
-    return (
-        Config()
-        if os.name == "nt"
-        else Config(KernelManager={"transport": "ipc", "ip": str(folder / "kernel")})
+def _pdf(html: str) -> bytes:
+    from ..render.pdf import render_pdf  # WeasyPrint is an extra
+
+    made: bytes = render_pdf(html)
+    return made
+
+
+def _executed(job: Job, limits: Limits, store: Store | None) -> nbformat.NotebookNode:
+    """The executed notebook; its kernel may read what the run has computed for several notebooks."""
+    environment = {RAW_VARIABLE: job.raw} if job.raw else {}
+    if store is not None:
+        environment[SHARED_VARIABLE] = store.text()
+    return run_notebook(
+        job.notebook,
+        parameters=job.parameters,
+        folder=job.folder,
+        environment=environment,
+        limits=limits,
     )
 
 

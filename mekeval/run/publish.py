@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import json
 import os
 import shutil
@@ -21,9 +20,17 @@ from filelock import FileLock, Timeout
 
 from ..dates import dated
 from ..errors import RunError
+from .keys import MANIFEST, sha256_of
 
-MANIFEST = "manifest.json"
 _STORE = ".store"
+#: What the folder of finished jobs of an unfinished run adds to the study's name.
+_WORK = ".work"
+
+
+class PublicationError(RunError):
+    """A run was accepted and its set could not be written: a full disk, a folder that is gone. It ends with code 3."""
+
+    exit_code = 3
 
 
 @contextlib.contextmanager
@@ -45,6 +52,8 @@ def publication(
     ------
     RunError
         Another run of the study is going on, the folder cannot be written, or something else stands in its place.
+    PublicationError
+        The folder could be written at first and no more.
     """
     name = dated(study, as_of)
     store, link = out / _STORE, out / name
@@ -63,14 +72,17 @@ def publication(
     try:
         old = _published(link, store)
         _sweep(store, study)
-        new = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store))
+        try:
+            new = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store))
+        except OSError as cause:
+            raise RunError("The output folder cannot be written.", where=str(out), found=str(cause)) from None
         try:
             yield new, old
             _flush(new)
             _swap(new, link, store)
         except OSError as cause:
             shutil.rmtree(new, ignore_errors=True)
-            raise RunError(
+            raise PublicationError(
                 "The reports cannot be written; the earlier ones are as they were.",
                 where=str(out),
                 found=cause.strerror or str(cause),
@@ -81,6 +93,16 @@ def publication(
         _sweep(store, study)
     finally:
         lock.release()
+
+
+def published_set(out: Path, study: str, *, as_of: datetime.date | None = None) -> Path | None:
+    """The folder of the set that is published now, for a look; None where there is none."""
+    return _published(out / dated(study, as_of), out / _STORE)
+
+
+def work_folder(out: Path, study: str) -> Path:
+    """Where the finished jobs of a run that is not published yet are kept."""
+    return out / _STORE / f"{study}{_WORK}"
 
 
 def take(old: Path, new: Path, name: str) -> bool:
@@ -96,11 +118,11 @@ def take(old: Path, new: Path, name: str) -> bool:
     return True
 
 
-def write(folder: Path, name: str, text: str) -> None:
-    """Write a text file below a folder, in UTF-8 with LF."""
+def write(folder: Path, name: str, content: str | bytes) -> None:
+    """Write a file below a folder; a text in UTF-8 with LF."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode("utf-8"))
+    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def canonical(content: object) -> str:
@@ -111,7 +133,7 @@ def canonical(content: object) -> str:
 def hashes(folder: Path) -> dict[str, str]:
     """sha256 of every file below a folder but the manifest, by name."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
@@ -150,6 +172,8 @@ def _sweep(store: Path, study: str) -> None:
     kept = {link.resolve() for link in links if link.is_symlink()}
     for pattern in (f"{study}.*", f"{study}@*"):
         for path in store.glob(pattern):
+            if path.name == f"{study}{_WORK}":
+                continue  # what a killed run had finished, the next one need not make again
             if path.is_dir() and not path.is_symlink() and path.resolve() not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 

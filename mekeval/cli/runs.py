@@ -1,0 +1,211 @@
+"""`mekeval run`, `run-one`, `verify` and `site`: reports, and what proves them.
+
+A scheduler reads the exit codes of `run` and `run-one`:
+
+0    every report is as it should be: made now, or unchanged
+1    a report failed; its error page says why, its last good version stays, the others are published
+2    refused: nothing was run or written; the message says what to mend
+3    begun and not published: a full disk, a folder that is gone, a file that changed; the earlier set is as it was, and
+     what was finished is kept for the next run
+130  ended by SIGINT, 143 by SIGTERM: as 3
+
+`verify` ends with 0 where all is as it was published, 1 where something differs, 2 where there is nothing to verify.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import MekevalError, RunError
+from .common import day, main, plainly
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--year",
+    "years",
+    type=int,
+    multiple=True,
+    help="Year of the reports; may be repeated. Needed unless --only-failed.",
+)
+@click.option(
+    "--district", "districts", multiple=True, help="Code or name; may be repeated. Default: all treated."
+)
+@click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    help="fi, sv or en, one of the study's; may be repeated. Default: all of the study's.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(["city", "district", "quality"]),
+    multiple=True,
+    help="The city, its districts, the quality of the data; may be repeated. Default: all.",
+)
+@click.option("--raw", type=click.Path(path_type=Path), help="Folder of raw data that lie outside the study.")
+@click.option("--as-of", help="Only what was published by this day (2024-06-30) or year (2024).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder for the reports.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one for each processor.")
+@click.option("--notebooks", type=click.Path(path_type=Path), help="Folder with your own report notebooks.")
+@click.option(
+    "--parameter", "-p", "extra", multiple=True, metavar="NAME=VALUE", help="A parameter of your notebooks."
+)
+@click.option("--only-failed", is_flag=True, help="Only the reports that failed in the last run.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run and why; run nothing.")
+@click.option(
+    "--specs",
+    type=click.Path(path_type=Path),
+    help="With --dry-run: write a file for each job, for `mekeval run-one`, into this folder.",
+)
+@click.option("--explain", is_flag=True, help="Say of each report why it was made.")
+@click.option("--pdf", is_flag=True, help="Each page as PDF too; needs the extra pdf.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no table, for logs.")
+@plainly
+def run(
+    study: Path,
+    years: tuple[int, ...],
+    districts: tuple[str, ...],
+    languages: tuple[str, ...],
+    kinds: tuple[str, ...],
+    raw: Path | None,
+    as_of: str | None,
+    out: Path,
+    jobs: int | None,
+    notebooks: Path | None,
+    extra: tuple[str, ...],
+    specs: Path | None,
+    *,
+    only_failed: bool,
+    dry_run: bool,
+    explain: bool,
+    pdf: bool,
+    quiet: bool,
+) -> None:
+    """Make the reports of STUDY: the city and each treated district, for each year and language, and on the data.
+
+    A report that nothing has changed is taken from the last run. Ends with 0: all well; 1: a report failed; 2: refused;
+    3: could not be published.
+    """
+    from ..run import run_study
+    from ..run.status import status_table
+
+    if not years and not only_failed and set(kinds) != {"quality"}:
+        raise RunError("No year is given.", where="--year", fix="Add: --year 2025")
+    parameters = {}
+    if extra:
+        from ..run import typed_parameters
+
+        parameters = typed_parameters(extra, notebooks)
+    result = run_study(
+        study,
+        years=years,
+        districts=districts or None,
+        languages=languages or None,
+        kinds=kinds or None,
+        raw=raw,
+        as_of=day(as_of),
+        out=out,
+        jobs=jobs,
+        notebooks=notebooks,
+        parameters=parameters,
+        only_failed=only_failed,
+        dry_run=dry_run,
+        specs=specs,
+        pdf=pdf,
+        progress=not quiet,
+    )
+    if not quiet or explain:
+        click.echo(status_table(result.states, why=explain or dry_run))
+    for name, message in result.errors.items():
+        click.echo(f"FAILED {name}: {message.splitlines()[0]}", err=True)
+    counted = {
+        state: sum(one.state == state for one in result.states) for state in ("would run", "unchanged")
+    }
+    if dry_run:
+        found = len(result.states) - sum(counted.values())
+        said = f", {found} made before and not yet published" if found else ""
+        click.echo(f"{counted['would run']} reports would be made, {counted['unchanged']} unchanged{said}")
+        return
+    made = len(result.done) - counted["unchanged"]
+    click.echo(
+        f"{made} reports made, {counted['unchanged']} unchanged, {len(result.failed)} failed, {result.seconds:.0f} s"
+    )
+    click.echo(str(result.index))
+    if result.failed:
+        sys.exit(1)
+
+
+@main.command("run-one")
+@click.argument("spec", type=click.Path(path_type=Path))
+@plainly
+def one(spec: Path) -> None:
+    """Run one job, as SPEC says, a file of `mekeval run --dry-run --specs`; the next `mekeval run` publishes it."""
+    from ..run.one import run_one
+
+    result = run_one(spec)
+    if result.error:
+        click.echo(f"FAILED {result.name}: {result.error}", err=True)
+        sys.exit(1)
+    click.echo(f"{result.name}: {result.state}, {result.seconds:.1f} s")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--rerun",
+    type=click.Path(path_type=Path),
+    metavar="STUDY",
+    help="Make the reports again from this study, elsewhere, and compare them.",
+)
+@click.option("--raw", type=click.Path(path_type=Path), help="With --rerun: folder of external raw data.")
+@click.option("--notebooks", type=click.Path(path_type=Path), help="With --rerun: your own report notebooks.")
+@click.option("--jobs", type=click.IntRange(min=1), help="With --rerun: processes.")
+@plainly
+def verify(
+    folder: Path, rerun: Path | None, raw: Path | None, notebooks: Path | None, jobs: int | None
+) -> None:
+    """Is every file in FOLDER as it was published? Ends with 1 where one is missing, changed or extra."""
+    from ..run.verify import rerun_set, verify_set
+
+    if rerun is None and (raw or notebooks or jobs):
+        raise MekevalError("These options are for making reports again.", fix="Add: --rerun STUDY")
+    if rerun is None:
+        differences = verify_set(folder)
+    else:
+        differences = rerun_set(folder, rerun, raw=raw, notebooks=notebooks, jobs=jobs)
+    for found in differences:
+        click.echo(f"{found.what}: {found.name}")
+    if differences:
+        sys.exit(1)
+    click.echo("Everything is as it was published." if rerun is None else "Everything came out the same.")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Publish the whole set here, under its name. Default: where it lies.",
+)
+@click.option("--base", default="", help="Address at which --out will be found, for the feeds: https://.../")
+@plainly
+def site(folder: Path, out: Path | None, base: str) -> None:
+    """Make the pages of the reports in FOLDER again: of one study, or of several in one folder. Nothing is computed."""
+    from ..run.site import build_site
+
+    result = build_site(folder, out=out, base=base)
+    for one in result.sets:
+        click.echo(str(one))
+    click.echo(str(result.index))

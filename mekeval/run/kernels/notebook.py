@@ -1,0 +1,141 @@
+"""One notebook through papermill: in a kernel of its own, within limits, with everything volatile taken out.
+
+In: a notebook, parameters, a folder to run in, limits. Out: the executed notebook. Never: a time, a path or a random
+identifier in it; a limit that is met without a word on which cell met it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from ...errors import RunError
+from .link import can_fork
+from .provisioner import JobKernelManager
+
+_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "ArrayMemoryError")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a job may use.
+
+    Attributes
+    ----------
+    memory : float
+        Gigabytes (10^9 bytes) of data of its kernel; 0 for no limit. Held on Linux.
+    seconds : float
+        Time for the whole notebook, by the clock; 0 for no limit.
+    kernels : str
+        "auto" (forked on Linux, unless the variable MEKEVAL_KERNELS says otherwise), "fork" or "ordinary".
+    """
+
+    memory: float = 0.0
+    seconds: float = 0.0
+    kernels: str = "auto"
+
+
+NO_LIMITS = Limits()
+
+
+def run_notebook(
+    notebook: Path,
+    *,
+    parameters: Mapping[str, object],
+    folder: Path,
+    environment: Mapping[str, str],
+    limits: Limits,
+) -> nbformat.NotebookNode:
+    """Execute a notebook.
+
+    Parameters
+    ----------
+    notebook : Path
+    parameters : mapping
+        For its cell tagged "parameters".
+    folder : Path
+        Where the kernel runs.
+    environment : mapping of str to str
+        Variables for the kernel, besides those of this process.
+    limits : Limits
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        Without times, paths and random identifiers.
+
+    Raises
+    ------
+    RunError
+        The kernel needed more memory or time than allowed, or died.
+    papermill.exceptions.PapermillExecutionError
+        A cell failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="mekeval-") as scratch:
+        begun = time.monotonic()
+        cells: list[str] = []
+        manager = {
+            "environment": dict(environment),
+            "fork": can_fork(limits.kernels),
+            "memory": round(limits.memory * 1e9),
+            "seconds": limits.seconds,
+        }
+        if os.name != "nt":  # files of its own instead of ports that are open to everybody
+            manager |= {"transport": "ipc", "ip": str(Path(scratch) / "kernel")}
+        try:
+            executed: nbformat.NotebookNode = papermill.execute_notebook(
+                str(notebook),
+                None,
+                parameters=dict(parameters),
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                log_output=False,
+                on_cell_start=lambda cell, cell_index: cells.append(str(cell.source)),
+                kernel_manager_class=JobKernelManager,
+                # A kernel is done when its last cell is: nothing is gained by waiting until it takes leave.
+                shutdown_kernel="immediate",
+                # Not papermill's own `cwd`, which moves the whole process, and with it other threads.
+                resources={"metadata": {"path": str(folder)}},
+                config=Config(JobKernelManager=manager),
+            )
+        except PapermillExecutionError as cause:
+            if limits.memory and cause.ename in _OUT_OF_MEMORY:
+                raise _beyond("memory", f"{limits.memory:g} GB", cause.source) from None
+            raise
+        except RuntimeError as cause:
+            cell = cells[-1] if cells else "(none was begun)"
+            if limits.seconds and time.monotonic() - begun >= limits.seconds:
+                raise _beyond("time", f"{limits.seconds:g} s", cell) from None
+            what = "The kernel died." if isinstance(cause, DeadKernelError) else str(cause)
+            raise RunError(
+                f"{what}\n\nin the cell:\n{cell}",
+                fix="Often the memory was full: give the run fewer jobs at once, or the job more memory.",
+            ) from None
+    return _stable(executed)
+
+
+def _beyond(what: str, limit: str, cell: str) -> RunError:
+    return RunError(
+        f"The notebook needs more {what} than it may have: {limit}.\n\nin the cell:\n{cell}",
+        fix="Raise the limit, or mend the cell.",
+    )
+
+
+def _stable(executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    executed.metadata.pop("papermill", None)
+    for number, cell in enumerate(executed.cells):
+        cell.id = f"cell-{number}"
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+    return executed

@@ -1,0 +1,43 @@
+"""What the warm process loads, and uses once, so that no kernel and no worker does it again.
+
+Only what depends on no study, no language of the user and no random number: compiled templates, fonts, number forms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+
+import nbformat
+
+from ...render.notebook import notebook_fragment
+from ...text import LANGUAGES, Texts
+from .. import prepared as prepared  # and with it the jobs, papermill and all that reports are made with
+
+#: What a kernel imports while it starts and while it shows its first results. One that another release of IPython does
+#: not have is left out.
+_KERNEL = (
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "ipykernel.debugger",
+    "ipykernel.ipkernel",
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
+)
+
+
+def load() -> None:
+    """Warm up what is slow on its first use; importing this module has loaded the rest."""
+    for name in _KERNEL:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    content = [
+        nbformat.v4.new_markdown_cell("# 0"),  # type: ignore[no-untyped-call]
+        nbformat.v4.new_code_cell("0"),  # type: ignore[no-untyped-call]
+    ]
+    notebook_fragment(nbformat.v4.new_notebook(cells=content))  # type: ignore[no-untyped-call]
+    for language in LANGUAGES:
+        Texts(language).number(0.5)

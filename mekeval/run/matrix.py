@@ -1,0 +1,434 @@
+"""The matrix of a run: year by year the city and its districts, and the report on the data; each in each language.
+
+In: a study and what was asked. Out: jobs, all of which can be made, or all reasons why one cannot. Never: a parameter
+that no notebook has, a value outside its list, or a report of the default district under another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..areas import fold
+from ..dates import AsOf
+from ..design import study_design
+from ..errors import DesignError, Fault, MekevalError, RunError, closest
+from ..evaluation import ALL, refuse_year
+from ..evaluation.elsewhere import look_elsewhere
+from ..indicators import Indicators, clean_indicators
+from ..reference import reference_areas
+from ..render import ReportPage
+from ..shipped import shipped
+from ..study import Study, read_study, require_language
+from ..text import Texts
+from .asked import NOTEBOOKS, Asked, ask
+from .jobs import Job, Value, check_parameters, notebook_parameters, typed
+from .leaks import refuse_secret
+
+QUALITY = "data_quality"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """What a parameter of a notebook may be.
+
+    Attributes
+    ----------
+    name : str
+    kind : type
+        str, int, float or bool.
+    default : value
+    allowed : tuple of values
+        All that a run may give it; empty where any value of the type will do.
+    """
+
+    name: str
+    kind: type
+    default: Value
+    allowed: tuple[Value, ...]
+
+
+def plan_jobs(
+    study: Study,
+    *,
+    years: Sequence[int],
+    districts: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    raw: str | Path | None = None,
+    as_of: AsOf = None,
+    notebooks: str | Path | None = None,
+    parameters: Mapping[str, Value] | None = None,
+    pdf: bool = False,
+) -> list[Job]:
+    """The jobs of a run, refused as a whole where one of them cannot be; parameters as in `run_study`.
+
+    Returns
+    -------
+    list of Job
+        Year by year; the city first, then the districts; language by language; the report on the data last.
+
+    Raises
+    ------
+    MekevalError
+        All faults at once.
+    """
+    asked = ask(
+        study.folder,
+        years=years,
+        districts=districts,
+        languages=languages or study.spec.study.languages,
+        kinds=kinds,
+        raw=raw,
+        as_of=as_of,
+        notebooks=notebooks,
+        parameters=parameters,
+        pdf=pdf,
+    )
+    return jobs_of(asked, study)
+
+
+def jobs_of(asked: Asked, study: Study) -> list[Job]:
+    """The jobs that were asked for; as `plan_jobs`."""
+    if not asked.years and asked.kinds != ("quality",):
+        raise RunError("No year is given.", where="--year")
+    if asked.pdf and find_spec("weasyprint") is None:
+        raise RunError(
+            "PDF needs an extra package.",
+            where="--pdf",
+            expected="WeasyPrint",
+            fix="pip install 'mekeval[pdf]'",
+        )
+    for language in asked.languages:
+        Texts(language)
+        require_language(study.spec, language, "--language")
+    indicators = clean_indicators(study, as_of=asked.as_of)
+    faults: list[Fault] = []
+    jobs: list[Job] = []
+    if asked.kinds != ("quality",):
+        references = reference_areas(study, as_of=asked.as_of)
+        for year in asked.years:
+            try:
+                refuse_year(study, indicators, year)
+                look_elsewhere(study, indicators, references, year=year)
+                subjects = _subjects(study, year, asked.districts, asked.kinds)
+            except MekevalError as error:
+                faults += error.faults
+                continue
+            jobs += [_job(asked, study, year, one, tongue) for one in subjects for tongue in asked.languages]
+    if "quality" in asked.kinds:
+        jobs += [_quality(asked, study, language) for language in asked.languages]
+    faults += _parameter_faults(asked, study, indicators, jobs)
+    if faults:
+        raise RunError.of(dict.fromkeys(faults))
+    return jobs
+
+
+def specification(
+    notebook: Path, study: Study, indicators: Indicators, *, languages: Sequence[str]
+) -> dict[str, Parameter]:
+    """What the parameters of a notebook may be, by its own `parameters` cell and by the study.
+
+    Parameters
+    ----------
+    notebook : Path
+    study : Study
+    indicators : Indicators
+        The cleaned data of the study.
+    languages : sequence of str
+        Those of the study.
+
+    Returns
+    -------
+    dict of str to Parameter
+        `district` is one of the treated areas, by code or by any of their names; `year` one with data; `language`
+        one of the study's.
+    """
+    table = indicators.table
+    planned = table.loc[(table["status"] == "ok") & table["indicator"].isin(study.plan.outcomes), "year"]
+    names = {study.areas.name(code, language) for code in study.treated for language in ("fi", "sv", "en")}
+    allowed: Mapping[str, tuple[Value, ...]] = {
+        "district": tuple(sorted({*study.treated, *names})),
+        "year": tuple(sorted({int(year) for year in planned})),
+        "language": tuple(languages),
+    }
+    return {
+        name: Parameter(name=name, kind=kind, default=default, allowed=allowed.get(name, ()))
+        for name, (kind, default) in notebook_parameters(notebook).items()
+    }
+
+
+def typed_parameters(given: Sequence[str], notebooks: str | Path | None) -> dict[str, Value]:
+    """Parameters given as NAME=VALUE, by the types that the notebooks declare.
+
+    Raises
+    ------
+    RunError
+        A text without an equals sign, a secret, a name that no notebook has, or a value of another type.
+    """
+    folder = Path(notebooks) if notebooks else shipped("notebooks")
+    places = [
+        own if own.is_file() else shipped("notebooks") / name
+        for name in NOTEBOOKS.values()
+        for own in [folder / name]
+    ]
+    parameters: dict[str, Value] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        refuse_secret(name, where="--parameter")
+        if not sign:
+            raise RunError(
+                "A parameter has no value.", where="--parameter", found=repr(text), expected="NAME=VALUE"
+            )
+        if name in parameters:
+            raise RunError("A parameter is given twice.", where="--parameter", found=repr(name))
+        declared = {path: notebook_parameters(path) for path in places}
+        having = [path for path, known in declared.items() if name in known]
+        if not having:
+            raise _unknown(name, declared)
+        read = {path: typed(path, name, value) for path in having}
+        if len({type(one) for one in read.values()}) > 1:
+            raise RunError(
+                "The notebooks declare this parameter with different types.",
+                where="--parameter",
+                found=", ".join(f"{path.name}: {type(one).__name__}" for path, one in read.items()),
+            )
+        parameters[name] = read[having[0]]
+    return parameters
+
+
+def _unknown(name: str, declared: Mapping[Path, Mapping[str, object]]) -> RunError:
+    known = {other for parameters in declared.values() for other in parameters}
+    return RunError(
+        "The notebook has no such parameter.",
+        where=", ".join(path.name for path in declared),
+        found=repr(name),
+        expected=closest(name, sorted(known)),
+    )
+
+
+def _parameter_faults(asked: Asked, study: Study, indicators: Indicators, jobs: Sequence[Job]) -> list[Fault]:
+    """What is wrong with the parameters of the jobs, and with those that no job takes."""
+    faults: list[Fault] = []
+    first = {job.kind: job for job in jobs}
+    try:
+        declared = {job.notebook: notebook_parameters(job.notebook) for job in first.values()}
+        for name in asked.parameters:
+            refuse_secret(name, where="--parameter")
+            if declared and not any(name in known for known in declared.values()):
+                raise _unknown(name, declared)
+    except MekevalError as error:
+        return list(error.faults)
+    specifications = {
+        kind: specification(job.notebook, study, indicators, languages=study.spec.study.languages)
+        for kind, job in first.items()
+    }
+    for job in jobs:
+        try:
+            check_parameters(job.notebook, job.parameters)
+        except MekevalError as error:
+            faults += error.faults
+            continue
+        faults += value_faults(job.parameters, specifications[job.kind], where=job.notebook.name)
+    return list(dict.fromkeys(faults))
+
+
+def value_faults(
+    parameters: Mapping[str, Value], specified: Mapping[str, Parameter], *, where: str
+) -> list[Fault]:
+    """Values outside their list, and numbers that are none."""
+    faults = []
+    for name, value in parameters.items():
+        allowed = specified[name].allowed
+        if allowed and value not in allowed:
+            faults.append(
+                Fault(
+                    what="A parameter has a value that it cannot have.",
+                    where=f"{where}, {name}",
+                    found=repr(value),
+                    expected=closest(value, map(str, allowed)),
+                )
+            )
+        elif isinstance(value, float) and not math.isfinite(value):
+            faults.append(
+                Fault(what="A parameter is no number.", where=f"{where}, {name}", found=repr(value))
+            )
+    return faults
+
+
+def _subjects(study: Study, year: int, districts: Sequence[str] | None, kinds: Sequence[str]) -> list[str]:
+    """The city and the districts of one year's reports, as far as their kinds are asked for."""
+    treated = study_design(study, as_of=year).treated
+    city = [ALL] if "city" in kinds else []
+    if "district" not in kinds:
+        return city
+    if districts is None:
+        return [*city, *treated]
+    codes = []
+    faults: list[Fault] = []
+    for district in districts:
+        try:
+            code = study.resolve(district)
+        except MekevalError as error:
+            fault = error.faults[0]
+            faults.append(
+                Fault(what=fault.what, where="--district", found=fault.found, expected=fault.expected)
+            )
+            continue
+        if code not in treated:
+            names = [study.areas.name(unit, "fi") for unit in treated]
+            faults.append(
+                Fault(
+                    what=f"The district was not in the programme by {year}.",
+                    where="--district",
+                    found=repr(district),
+                    expected=closest(district, names),
+                )
+            )
+        codes.append(code)
+    if faults:
+        raise DesignError.of(faults)
+    return [*city, *dict.fromkeys(codes)]
+
+
+def _job(asked: Asked, study: Study, year: int, subject: str, language: str) -> Job:
+    kind = "city" if subject == ALL else "district"
+    area = study.spec.areas.city.text(language) if subject == ALL else study.areas.name(subject, language)
+    stem = "city"
+    own: dict[str, Value] = {"study": _place(asked), "year": year, "language": language}
+    if asked.as_of is not None:
+        own["as_of"] = asked.as_of.isoformat()
+    if subject != ALL:
+        slug = re.sub(r"[^a-z0-9]+", "-", fold(study.areas.name(subject, "fi")))[:60]
+        stem = f"{subject}-{slug}".rstrip("-")
+        own["district"] = study.areas.name(subject, "fi") if _unique(study, subject) else subject
+    return _made(
+        asked,
+        study,
+        own,
+        name=f"{year}/{stem}.{language}",
+        kind=kind,
+        year=year,
+        subject=subject,
+        area=area,
+        language=language,
+        page=ReportPage(
+            title=f"{area} {year}",
+            language=language,
+            description=f"{area} {year}",
+            synthetic=study.spec.study.synthetic,
+            siblings=_siblings(asked, stem, language),
+            index_href=f"../{index_name(study, language)}",
+            notebook_href=f"{stem}.{language}.ipynb",
+            programme=study.spec.study.title.text(language),
+        ),
+    )
+
+
+def _quality(asked: Asked, study: Study, language: str) -> Job:
+    title = study.spec.study.title.text(language)
+    own: dict[str, Value] = {"study": _place(asked), "language": language}
+    if asked.as_of is not None:
+        own["as_of"] = asked.as_of.isoformat()
+    return _made(
+        asked,
+        study,
+        own,
+        name=f"{QUALITY}.{language}",
+        kind="quality",
+        year=asked.as_of.year if asked.as_of else 0,
+        subject=ALL,
+        area=title,
+        language=language,
+        page=ReportPage(
+            title=title,
+            language=language,
+            description=title,
+            synthetic=study.spec.study.synthetic,
+            siblings=_siblings(asked, QUALITY, language),
+            index_href=index_name(study, language),
+            notebook_href=f"{QUALITY}.{language}.ipynb",
+            programme=title,
+        ),
+    )
+
+
+def _made(
+    asked: Asked,
+    study: Study,
+    own: Mapping[str, Value],
+    *,
+    name: str,
+    kind: str,
+    year: int,
+    subject: str,
+    area: str,
+    language: str,
+    page: ReportPage,
+) -> Job:
+    """A job with its own parameters and those of `asked` that its notebook has."""
+    clash = sorted({"study", "year", "language", "district", "as_of", "raw"} & set(asked.parameters))
+    if clash:
+        raise RunError("The run itself sets this parameter.", where="--parameter", found=clash[0])
+    notebook = asked.notebook(kind)
+    try:
+        content = notebook.read_bytes()
+    except OSError as cause:
+        raise RunError("The notebook cannot be read.", where=notebook.name, found=str(cause)) from None
+    known = notebook_parameters(notebook)
+    raw = asked.raw_folder
+    return Job(
+        name=name,
+        kind=kind,
+        year=year,
+        subject=subject,
+        area=area,
+        language=language,
+        notebook=notebook,
+        parameters={**own, **{one: value for one, value in asked.parameters.items() if one in known}},
+        folder=asked.folder.resolve().parent,
+        raw=str(raw.resolve()) if raw else "",
+        page=page,
+        notebook_sha256=hashlib.sha256(content).hexdigest(),
+        pdf=asked.pdf,
+    )
+
+
+def _siblings(asked: Asked, stem: str, language: str) -> tuple[tuple[str, str], ...]:
+    return tuple((other, f"{stem}.{other}.html") for other in asked.languages if other != language)
+
+
+def _place(asked: Asked) -> str:
+    """The study as its notebooks name it, from the folder above it."""
+    folder = asked.folder.resolve().name
+    return folder if asked.definition.name == "study.toml" else f"{folder}/{asked.definition.name}"
+
+
+def index_name(study: Study, language: str) -> str:
+    """`index.html` in the study's first language, `index.<language>.html` in the others."""
+    return "index.html" if language == study.spec.study.languages[0] else f"index.{language}.html"
+
+
+def _unique(study: Study, code: str) -> bool:
+    try:
+        return study.areas.resolve(study.areas.name(code, "fi")) == code
+    except MekevalError:
+        return False
+
+
+def read_asked(asked: Asked) -> Study:
+    """The study of a question, read and checked."""
+    return read_study(asked.definition, raw=asked.raw or None)
+
+
+def listed_files(study: Study) -> list[str]:
+    """Every file that a study names, as the manifest does: "raw:" or "study:" and its place there."""
+    areas, reference, programme = study.spec.areas, study.spec.reference, study.spec.programme
+    own = [areas.file, areas.crosswalk, areas.neighbours, reference.areas if reference else ""]
+    own.append(programme.measures if programme else "")
+    return [f"study:{file}" for file in own if file] + [f"raw:{one.file}" for one in study.spec.source]

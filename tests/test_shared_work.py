@@ -1,0 +1,212 @@
+"""What a run computes once for several notebooks: the same bytes as without, and nothing read that is not its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from mekeval import Evaluation, Study, district_report, evaluate, example_study, read_study
+from mekeval.evaluation.sharing import evaluation_key
+from mekeval.report import Report, city_report
+from mekeval.run import plan_jobs
+from mekeval.run.prepared import preparations, prepare
+from mekeval.run.workers import execute_all
+from mekeval.store import SHARED_VARIABLE, Store, at_hand, filling, run_store, shared
+
+YEAR = 2021
+SECTIONS = ("summary", "situation", "programme", "effect", "trust", "quality", "method")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded study with one outcome, so that an evaluation is quick."""
+    folder = tmp_path_factory.mktemp("studies") / "vantaa-mek"
+    shutil.copytree(example_study(), folder)
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    for old, new in (
+        ('primary = ["low_income_rate", "unemployment_rate"]', 'primary = ["low_income_rate"]'),
+        ('secondary = ["basic_education_25_44", "median_income"]', "secondary = []"),
+        (
+            "important = { low_income_rate = 1.0, unemployment_rate = 0.7, ",
+            "important = { low_income_rate = 1.0 }  # ",
+        ),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    with run_store() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def prepared(small: Path, store: Store) -> Store:
+    """The store after the preparation that the run makes before the reports of a year."""
+    (preparation,) = preparations(plan_jobs(read_study(small), years=[YEAR]))
+    prepare(preparation, store)
+    return store
+
+
+def shown(report: Report) -> list[object]:
+    return [getattr(report, name)._repr_html_() for name in SECTIONS] + [report.findings._repr_mimebundle_()]
+
+
+def test_reports_are_the_same_bytes_with_shared_work_and_without(
+    small: Path, prepared: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reports() -> list[list[object]]:
+        return [
+            shown(city_report(small, year=YEAR, language="sv")),
+            shown(district_report(small, year=YEAR, language="fi", district="Hakunila")),
+        ]
+
+    alone = reports()
+    monkeypatch.setenv(SHARED_VARIABLE, prepared.text())
+    before = sorted(prepared.folder.iterdir())
+    monkeypatch.setattr("mekeval.evaluation._evaluate", None)  # whoever computes now fails
+    assert reports() == alone
+    assert sorted(prepared.folder.iterdir()) == before
+
+
+def test_a_run_gives_the_same_outcomes_with_shared_work_and_without(small: Path) -> None:
+    planned = plan_jobs(read_study(small), years=[YEAR], districts=["Hakunila"], languages=["fi", "en"])
+    planned = [job for job in planned if job.language == "fi" and job.kind != "quality"]
+    assert preparations(planned)
+    one, other = (
+        execute_all(planned, jobs=2, executor=None, progress=False, share=share) for share in (True, False)
+    )
+    for first, second in zip(one, other, strict=True):
+        assert not first.error, first.error
+        assert dict(first.files) == dict(second.files)
+        assert first.findings == second.findings
+
+
+def test_another_executor_may_be_handed_in_and_a_job_that_cannot_be_prepared_says_why(small: Path) -> None:
+    planned = plan_jobs(read_study(small), years=[YEAR], districts=["Hakunila"])
+    lost = [dataclasses.replace(job, folder=job.folder / "away") for job in planned[:2]]
+    assert preparations(lost)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        outcomes = execute_all(lost, jobs=None, executor=executor, progress=False)
+    assert all(outcome.error for outcome in outcomes)
+
+
+def test_only_what_several_jobs_want_is_prepared(example: Study) -> None:
+    planned = plan_jobs(example, years=[2024, 2025], districts=["Hakunila"], languages=["fi", "sv"])
+    both = preparations(planned)
+    assert [one.year for one in both] == [2024, 2025]
+    places = [at for some in both.values() for at in some]
+    assert sorted(places) == [at for at, job in enumerate(planned) if job.kind != "quality"]
+    districts = [job for job in planned if job.kind == "district"]
+    assert not preparations(districts)  # two reports of one district: less than the evaluation of all
+
+
+def test_an_evaluation_is_stored_under_everything_that_decides_it(small: Path, tmp_path: Path) -> None:
+    study = read_study(small)
+
+    def key(one: Study, year: int = YEAR, **more: object) -> str | None:
+        return evaluation_key(one, year=year, as_of=None, **more)  # type: ignore[arg-type]
+
+    moved = tmp_path / "vantaa-mek"
+    shutil.copytree(small, moved)
+    assert key(read_study(moved)) == key(study) is not None  # the same study, wherever it lies
+    changed = [
+        dataclasses.replace(study, wave_areas=tuple(codes[1:] for codes in study.wave_areas)),
+        dataclasses.replace(study, discretionary=study.treated),
+        dataclasses.replace(study, measures=study.measures[1:]),
+        dataclasses.replace(
+            study, spec=study.spec.model_copy(update={"other_estimates": None, "fetch": None})
+        ),
+    ]
+    known = {key(study), key(study, 2022)} | {key(one) for one in changed[:3]}
+    assert len(known) == 5
+    raw = next(path for path in read_study(moved).paths)
+    raw.write_bytes(raw.read_bytes() + b"\n")
+    assert key(dataclasses.replace(study, paths=(raw, *study.paths[1:]))) not in known
+    raw.unlink()
+    assert key(dataclasses.replace(study, paths=(raw, *study.paths[1:]))) is None
+
+
+def test_a_store_gives_back_what_was_put_there_and_only_a_run_puts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not at_hand()
+    with filling(store):
+        assert shared("number", lambda: 1) == 1
+        assert shared("number", lambda: 2) == 1
+    assert shared("number", lambda: 3) == 3  # no store is named
+    monkeypatch.setenv(SHARED_VARIABLE, store.text())
+    assert shared("number", lambda: 4) == 1
+    assert shared("other", lambda: 5) == 5
+    assert store.get("other") is None  # a notebook only reads
+
+
+class Bomb:
+    """Would leave a trace if it were read."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, ("bomb",)
+
+
+def test_nothing_is_read_that_the_run_has_not_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with run_store() as mine, run_store() as other:
+        other.put("key", Bomb())
+        shutil.copy(other.folder / "key", mine.folder / "key")
+        assert mine.get("key") is None
+        mine.put("key", Bomb())
+        (mine.folder / "key").rename(mine.folder / "second")
+        assert mine.get("second") is None  # signed for another key
+        mine.put("third", [1, 2])
+        content = (mine.folder / "third").read_bytes()
+        (mine.folder / "third").write_bytes(content[:-1])
+        assert mine.get("third") is None
+        (mine.folder / "third").write_bytes(b"")
+        assert mine.get("third") is None
+    assert not (tmp_path / "bomb").exists()
+    assert mine.get("third") is None and not mine.folder.exists()
+    mine.put("third", 1)  # a store that is gone keeps nothing, and says nothing
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_folder_that_others_can_open_is_not_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir(mode=0o700)
+    store = Store(folder=folder, token="t")
+    store.put("key", 1)
+    assert store.get("key") == 1
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert Store(folder=link, token="t").get("key") is None
+    folder.chmod(0o750)
+    assert store.get("key") is None
+
+
+def test_a_mistaken_variable_is_no_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for text in ("x", ":", f":{tmp_path}", "token:", f"token:{tmp_path / 'gone'}"):
+        monkeypatch.setenv(SHARED_VARIABLE, text)
+        assert shared("key", lambda: 7) == 7
+
+
+def test_the_evaluation_of_a_district_is_taken_from_that_of_all(
+    small: Path, prepared: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = evaluate(small, year=YEAR, district="Hakunila")
+    monkeypatch.setenv(SHARED_VARIABLE, prepared.text())
+    taken = evaluate(small, year=YEAR, district="Hakunila")
+    assert taken.findings.keys() == alone.findings.keys()
+    for name in (field.name for field in dataclasses.fields(Evaluation)):
+        assert type(getattr(taken, name)) is type(getattr(alone, name)), name
+    assert (taken.choice, taken.adjusted, taken.plain, taken.others) == (None, None, (), {})
+    assert taken.study.folder == alone.study.folder
