@@ -1,0 +1,105 @@
+"""Every kind of page in every language: its size, what axe-core finds in Chromium, and how long it takes to make.
+
+axe: violations of WCAG 2.1 A and AA with everything unfolded, light and dark; and, without a goal, of axe's best
+practices. Seconds: from a finished evaluation to the page, in a process that has made one before; median of three. PDF:
+the same page by WeasyPrint.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+import nbformat.v4 as nb
+from rows import Row, arguments, row, seconds, show
+
+from mekeval import example_study
+from mekeval.evaluation import Evaluation, evaluate
+from mekeval.render import ReportPage, render_report
+from mekeval.render.pdf import render_pdf
+from mekeval.report.city import city_sections
+from mekeval.report.district import district_sections
+from mekeval.report.parts import Section
+from mekeval.text import LANGUAGES, Texts
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+
+DISTRICT, YEAR = "09291", 2025
+
+
+def looked_at(root: Path) -> Iterator[Row]:
+    """Sizes and axe, in the browser."""
+    from made_pages import KINDS, Pages, make_pages
+    from opened import Opened, find_browser
+    from playwright.sync_api import sync_playwright
+
+    make_pages(root)
+    pages = Pages(root=root)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        for kind in KINDS:
+            for language in LANGUAGES:
+                path = pages.path(kind, language)
+                size = path.stat().st_size
+                yield row(f"size, {kind}", language, size / 1e6, "MB", at_most=1.5)
+                wrong, advice = 0, 0
+                for scheme in ("light", "dark"):
+                    window = Opened(browser, path, scheme=scheme)
+                    wrong += len(window.axe()["violations"])
+                    if scheme == "light":
+                        advice = len(window.axe(tags=("best-practice",))["violations"])
+                    window.close()
+                yield row(f"axe WCAG 2.1 AA, {kind}", language, wrong, "violations", at_most=0)
+                yield row(f"axe best practice, {kind}", language, advice, "rules")
+        browser.close()
+
+
+def made(evaluation: Evaluation, kind: str, language: str) -> str:
+    """A report's page, from the evaluation."""
+    texts = Texts(language)
+    report = (
+        city_sections(evaluation, texts) if kind == "city" else district_sections(evaluation, DISTRICT, texts)
+    )
+    parts = [getattr(report, one.name) for one in fields(report)]
+    outputs = [
+        nb.new_output("display_data", data={"text/html": part._repr_html_()})
+        for part in parts
+        if isinstance(part, Section)
+    ]
+    page = ReportPage(
+        title=report.title,
+        language=language,
+        description=report.description,
+        synthetic=True,
+        siblings=(),
+        index_href="",
+        notebook_href="",
+        programme="MEK",
+    )
+    cells = [nb.new_code_cell("", outputs=[output]) for output in outputs]
+    return render_report(nb.new_notebook(cells=cells), page=page)
+
+
+def timed() -> Iterator[Row]:
+    """Seconds from the evaluation to the page, and to the PDF."""
+    evaluation = evaluate(example_study(), year=YEAR)
+    for kind in ("district", "city"):
+        for language in LANGUAGES:
+            html = made(evaluation, kind, language)
+            again = seconds(partial(made, evaluation, kind, language), repeat=3)
+            yield row(f"render, {kind}", language, again, "s", at_most=0.4)
+            size = f"{language}, {len(render_pdf(html, name=kind)) / 1e6:.2f} MB"
+            yield row(f"PDF, {kind}", size, seconds(partial(render_pdf, html), repeat=1), "s")
+
+
+if __name__ == "__main__":
+    options = arguments(__doc__ or "")
+    rows = list(timed())
+    if not options.quick:  # the browser looks at 21 pages twice
+        with tempfile.TemporaryDirectory() as folder:
+            rows += looked_at(Path(folder))
+    show(rows, as_json=options.json)

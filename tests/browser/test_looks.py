@@ -1,0 +1,79 @@
+"""How pages look: dark, narrow, wide and on paper; pictures of them are kept for people, under build/screens."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_pages import KINDS, Pages
+from opened import Opened
+from pypdf import PdfReader
+
+from mekeval.text import LANGUAGES
+
+SHOWN = ("district", "city", "index", "quality")
+#: What stands out of the window, but for what a reader can scroll to within a part of the page.
+WIDE_PARTS = """width => [...document.querySelectorAll('body *')]
+  .filter(one => one.getBoundingClientRect().right > width + 1)
+  .filter(one => {
+    for (let at = one.parentElement; at; at = at.parentElement)
+      if (['auto', 'scroll'].includes(getComputedStyle(at).overflowX)) return false;
+    return !one.closest('.visually-hidden, .skip');
+  })
+  .map(one => one.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_contrast_is_enough_on_dark_pages(
+    pages: Pages, opened: Callable[..., Opened], kind: str, language: str
+) -> None:
+    window = opened(pages.path(kind, language), scheme="dark")
+    assert window.page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
+    # Tables under all pictures look alike: those under two of them are enough for their colours.
+    assert window.violations("color-contrast", "link-in-text-block", unfolded=2) == []
+    assert window.console == [] == window.requests
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_wider_than_the_window(
+    pages: Pages, opened: Callable[..., Opened], screens: Path, kind: str, width: int
+) -> None:
+    for language in LANGUAGES:
+        window = opened(pages.path(kind, language), width=width, height=800)
+        if kind in SHOWN:
+            window.page.screenshot(path=screens / f"{kind}-{language}-{width}.png")
+        window.page.evaluate(
+            "() => document.querySelectorAll('details').forEach(one => { one.open = true; })"
+        )
+        assert window.page.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert window.page.evaluate(WIDE_PARTS, width) == []
+        window.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_twice_as_large_still_fit(pages: Pages, opened: Callable[..., Opened], kind: str) -> None:
+    """WCAG 1.4.4: a reader who doubles the size of the words loses nothing."""
+    window = opened(pages.path(kind, "fi"), width=1280)
+    window.page.evaluate("() => { document.documentElement.style.fontSize = '212.5%'; }")
+    assert window.page.evaluate("() => document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.parametrize(("kind", "most"), [("district", 30), ("city", 60), ("index", 4), ("quality", 40)])
+def test_a_page_prints_on_so_many_sheets(
+    pages: Pages, opened: Callable[..., Opened], kind: str, most: int
+) -> None:
+    window = opened(pages.path(kind, "fi"))
+    printed = PdfReader(io.BytesIO(window.page.pdf(format="A4", prefer_css_page_size=True)))
+    texts = [sheet.extract_text() for sheet in printed.pages]
+    assert 1 <= len(texts) <= most
+    assert all(text.strip() for text in texts)  # no sheet is empty
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_pages_are_light(pages: Pages, kind: str, language: str) -> None:
+    assert pages.path(kind, language).stat().st_size < 1_500_000
