@@ -35,6 +35,8 @@ NAMES = (
     "faults",
     "register",
     "runs",
+    "exploring",
+    "pages",
 )
 INTRODUCTION = "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay."
 

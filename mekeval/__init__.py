@@ -89,16 +89,22 @@ if TYPE_CHECKING:
     from .figures import (
         About,
         Picture,
+        plot_breakdown,
         plot_check,
         plot_choice,
+        plot_counterpart,
         plot_deciding,
+        plot_detectable,
         plot_doses,
         plot_effects,
         plot_event_study,
         plot_finding,
         plot_forest,
+        plot_gap,
         plot_group_time,
         plot_honest,
+        plot_map,
+        plot_outcomes,
         plot_placebo,
         plot_power,
         plot_rule_placebo,
@@ -108,6 +114,7 @@ if TYPE_CHECKING:
         plot_tiles,
         plot_trend,
         plot_verdicts,
+        plot_years,
     )
     from .findings import Finding, conclude
     from .indicators import (
@@ -167,8 +174,10 @@ if TYPE_CHECKING:
         district_report,
         quality_report,
     )
-    from .run import run_study
+    from .run import RunResult, run_study
+    from .run.one import run_one
     from .run.site import BuiltSite, build_site
+    from .run.verify import rerun_set, verify_set
     from .segregation import (
         AreaInequality,
         Convergence,
@@ -257,9 +266,11 @@ _HOMES = {
     "evaluation": "evaluate Evaluation",
     "fetch": "fetch_study Fetched",
     "figures": (
-        "About Picture plot_check plot_choice plot_deciding plot_doses plot_effects plot_event_study "
-        "plot_finding plot_forest plot_group_time plot_honest plot_placebo plot_power plot_rule_placebo "
-        "plot_segregation plot_selection_stability plot_synthetic plot_tiles plot_trend plot_verdicts"
+        "About Picture plot_breakdown plot_check plot_choice plot_counterpart plot_deciding "
+        "plot_detectable plot_doses plot_effects plot_event_study plot_finding plot_forest plot_gap "
+        "plot_group_time plot_honest plot_map plot_outcomes plot_placebo plot_power plot_rule_placebo "
+        "plot_segregation plot_selection_stability plot_synthetic plot_tiles plot_trend plot_verdicts "
+        "plot_years"
     ),
     "findings": "conclude Finding",
     "indicators": (
@@ -281,8 +292,10 @@ _HOMES = {
     "reference": "reference_areas ReferenceAreas",
     "register": "aggregate_register Condition RegisterMeasure",
     "report": "city_report community_quarter community_year district_report quality_report QualityReport",
-    "run": "run_study",
+    "run": "run_study RunResult",
+    "run.one": "run_one",
     "run.site": "build_site BuiltSite",
+    "run.verify": "rerun_set verify_set",
     "segregation": (
         "area_inequality AreaInequality Change Convergence convergence gap_change GapChange index_changes "
         "multigroup_segregation panel_segregation Segregation segregation_indices study_segregation"

@@ -52,7 +52,7 @@ def test_a_check_shows_itself_and_runs_no_markup() -> None:
     assert "&lt;b&gt;x" in shown
     unanswered = Check(name="honest", passed=None, reason="error", facts={}, table=pd.DataFrame())
     assert "not answered" in unanswered._repr_html_()
-    assert "<table" not in unanswered._repr_html_()
+    assert "variants" not in unanswered._repr_html_()
 
 
 def test_variants_are_drawn_below_the_result() -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -21,10 +22,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from mekeval import MekevalError, RunError, clean_indicators, example_study, read_study, run
+from mekeval import MekevalError, RunError, clean_indicators, example_study, read_study, run_study
 from mekeval.clean import clean_study, key
 from mekeval.cli import main
 from mekeval.dates import as_date
+from mekeval.run import going
 from mekeval.run.jobs import Job, Outcome
 from mekeval.study import RAW_VARIABLE
 from mekeval.tables import frame_csv
@@ -416,15 +418,16 @@ def test_an_empty_day_of_a_run_is_refused(study: Path, tmp_path: Path) -> None:
 def test_reports_as_of_a_day_stand_beside_those_of_today_and_their_index_says_the_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def quickly(planned: list[Job], **_: object) -> list[Outcome]:
-        return [Outcome(job=job, html="<p>a</p>", notebook="{}", findings=(), error="") for job in planned]
+    def quickly(planned: list[Job], *, finished: Callable[[Outcome], Outcome], **_: object) -> list[Outcome]:
+        made = (Outcome(job=job, html="<p>a</p>", notebook="{}", findings=(), error="") for job in planned)
+        return [finished(one) for one in made]
 
-    monkeypatch.setattr(run, "execute_all", quickly)
+    monkeypatch.setattr(going, "execute_all", quickly)
     common = {"years": [2025], "districts": ["Länsimäki"], "languages": ["en"], "out": tmp_path}
-    run.run_study(example_study(), **common)
+    run_study(example_study(), **common)
     today = tmp_path / "vantaa-mek"
     before = {path: path.read_bytes() for path in today.rglob("*") if path.is_file()}
-    result = run.run_study(example_study(), **common, as_of=2026)
+    result = run_study(example_study(), **common, as_of=2026)
     assert result.index == tmp_path / "vantaa-mek@2026-12-31" / "index.en.html"
     assert "As known on 31\N{NO-BREAK SPACE}December\N{NO-BREAK SPACE}2026" in result.index.read_text()
     assert "31\N{NO-BREAK SPACE}joulukuuta" in result.index.with_name("index.html").read_text().replace(

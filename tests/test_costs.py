@@ -19,7 +19,8 @@ from mekeval.errors import DesignError
 from mekeval.evaluation import ALL, Evaluation
 from mekeval.findings import Finding
 from mekeval.report.costs import cost_part, measures_part
-from mekeval.report.parts import Shown, findings_payload
+from mekeval.report.parts import Shown
+from mekeval.report.records import findings_payload
 from mekeval.study import Measure, Words, Worth
 from mekeval.text import LANGUAGES, Texts
 

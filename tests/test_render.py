@@ -13,7 +13,8 @@ from nbformat import NotebookNode
 
 import mekeval.render
 from mekeval.errors import MekevalError
-from mekeval.render import VERDICTS, IndexEntry, ReportPage, render_failure, render_index, render_report
+from mekeval.render import ReportPage, render_failure, render_report
+from mekeval.render.record import VERDICTS
 from mekeval.text import LANGUAGES, Texts, keys
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -45,32 +46,6 @@ def a_notebook(*pieces: str | NotebookNode) -> NotebookNode:
     return nb.new_notebook(cells=[nb.new_code_cell("secret_code()", outputs=[output]) for output in outputs])
 
 
-def an_entry(**changes: object) -> IndexEntry:
-    facts: dict[str, object] = {
-        "year": 2024,
-        "area": "Hakunila",
-        "kind": "district",
-        "href": "2024/hakunila.html",
-        "verdicts": (("Pienituloisuus", "fragile"), ("Työttömyys", "improved")),
-        "failed": False,
-        "stale": False,
-    }
-    return IndexEntry(**(facts | changes))  # type: ignore[arg-type]
-
-
-def an_index(*entries: IndexEntry, **changes: object) -> str:
-    facts: dict[str, object] = {
-        "title": "Vaikuttiko ohjelma?",
-        "language": "fi",
-        "synthetic": False,
-        "programme": "Ohjelma",
-        "attribution": "Tilastokeskus",
-        "siblings": [("en", "index.en.html")],
-        "downloads": [("findings.json", "findings.json")],
-    }
-    return render_index(entries, **(facts | changes))  # type: ignore[arg-type]
-
-
 class Page(HTMLParser):
     """The elements of a page, with their attributes, and its text."""
 
@@ -97,21 +72,13 @@ class Page(HTMLParser):
 def every_page(language: str = "fi", *, synthetic: bool = False) -> dict[str, str]:
     page = a_page(language=language, synthetic=synthetic)
     table = '<h1>Hakunila</h1><table><tr><th scope="col">a</th></tr></table>'
-    entries = [
-        an_entry(area="Vantaa", kind="city"),
-        an_entry(failed=True, error_href="e.html"),
-        an_entry(area="Mikkola", failed=True, stale=True, error_href="e2.html"),
-        an_entry(area="Havukoski", verdicts=(("Koulutus", "not_identifiable"),)),
-        an_entry(year=2023, verdicts=()),
-    ]
     return {
         "report": render_report(a_notebook(table), page=page),
         "failure": render_failure(page=page, job="hakunila-2024", message="no", parameters={"year": 2024}),
-        "index": an_index(*entries, language=language, synthetic=synthetic),
     }
 
 
-KINDS = ("report", "failure", "index")
+KINDS = ("report", "failure")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -187,7 +154,7 @@ def test_report_shows_results_and_hides_the_rest() -> None:
         "<h1>Title</h1>",
         "<p>rich</p>",
         "<strong>so</strong>",
-        "<h2>A part</h2>",
+        '<h2 id="part-1">A part</h2>',
         "<li>point</li>",
     ):
         assert shown in html
@@ -269,17 +236,9 @@ def test_hostile_names_are_escaped_everywhere() -> None:
     page = a_page(title=HOSTILE, description=HOSTILE, programme=HOSTILE, synthetic=True)
     notebook = a_notebook("<h2>a</h2>")
     notebook.metadata["title"] = HOSTILE
-    entry = an_entry(area=HOSTILE, verdicts=((HOSTILE, "fragile"),), failed=True, stale=True, error_href="e")
     for html in (
         render_report(notebook, page=page),
         render_failure(page=page, job=HOSTILE, message=HOSTILE, parameters={HOSTILE: HOSTILE}),
-        an_index(
-            entry,
-            title=HOSTILE,
-            programme=HOSTILE,
-            attribution=HOSTILE,
-            downloads=[(HOSTILE, "findings.json")],
-        ),
     ):
         parsed = Page(html)
         assert not parsed.all("script")
@@ -294,8 +253,6 @@ def test_hostile_names_are_escaped_everywhere() -> None:
 def test_link_targets_that_run_code_are_refused(target: str) -> None:
     with pytest.raises(MekevalError, match="target"):
         render_report(a_notebook("<h1>a</h1>"), page=a_page(index_href=target))
-    with pytest.raises(MekevalError, match="target"):
-        an_index(an_entry(href=target))
 
 
 def test_failure_page_tells_what_failed() -> None:
@@ -314,55 +271,10 @@ def test_failure_page_tells_what_failed() -> None:
     assert {"href": "index.fi.html"} in page.all("a")
 
 
-def test_index_order_and_words() -> None:
-    html = an_index(
-        an_entry(year=2023, area="Old"),
-        an_entry(area="Länsimäki", href="l.html"),
-        an_entry(area="Hakunila", verdicts=(("Työttömyys", "worsened"),)),
-        an_entry(area="Vantaa", kind="city"),
-    )
-    page = Page(html)
-    text = page.text
-    rows = [text.index(f" {area} ") for area in ("Vantaa", "Länsimäki", "Hakunila", "Old")]
-    assert rows == sorted(rows)
-    assert "Vantaa Epävarma Parani" in text
-    assert "Hakunila Ei arvioitu Heikkeni" in text
-    assert len(page.all("table")) == len(page.all("caption")) == 2
-    for header in page.all("th"):
-        assert header["scope"] in {"col", "row"}
-    for scroller in (attrs for _, attrs in page.found if attrs.get("class") == "table-scroll"):
-        assert (scroller["tabindex"], scroller["role"]) == ("0", "region")
-        assert scroller["aria-label"]
-    for code in VERDICTS:
-        assert Texts("fi")(f"verdict.{code}.legend") in text
-    assert {"href": "findings.json"} in page.all("a")
-
-
-def test_index_tells_failed_and_stale_apart() -> None:
-    lost = Page(an_index(an_entry(failed=True, error_href="error.html")))
-    assert "error.html" in {link["href"] for link in lost.all("a")}
-    assert "2024/hakunila.html" not in {link["href"] for link in lost.all("a")}
-    assert Texts("fi")("index.failed") in lost.text
-    stale = Page(an_index(an_entry(failed=True, stale=True, error_href="error.html")))
-    assert {"error.html", "2024/hakunila.html"} <= {link["href"] for link in stale.all("a")}
-    assert Texts("fi")("index.stale") in stale.text
-    label = next(link["aria-label"] for link in stale.all("a") if link["href"] == "error.html")
-    assert label.startswith(Texts("fi")("index.error_page"))
-
-
 def test_a_title_names_the_programme_once() -> None:
-    assert "<title>Ohjelma</title>" in an_index(title="Ohjelma", programme="Ohjelma")
-    assert "<title>Vaikuttiko ohjelma? – Ohjelma</title>" in an_index()
-
-
-def test_index_without_reports_says_so() -> None:
-    assert Texts("fi")("index.empty") in Page(an_index()).text
-
-
-def test_index_refuses_an_unknown_verdict() -> None:
-    with pytest.raises(MekevalError, match="no such verdict") as caught:
-        an_index(an_entry(verdicts=(("Työttömyys", "improvd"),)))
-    assert "'improved'" in str(caught.value)
+    notebook = a_notebook("<h2>a</h2>")
+    assert "<title>Ohjelma</title>" in render_report(notebook, page=a_page(title="Ohjelma"))
+    assert "<title>Hakunila 2024 – Ohjelma</title>" in render_report(notebook, page=a_page())
 
 
 def test_texts_of_pages_agree_between_languages() -> None:
@@ -370,7 +282,7 @@ def test_texts_of_pages_agree_between_languages() -> None:
         raw = Texts(language)._strings[key]
         return {name for _, name, _, _ in string.Formatter().parse(raw) if name}
 
-    ours = {key for key in keys("en") if key.split(".")[0] in {"page", "index", "verdict"}}
+    ours = {key for key in keys("en") if key.split(".")[0] in {"page", "site", "verdict"}}
     assert {f"verdict.{code}.{form}" for code in VERDICTS for form in ("word", "legend")} <= ours
     for language in LANGUAGES:
         assert ours <= keys(language)

@@ -95,9 +95,14 @@ def links(path: Path) -> Iterator[str]:
 def test_a_run_publishes_pages_notebooks_findings_manifest_and_index(published: Path) -> None:
     folder = published / "vantaa-mek"
     names = set(tree(folder))
-    stems = {f"2025/{stem}.{language}" for stem in ("city", "09291-lansimaki") for language in LANGUAGES}
+    stems = {
+        f"{stem}.{language}"
+        for stem in ("2025/city", "2025/09291-lansimaki", "data_quality")
+        for language in LANGUAGES
+    }
     pages = {f"{stem}.{ending}" for stem in stems for ending in ("html", "ipynb")}
-    assert names == pages | {"index.html", "index.sv.html", "index.en.html", "findings.json", "manifest.json"}
+    assert names >= pages | {"index.html", "index.sv.html", "index.en.html", "findings.json", "manifest.json"}
+    assert not [name for name in names - pages if name.startswith("2025/")]
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["files"]) == names - {"manifest.json"}
     findings = json.loads((folder / "findings.json").read_text())
@@ -131,15 +136,30 @@ def test_nothing_published_names_this_machine(published: Path) -> None:
                 assert secret.encode() not in content, f"{name} holds {secret}"
 
 
-def test_a_second_run_gives_the_same_bytes(published: Path, tmp_path: Path) -> None:
-    run_study(example_study(), years=[2025], districts=["lansimaki"], out=tmp_path, jobs=1)
+def test_a_run_elsewhere_gives_the_same_bytes(published: Path, tmp_path: Path) -> None:
+    # Another hash seed, time zone, locale, number of threads and of processes, and another folder.
+    elsewhere = {
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+        "OMP_NUM_THREADS": "2",
+        "OPENBLAS_NUM_THREADS": "2",
+    }
+    words = ["run", str(example_study()), "--year", "2025", "--district", "lansimaki", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "mekeval", *words, "--jobs", "1", "--quiet"]
+    subprocess.run(command, env=os.environ | elsewhere, check=True)
     first, second = (tree(folder / "vantaa-mek") for folder in (published, tmp_path))
-    first.pop("manifest.json")  # the manifest holds times
-    second.pop("manifest.json")
-    assert first == second
+    assert first.keys() == second.keys()
+    for name in first:
+        if name != "manifest.json" and not name.endswith(".xml"):  # the manifest and the feeds hold times
+            assert first[name] == second[name], name
 
 
-def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("asked", "going"):  # the checkout may be worked on between the two runs
+        monkeypatch.setattr(f"mekeval.run.{place}.source_sha256", lambda: "the same")
     out = tmp_path / "reports"
     folder = notebooks(tmp_path / "good", SAYS_LITTLE.replace('"Mikkola"', '"nobody"'))
     chosen = ["Mikkola", "Hakunila"]
@@ -163,7 +183,7 @@ def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(tmp_path: P
     arguments += ["--language", "fi", "--out", str(out), "--notebooks", str(folder), "--jobs", "2", "--quiet"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1, result.output
-    assert "2 reports made, 1 failed" in result.output
+    assert "1 reports made, 2 unchanged, 1 failed" in result.output
     assert "The well ran dry." in result.output
     assert (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.html").read_bytes() == kept
     error_page = (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.error.html").read_text(encoding="utf-8")
@@ -345,7 +365,9 @@ def test_a_killed_run_leaves_the_old_set_and_the_next_run_cleans_up(published: P
         assert old is not None
         assert tree(old) == before
         (new / "manifest.json").write_text(canonical({}), encoding="utf-8")
-    assert [path.name for path in (published / ".store").iterdir() if path.is_dir()] == [new.name]
+    # What the killed runs had finished waits for the next one; nothing else is left.
+    left = {path.name for path in (published / ".store").iterdir() if path.is_dir()}
+    assert left - {"vantaa-mek.work"} == {new.name}
     assert tree(published / "vantaa-mek") == {"manifest.json": b"{}\n"}
 
 

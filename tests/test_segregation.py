@@ -726,7 +726,7 @@ def test_the_section_of_the_report(
     texts = Texts(language)
     monkeypatch.setattr("mekeval.segregation.gap._DRAWS", 20)
     few = partial(study_segregation, draws=100)
-    monkeypatch.setattr("mekeval.report.segregation.study_segregation", few)
+    monkeypatch.setattr("mekeval.report.once.study_segregation", few)
     html = section(*segregation_parts(evaluation, texts)).html
     assert texts("segregation.heading") in html
     assert html.count("<figure>") == 1
@@ -742,7 +742,7 @@ def test_a_study_without_reference_cities_or_shares_of_people(
 ) -> None:
     texts = Texts("en")
     few = partial(study_segregation, draws=100)
-    monkeypatch.setattr("mekeval.report.segregation.study_segregation", few)
+    monkeypatch.setattr("mekeval.report.once.study_segregation", few)
     plan = evaluation.study.spec.plan.model_copy(update={"primary": ("median_income",), "secondary": ()})
     spec = evaluation.study.spec.model_copy(update={"plan": plan})
     assert segregation_parts(replace(evaluation, study=replace(evaluation.study, spec=spec)), texts) == []

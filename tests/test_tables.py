@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mekeval import Effects, aggregate, build_panel, group_time_att, make_design, twfe
+from mekeval.display import MOST_ROWS
 from mekeval.errors import MekevalError
 from mekeval.estimate.shown import digits_for
 from mekeval.tables import Column, Table, latex_text, table_csv, table_latex
@@ -294,8 +295,8 @@ def test_a_long_table_is_cut_in_a_notebook_and_nowhere_else() -> None:
         }
     )
     outline = Outline(long._repr_html_())
-    assert len(outline.all("tr")) == 201
-    assert "100 more rows are not shown" in outline.text
+    assert len(outline.all("tr")) == 1 + MOST_ROWS
+    assert f"And {300 - MOST_ROWS} more." in outline.text
     assert len(cells(long.to_latex())) == 301
 
 

@@ -226,7 +226,7 @@ def _outcome(job: Job, limits: Limits, store: Store | None) -> Outcome:
         bundle = _findings_of(executed, job)
         page = _page(job, title=str(bundle["title"]), description=str(bundle["description"]))
         html = render_report(executed, page=page)
-        pdf = _pdf(html) if job.pdf else b""
+        pdf = _pdf(html, job.name) if job.pdf else b""
         findings = bundle["findings"]
     except PapermillExecutionError as cause:
         message = (
@@ -263,10 +263,10 @@ def _refuse_edited(job: Job) -> None:
             )
 
 
-def _pdf(html: str) -> bytes:
+def _pdf(html: str, name: str) -> bytes:
     from ..render.pdf import render_pdf  # WeasyPrint is an extra
 
-    made: bytes = render_pdf(html)
+    made: bytes = render_pdf(html, name=name)
     return made
 
 

@@ -16,7 +16,9 @@ import pandas as pd
 
 from ..areas import COLUMNS, Areas, Districts, read_areas, read_neighbours
 from ..definition import RAW_VARIABLE
+from ..display import Shown, facts_table, rows_table, written
 from ..errors import Fault, MekevalError, StudyError, closest
+from ..tables import Table as ShownTable
 from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria, fingerprint, read_catalogue
 from .consistency import cross_references, level_faults
 from .files import checksum, inside, raw_paths, refuse_no_list
@@ -105,8 +107,8 @@ __all__ = [
 Table = TypeVar("Table", Programme, Plan)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Study:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Study(Shown):
     """A study that was read and checked.
 
     Attributes
@@ -152,6 +154,33 @@ class Study:
     measures: tuple[Measure, ...]
     plan_state: PlanState
     sha256: str
+
+    def _shown(self) -> list[ShownTable]:
+        spec = self.spec
+        facts = [
+            ("areas compared", len(self.areas.units)),
+            ("sources", len(spec.source)),
+            ("outcomes of the plan", None if spec.plan is None else spec.plan.outcomes),
+            ("plan", self.plan_state.state),
+            ("synthetic", spec.study.synthetic),
+        ]
+        shown = [facts_table(facts, caption=f"Study {self.name}")]
+        waves = () if spec.programme is None else spec.programme.wave
+        rows = [
+            (
+                wave.name,
+                wave.first,
+                wave.last,
+                written([f"{self.areas.name(one, 'en')} ({one})" for one in codes]),
+            )
+            for wave, codes in zip(waves, self.wave_areas, strict=True)
+        ]
+        if rows:
+            wave_heads = ("wave", "first", "last", "areas")
+            shown.append(rows_table(wave_heads, rows, caption=f"Study {self.name}: waves"))
+        rates = [(one.name, one.unit, one.higher_is) for one in spec.indicator]
+        heads = ("indicator", "unit", "higher_is")
+        return [*shown, rows_table(heads, rates, caption=f"Study {self.name}: indicators")]
 
     @property
     def name(self) -> str:

@@ -56,6 +56,7 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
         if (other := indicator.by_otherwise) is not None:
             lacking = [name for name in other.items if name not in indicator.items]
             yield from _unknown(lacking, items, "item", f"{place}, otherwise", offered)
+        yield from _limit_faults(indicator.minimum_base, spec, place)
         if indicator.plausible and indicator.plausible[0] > indicator.plausible[1]:
             yield Fault(
                 what="A plausible range ends before it begins.",
@@ -72,6 +73,7 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
     for number, source in enumerate(spec.source, start=1):
         place = f"{where}, source[{number}] {source.file!r}"
         yield from _unknown(source.items, items, "item", place, offered)
+        yield from _limit_faults(source.minimum_base, spec, place)
         yield from _source_faults(source, place)
     rule = spec.rule
     if rule:
@@ -126,6 +128,17 @@ def cross_references(spec: StudySpec, where: str) -> Iterator[Fault]:
                     where=f"{where}, indicator {outcome.name!r}",
                     fix="Name the item in `items` of the source that has it.",
                 )
+
+
+def _limit_faults(limit: int | None, spec: StudySpec, where: str) -> Iterator[Fault]:
+    """A limit of its own may be higher than the study's and never lower."""
+    if limit is not None and limit < spec.study.minimum_base:
+        yield Fault(
+            what="A limit for the people behind a value is lower than the study's.",
+            where=f"{where}, minimum_base",
+            found=str(limit),
+            expected=f"at least {spec.study.minimum_base}, the study's own minimum_base",
+        )
 
 
 def level_faults(spec: StudySpec, listed: Iterable[str], where: str) -> Iterator[Fault]:

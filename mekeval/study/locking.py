@@ -23,6 +23,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..display import Shown
 from ..errors import Fault, StudyError, closest
 from ..shipped import version
 from .consistency import cross_references
@@ -42,8 +43,8 @@ Role = Literal["primary", "secondary", "exploratory"]
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deviation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Deviation(Shown):
     """One place where a study differs from its locked plan.
 
     Attributes
@@ -65,8 +66,8 @@ class Deviation:
     date: datetime.date | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlanState:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PlanState(Shown):
     """Whether a study keeps to the plan that was locked.
 
     Attributes
@@ -182,7 +183,7 @@ def lock_plan(path: str | Path, *, again: bool = False) -> PlanState:
     earlier = found[0].earlier if found else ()
     if found:
         earlier += (_Earlier(date=found[0].date, commit=found[0].commit, sha256=found[0].sha256),)
-    commit, dirty = _commit(file)
+    commit, dirty = commit_of(file)
     lock = _Lock(
         date=_today(),
         commit=commit,
@@ -404,7 +405,7 @@ def _write(path: Path, text: bytes) -> None:
         raise StudyError("The plan cannot be locked.", where=str(path), found=found) from None
 
 
-def _commit(file: Path) -> tuple[str, bool]:
+def commit_of(file: Path) -> tuple[str, bool]:
     """The git commit that the study's folder stands at, and whether the folder differs from it; empty without one."""
     commit = _git(file.parent, "rev-parse", "--verify", "HEAD")
     if not commit:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from ..areas import LEVELS, Areas, Districts, fold
 from ..areas.tables import Listed, filled, read_listed
+from ..display import Shown
 from ..errors import Fault, MekevalError, Place, StudyError, closest
 from .files import inside, refuse_no_list
 from .schema import StudySpec, Wave, Words
@@ -53,8 +54,8 @@ _DAY = re.compile(r"[12]\d{3}-\d{2}-\d{2}", re.ASCII)
 _MONEY = re.compile(r"\d{1,13}(\.\d{1,2})?", re.ASCII)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measure:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Measure(Shown):
     """One measure of a programme: a row of `measures.csv`.
 
     Attributes

@@ -144,6 +144,8 @@ class IndicatorSpec(StudyTable):
     "The criterion that it stands in for, where that cannot be had."
     differs: Words | None = None
     "How it differs from that criterion."
+    minimum_base: Annotated[Whole, Field(ge=1)] | None = None
+    "A higher limit than the study's for the people behind it; never a lower one."
 
     @model_validator(mode="before")
     @classmethod
@@ -269,6 +271,8 @@ class SourceSpec(StudyTable):
     'What stands where a number does not: `{ "-1" = "suppressed" }`.'
     other_areas: Literal["refuse", "drop"] = "refuse"
     "What is done with areas that the study does not know."
+    minimum_base: Annotated[Whole, Field(ge=1)] | None = None
+    "A higher limit than the study's for the people behind what it tells, where its producer asks for one."
     scope: Literal["city", "reference", "both"] = "city"
     "Whether it speaks of the city, of the reference cities or of both."
     fetch: FetchSpec | None = None
