@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 from .areas import Areas, areas_from_rows, fold
 from .dates import AsOf, as_date
+from .display import Shown
 from .errors import StudyError
 from .indicators import Indicators, clean_indicators
 from .sources import read_source
 from .study import Study
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReferenceAreas:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ReferenceAreas(Shown):
     """What is known of the areas of reference cities.
 
     Attributes

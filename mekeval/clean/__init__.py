@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..dates import AsOf, as_date
+from ..display import Shown
 from .key import ask, published, standing
 
 __all__ = ["Cleaned", "clean_study"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cleaned:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Cleaned(Shown):
     """What `clean_study` published, or found unchanged.
 
     Attributes

@@ -9,42 +9,28 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import platform
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from ..dates import dated
-from ..definition import definition_bytes, definition_file, definition_tables, raw_root, spoken
+from ..definition import definition_bytes, definition_file, definition_tables, raw_root
 from ..errors import StudyError
+from ..run.keys import (
+    MANIFEST,
+    packages,
+    present,
+    sealed,
+    sha256_of,
+    source_sha256,
+    study_inputs,
+    study_languages,
+    study_name,
+)
 from ..shipped import shipped
 
-MANIFEST = "manifest.json"
 NOTEBOOK = "data_quality.ipynb"
 KIND = "clean"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
-#: What reads, checks, computes, draws and writes; a set made with another version of one may differ.
-_PACKAGES = (
-    "babel",
-    "duckdb",
-    "ipykernel",
-    "jinja2",
-    "matplotlib",
-    "nbconvert",
-    "nbformat",
-    "numpy",
-    "pandas",
-    "papermill",
-    "pydantic",
-    "python-calamine",
-    "scipy",
-    "shapely",
-)
-_SEAL = "sha256"
-_CODE = (".py", ".toml", ".j2", ".css")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,20 +126,12 @@ def ask(
 
 def name_of(question: Question) -> str:
     """The study's name, or that of its folder where `study.toml` does not tell."""
-    name = _about(question).get("name")
-    if isinstance(name, str) and _NAME.fullmatch(name):
-        return name
-    folder = re.sub(r"[^a-z0-9]+", "-", question.folder.resolve().name.lower())
-    return folder.strip("-")[:80] or "study"
+    return study_name(question.outline, question.folder)
 
 
 def languages_of(question: Question) -> tuple[str, ...]:
     """The languages of the report: those asked for, or the study's own."""
-    if question.languages:
-        return question.languages
-    about = _about(question)
-    own = about.get("languages", spoken(about.get("title")))
-    return tuple(map(str, own)) if isinstance(own, list) else ()
+    return question.languages or study_languages(question.outline)
 
 
 def standing(question: Question) -> Mapping[str, object] | None:
@@ -169,28 +147,11 @@ def standing(question: Question) -> Mapping[str, object] | None:
         listed = before["inputs"]
         if before["packages"] != packages() or listed != inputs(question, listed):
             return None
-        if any(_sha256(folder / name) != found for name, found in files.items()):
+        if any(sha256_of(folder / name) != found for name, found in files.items()):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if isinstance(manifest, dict) else None
-
-
-def sealed(manifest: Mapping[str, object]) -> dict[str, object]:
-    """A manifest with the sha256 of all that it says, so that a change in it is noticed."""
-    said = {name: value for name, value in manifest.items() if name != _SEAL}
-    text = json.dumps(said, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    return {**said, _SEAL: hashlib.sha256(text.encode()).hexdigest()}
-
-
-def present(folder: Path) -> set[str]:
-    """Names of all files below a published folder but its manifest."""
-    found = {
-        (Path(place) / name).relative_to(folder).as_posix()
-        for place, _, names in os.walk(folder)
-        for name in names
-    }
-    return found - {MANIFEST}
 
 
 def published(question: Question, manifest: Mapping[str, object]) -> tuple[Path, tuple[Path, ...]]:
@@ -224,55 +185,12 @@ def parameters(question: Question) -> dict[str, object]:
 
 def inputs(question: Question, listed: Iterable[str]) -> dict[str, str]:
     """sha256 of every file in the study's folder itself, and of those listed ("raw:" or "study:" and a name)."""
-    kind = str(_about(question).get("raw", "study"))
-    roots = {"study": question.folder, "raw": raw_root(kind, question.folder, question.raw)}
-    names = {f"study:{path.name}" for path in question.folder.iterdir() if _counts(path)}
-    found = {}
-    for name in sorted(names.union(listed)):
-        kind, _, file = name.partition(":")
-        root = roots[kind]
-        if root is not None:
-            found[name] = _sha256(root / file)
-    return found
+    return study_inputs(question.folder, question.raw, question.outline, listed)
 
 
 def code(question: Question) -> str:
     """sha256 of the library's own files and of the report's notebook."""
-    root = Path(__file__).resolve().parents[1]
-    whole = hashlib.sha256()
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in ("__pycache__", "share"))
-        for name in sorted(files):
-            if name.endswith(_CODE):
-                path = Path(folder) / name
-                whole.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
-                whole.update(path.read_bytes())
+    whole = hashlib.sha256(source_sha256().encode())
     if question.report:
         whole.update(question.notebook.read_bytes())
     return whole.hexdigest()
-
-
-def packages() -> dict[str, str]:
-    """Versions of what the set is made with, Python's too; empty where a package is not there."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
-
-
-def _about(question: Question) -> Mapping[str, object]:
-    """The table `[study]` as it stands; empty where there is none."""
-    about = question.outline.get("study")
-    return about if isinstance(about, dict) else {}
-
-
-def _counts(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..disclosure import check_outputs
 from ..errors import MekevalError, RunError
-from ..indicators import Indicators, clean_indicators, compare_releases, failures_table
+from ..indicators import Indicators, clean_indicators, compare_releases, failures_table, hidden_numbers
 from ..render import ReportPage
 from ..report.covered import published_coverage, seen_of, unit_coverage
 from ..report.quality import CACHE_VARIABLE
 from ..run.jobs import Job, check_parameters
+from ..run.keys import MANIFEST, sealed
 from ..run.publish import canonical, hashes, publication, read_manifest, write
 from ..run.workers import execute_all
 from ..study import Study, read_study, require_language
 from ..tables import frame_csv
 from ..text import Texts
 from . import Cleaned
-from .key import KIND, MANIFEST, Question, inputs, languages_of, made_from, published, sealed
+from .key import KIND, Question, inputs, languages_of, made_from, published
 
 #: Where a fault is when it is one of the command line.
 _ASKED = ("as_of", "--as-of", "--raw")
@@ -59,6 +61,7 @@ def make(question: Question) -> Cleaned:
         for outcome in outcomes:
             write(new, f"{outcome.job.name}.html", outcome.html)
             write(new, f"{outcome.job.name}.ipynb", outcome.notebook)
+        check_outputs(new, study, hidden_numbers(study, as_of=question.as_of, indicators=indicators))
         _refuse_changed(before["inputs"], inputs(question, listed))
         manifest = sealed(_manifest(study, indicators, new, before, begun))
         write(new, MANIFEST, canonical(manifest))

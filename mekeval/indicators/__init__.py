@@ -9,6 +9,7 @@ from __future__ import annotations
 from .clean import clean_indicators
 from .flags import level_breaks, outliers, unit_breaks
 from .gaps import interpolate
+from .hidden import hidden_numbers
 from .quality import compare_releases, coverage, failures_table
 from .result import LOG_COLUMNS, STATUSES, Indicators
 
@@ -20,6 +21,7 @@ __all__ = [
     "compare_releases",
     "coverage",
     "failures_table",
+    "hidden_numbers",
     "interpolate",
     "level_breaks",
     "outliers",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..disclosure.published import strictest
 from ..errors import DataError, Fault, Place
 from ..sources import RawTable
 from ..sources.cells import MOST_FAULTS, counted
@@ -172,9 +173,7 @@ def _contradictions(
     # Of a large file only what the faults speak of is looked through again and again.
     those = np.flatnonzero(np.isin(first_of, firsts))
     low = np.flatnonzero(
-        (cells.status == _OK)
-        & (cells.value < spec.study.minimum_base)
-        & np.isin(cells.area, cells.area[firsts])
+        (cells.status == _OK) & (cells.value < strictest(spec)) & np.isin(cells.area, cells.area[firsts])
     )
     few = cells.take(low)
     for first in firsts.tolist():

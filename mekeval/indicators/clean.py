@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..areas import Areas
 from ..dates import AsOf, as_date
+from ..disclosure.published import strictest
 from ..study import Study, StudySpec
 from .cache import available, key_of, load, save
 from .cells import Grid, Ints, joined, newest
@@ -91,6 +92,7 @@ def _clean(study: Study, day: datetime.date | None) -> Indicators:
     sources = Sources(
         files=[file.source.file for file in read],
         vintages=np.array([file.source.vintage for file in read], dtype=np.int64),
+        limits=np.array([file.source.minimum_base or 0 for file in read], dtype=np.int64),
     )
     grid = newest(everything, len(spec.item))
     level, _ = pd.factorize(areas.table["level"].reindex(everything.area_names).fillna(""))
@@ -100,7 +102,7 @@ def _clean(study: Study, day: datetime.date | None) -> Indicators:
     used = np.zeros(len(everything.year), dtype=bool)
     parents = parents_of(areas, everything.area_names)
     rows = tidy(spec, grid, sources, formulas, log, used)
-    rows = withheld(rows, spec, grid, formulas, parents, log)
+    rows = withheld(rows, spec, grid, formulas, parents, log, sources)
     # Where rates kept the older release, `older_release` has said so: the newer number is not used there.
     told = ~(used[older] & ~used[replacing])
     _log_changes(grid, older[told], replacing[told], rows, formulas, spec, sources, log)
@@ -214,7 +216,7 @@ def _log_changes(
             public[position[item.name]] = np.logical_and.reduce(
                 [shown[at] for at in users]
                 + [shown[at] | (formulas.which[at][formulas.level] != OTHER_FORMULA) for at in others]
-                + [lowest[position[base]] >= spec.study.minimum_base for base in bases]
+                + [lowest[position[base]] >= strictest(spec) for base in bases]
             )
     told = public.reshape(-1)[grid.key()[older]]
     old_source, new_source = cells.source[older], cells.source[now]
@@ -401,8 +403,8 @@ def _releases(
         if len(own.year):
             alone = newest(own, len(spec.item))
             release = tidy(spec, alone, sources, formulas, None)
-            release = withheld(release, spec, alone, formulas, parents, None)
             at = (release.indicator, release.area, np.searchsorted(grid.years, release.year))
+            release = withheld(release, spec, alone, formulas, parents, None, sources, also=hidden[at])
             counts[at] += 1
             parts.append((one, release, at))
     frames = []

@@ -1,7 +1,10 @@
 """What must not be shown because it would give away a number of few people, in the same area or in a part of it.
 
 In: the rows of the tidy table with their grid, and the parent of each area. Out: the rows, some of them confidential.
-Never: a base under the limit that another indicator prints, or that a sum or a subtraction of what is shown gives.
+Never: a base under the limit that another indicator prints, or that a sum or a subtraction of what is shown gives; a
+hidden number that all that is shown leaves less room than the limit (`mekeval.disclosure`).
+
+This is the one place that hides. Whatever is made from the tidy table can tell no more than the table does.
 """
 
 from __future__ import annotations
@@ -12,16 +15,17 @@ import numpy as np
 import pandas as pd
 
 from ..areas import Areas
+from ..disclosure.hiding import rows_to_hide
+from ..disclosure.published import COUNTS, costs, is_share, nobody_in, threshold_of, twice
+from ..disclosure.system import HIDDEN, OPEN, SHOWN, Published
 from ..study import IndicatorSpec, StudySpec
 from ..study.formula import signed_terms
 from .cells import Bools, Floats, Grid, Ints
-from .rates import OTHER_FORMULA, Formulas, Rows
+from .rates import OTHER_FORMULA, Formulas, Rows, Sources
 from .result import STATUSES, Log
 
 _OK, _CONFIDENTIAL = STATUSES.index("ok"), STATUSES.index("confidential")
 _SECRET = (_CONFIDENTIAL, STATUSES.index("suppressed"))
-#: Plain values that are counts, so that those of the parts of an area add up to its own.
-_COUNTS = ("persons", "number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class _Sums:
         Positions of the sums; of a plain value `top` is the value.
     adds_up : array of bool, shape (n_rows,)
         Whether `top` of an area is the sum of those of its parts: a median is not.
+    limit : array of int, shape (n_sums,)
+        The least number of people that may be shown of each base: the strictest of its indicators.
     """
 
     matrix: Floats
@@ -44,6 +50,7 @@ class _Sums:
     top: Ints
     bottom: Ints
     adds_up: Bools
+    limit: Ints
 
 
 def parents_of(areas: Areas, names: list[str]) -> Ints:
@@ -53,20 +60,32 @@ def parents_of(areas: Areas, names: list[str]) -> Ints:
 
 
 def withheld(
-    rows: Rows, spec: StudySpec, grid: Grid, formulas: Formulas, parents: Ints, log: Log | None
+    rows: Rows,
+    spec: StudySpec,
+    grid: Grid,
+    formulas: Formulas,
+    parents: Ints,
+    log: Log | None,
+    sources: Sources,
+    *,
+    also: Bools | None = None,
 ) -> Rows:
     """The rows without those that would give away what others hide; these become "confidential".
 
     First, where a base of any indicator is under the limit, no row of the area and year may show that number, and what
-    is shown may not add up to it (`indirect` in the log). Then, where exactly one part of an area is hidden, the area
-    less its other parts would give it: the area is hidden, and not one more of its parts, because the parts are what is
-    compared (`complementary`).
+    is shown may not add up to it (`indirect` in the log). Then, where the hidden parts of an area are one, or together
+    under the limit, the area less its other parts would give them, or nearly: the area is hidden, and not one more of
+    its parts, because the parts are what is compared (`complementary`). Last an attacker tries all that is left, and
+    what he needs is hidden too, until nothing is pinned down. Rows in `also` are hidden before all.
     """
     sums = _sums_of(rows, spec, formulas)
     year_at = np.searchsorted(grid.years, rows.year)
-    small = _small_bases(rows, sums, spec, grid, year_at)
+    small = _small_bases(rows, sums, grid, year_at, sources)
     kinds = np.zeros(len(rows.status), dtype=np.int8)
     status, wanted = rows.status.copy(), small
+    if also is not None:
+        status[also & (status == _OK)] = _CONFIDENTIAL
+        kinds[also & (rows.status == _OK)] = 3
     while True:
         indirect = _telling(status, rows, sums, wanted, year_at)
         status[indirect] = _CONFIDENTIAL
@@ -77,6 +96,9 @@ def withheld(
         if not complementary.any() and not (given & ~wanted).any():
             break
         wanted = wanted | given  # nor may the sums of an area be had from its other indicators
+    attacked = _attacked(status, rows, sums, spec, parents, formulas.level, year_at)
+    status[attacked] = _CONFIDENTIAL
+    kinds[attacked] = 2
     gone = kinds > 0
     if log is not None:
         for kind, rule in ((1, "indirect"), (2, "complementary")):
@@ -93,7 +115,7 @@ def withheld(
 def _sums_of(rows: Rows, spec: StudySpec, formulas: Formulas) -> _Sums:
     items = {item.name: at for at, item in enumerate(spec.item)}
     known: dict[frozenset[tuple[int, str]], int] = {}
-    bases: set[int] = set()
+    limits: dict[int, int] = {}
     top, bottom = (np.zeros(len(rows.status), dtype=np.int64) for _ in range(2))
     adds_up = np.zeros(len(rows.status), dtype=bool)
 
@@ -102,9 +124,9 @@ def _sums_of(rows: Rows, spec: StudySpec, formulas: Formulas) -> _Sums:
 
     def place(own: Bools, one: IndicatorSpec) -> None:
         above, below = number_of(one.numerator or one.value), number_of(one.denominator or one.base)
-        bases.add(below)
+        limits[below] = max(limits.get(below, 0), threshold_of(spec, one))
         top[own], bottom[own] = above, below
-        adds_up[own] = bool(one.numerator) or one.unit in _COUNTS or above == below
+        adds_up[own] = bool(one.numerator) or one.unit in COUNTS or above == below
 
     for number, indicator in enumerate(spec.indicator):
         own = rows.indicator == number
@@ -119,25 +141,28 @@ def _sums_of(rows: Rows, spec: StudySpec, formulas: Formulas) -> _Sums:
     for terms, number in known.items():
         for sign, name in terms:
             matrix[number, items[name]] += sign
-    is_base = np.isin(np.arange(len(known)), list(bases))
-    return _Sums(matrix=matrix, is_base=is_base, top=top, bottom=bottom, adds_up=adds_up)
+    limit = np.array([limits.get(number, spec.study.minimum_base) for number in range(len(known))])
+    is_base = np.isin(np.arange(len(known)), list(limits))
+    return _Sums(matrix=matrix, is_base=is_base, top=top, bottom=bottom, adds_up=adds_up, limit=limit)
 
 
-def _small_bases(rows: Rows, sums: _Sums, spec: StudySpec, grid: Grid, year_at: Ints) -> Bools:
+def _small_bases(rows: Rows, sums: _Sums, grid: Grid, year_at: Ints, sources: Sources) -> Bools:
     """Where a base is under the limit, by the newest numbers or by those of a row, shape (n_sums, n_areas, n_years).
 
     A base of 0 is no secret: the rows that it stands behind say that there is nobody.
     """
-    least, shape = spec.study.minimum_base, grid.best.shape[1:]
+    shape = grid.best.shape[1:]
     small = np.zeros((len(sums.matrix), *shape), dtype=bool)
     for number in np.flatnonzero(sums.is_base).tolist():
         total = np.zeros(shape)
         for item in np.flatnonzero(sums.matrix[number]).tolist():
             best = grid.best[item]
             total += sums.matrix[number, item] * np.where(best >= 0, grid.cells.value[best], np.nan)
+        items = np.flatnonzero(sums.matrix[number])
+        least = np.maximum(sums.limit[number], sources.limit_of(grid.best[items], grid.cells))
         small[number] = (total > 0) & (total < least)
     shown = np.where(np.isnan(rows.numerator), rows.value, rows.numerator)
-    few = sums.is_base[sums.top] & (rows.status == _OK) & (shown > 0) & (shown < least)
+    few = sums.is_base[sums.top] & (rows.status == _OK) & (shown > 0) & (shown < sums.limit[sums.top])
     small[sums.top[few], rows.area[few], year_at[few]] = True
     return small
 
@@ -196,18 +221,76 @@ def _parents_that_tell(
     if not children.size:
         return telling, given
     shown, secret = np.zeros_like(given), np.zeros_like(given)
-    for part, counts in ((sums.top, sums.adds_up), (sums.bottom, np.ones(len(status), dtype=bool))):
+    number_of = np.zeros(given.shape)
+    numerator = np.where(np.isnan(rows.numerator), rows.value, rows.numerator)
+    everywhere = np.ones(len(status), dtype=bool)
+    for part, counts, counts_of in (
+        (sums.top, sums.adds_up, numerator),
+        (sums.bottom, everywhere, rows.denominator),
+    ):
         for those, kind in ((shown, status == _OK), (secret, np.isin(status, _SECRET))):
             own = counts & kind
             those[part[own], rows.area[own], year_at[own]] = True
+            if those is shown:
+                number_of[part[own], rows.area[own], year_at[own]] = counts_of[own]
     hidden = (secret & ~shown).astype(np.int64)
-    # Districts and postal areas of one city are two ways to cut it: each adds up by itself.
-    ways = [children[level[children] == one] for one in np.unique(level[children]).tolist()]
+    # Districts and postal areas of one city are two ways to cut it: each adds up by itself. Its major areas and what
+    # could not be placed are one: of all parts together, those are looked at that are not more than the area.
+    levels = np.unique(level[children]).tolist()
+    ways = [children[level[children] == one] for one in levels]
     for number in np.flatnonzero(hidden.any(axis=(1, 2))).tolist():
-        for parts in ways:
+        least = number_of[number].copy()  # what is known of a hidden area: its shown parts
+        for _ in range(len(levels)):
+            for parts in ways:
+                below = np.zeros_like(least)
+                np.add.at(below, parents[parts], least[parts])
+                least = np.where(shown[number], least, np.maximum(least, below))
+        for parts in [*ways, children] if len(ways) > 1 else ways:
             count = np.zeros(given.shape[1:], dtype=np.int64)
             np.add.at(count, parents[parts], hidden[number][parts])
-            given[number] |= count == 1
+            left = number_of[number].copy()
+            np.subtract.at(left, parents[parts], least[parts])
+            close = shown[number] & (left >= 0) & (left < sums.limit[number])
+            given[number] |= (count > 0) & close
+            if parts is not children:
+                given[number] |= count == 1
     for part, counts in ((sums.top, sums.adds_up), (sums.bottom, np.ones(len(status), dtype=bool))):
         telling |= (status == _OK) & counts & given[part, rows.area, year_at]
     return telling, given
+
+
+def _attacked(
+    status: Ints, rows: Rows, sums: _Sums, spec: StudySpec, parents: Ints, level: Ints, year_at: Ints
+) -> Bools:
+    """Rows that must be hidden so that an attacker by linear programming pins no hidden number down.
+
+    Rows of areas that have parts go first; those of the parts, which are compared, cost more.
+    """
+    secret = np.isin(status, _SECRET)
+    if not secret.any():
+        return np.zeros(len(status), dtype=bool)
+    words = np.array(STATUSES, dtype=object)[status]
+    nobody = nobody_in(words, rows.area, year_at)
+    shares = np.array([is_share(one) for one in spec.indicator])[rows.indicator]
+    rates = np.array([bool(one.numerator) for one in spec.indicator])[rows.indicator]
+    ok = status == _OK
+    above = np.where(ok, np.where(np.isnan(rows.numerator), rows.value, rows.numerator), np.nan)
+    whole = np.isin(np.arange(len(parents)), parents)
+    published = Published(
+        matrix=sums.matrix,
+        top=np.where(sums.adds_up, sums.top, -1),
+        bottom=sums.bottom,
+        area=rows.area,
+        year=year_at,
+        state=np.where(ok | nobody, SHOWN, np.where(secret, HIDDEN, OPEN)),
+        earlier=np.zeros(len(status), dtype=bool),
+        above=twice(np.where(nobody & (shares | ~rates), 0.0, above)),
+        below=twice(np.where(nobody, 0.0, np.where(ok, rows.denominator, np.nan))),
+        rate=np.full((len(status), 2), np.nan),
+        at_most=shares,
+        threshold=np.array([threshold_of(spec, one) for one in spec.indicator])[rows.indicator],
+        parent=parents,
+        level=level,
+    )
+    gone: Bools = rows_to_hide(published, costs(~whole[rows.area], rows.denominator)) & ok
+    return gone

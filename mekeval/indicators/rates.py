@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..disclosure.published import threshold_of
 from ..study import IndicatorSpec, StudySpec
 from ..study.formula import signed_terms
-from .cells import Bools, Floats, Grid, Ints
+from .cells import Bools, Cells, Floats, Grid, Ints
 from .result import STATUSES, TABLE_COLUMNS, Log, spans
 
 #: How an indicator is made in a year on a level of areas: not at all, by its formula, by its other one.
@@ -24,10 +25,16 @@ _PRODUCER = 5  # "ok" and the producer's own reasons: the first of `STATUSES`
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What the table says of each source: its file and its year of publication, n_sources of each."""
+    """What is said of each source: its file, its year of publication and its own limit, n_sources of each."""
 
     files: list[str]
     vintages: Ints
+    limits: Ints
+
+    def limit_of(self, best: Ints, cells: Cells) -> Ints:
+        """The highest limit that a source of the cells asks for, over the first axis; 0 where none does."""
+        own = np.where(best >= 0, self.limits[cells.source[best]], 0)
+        return np.asarray(own.max(axis=0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +257,7 @@ def _rows(
             for one, count in zip(*np.unique(year[those], return_counts=True), strict=True):
                 log.note("warning", rule, year=int(one), subject=indicator.name, count=int(count))
 
-    least = spec.study.minimum_base
+    least = np.maximum(threshold_of(spec, indicator), sources.limit_of(best, grid.cells))
     names = np.array(grid.cells.area_names, dtype=object)
 
     def refuse(wrong: Bools, found: list[str], expected: str) -> None:

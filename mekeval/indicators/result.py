@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ..areas import Areas
+from ..display import Shown, frame_table
+from ..tables import Table
 
 #: Why a value is not there. Four are said of cells: "suppressed" (hidden), "not_applicable" (it does not exist),
 #: "missing" (left open) and "overflow" (no readable number). Two of them are said without the producer's word as well:
@@ -71,8 +73,8 @@ FILE_COLUMNS = (
 RELEASE_COLUMNS = ("area", "year", "indicator", "value", "status", "vintage")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Indicators:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Indicators(Shown):
     """The tidy table of a study and what was noticed on the way.
 
     Attributes
@@ -115,6 +117,20 @@ class Indicators:
     def years(self) -> tuple[int, ...]:
         """Years with at least one value."""
         return tuple(int(year) for year in np.unique(self.table.loc[self.table["status"] == "ok", "year"]))
+
+    def _shown(self) -> list[Table]:
+        """Of each indicator how many areas, years and values there are, and how many have none; no value itself."""
+        by = self.table.groupby("indicator", sort=False, observed=True)
+        there = self.table["status"].isin(["ok", "interpolated"])
+        frame = pd.DataFrame(
+            {"areas": by["area"].nunique(), "first": by["year"].min(), "last": by["year"].max()}
+        )
+        frame["values"] = there.groupby(self.table["indicator"], observed=True).sum()
+        frame["without a value"] = by.size() - frame["values"]
+        warned = int((self.log["level"] == "warning").sum())
+        note = f"Entries in the log: {len(self.log):,}, of them {warned:,} warnings; `coverage` says what is not there."
+        caption = f"Indicators from {len(self.files):,} files"
+        return [frame_table(frame.rename_axis("indicator").reset_index(), caption=caption, note=note)]
 
 
 def spans(years: Iterable[int]) -> str:
