@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         weight_totals,
     )
     from .begin import NewStudy, copy_example, new_study
+    from .changes import Difference, changes_between, changes_since_last_year
     from .choice import Targeting, targeting
     from .clean import Cleaned, clean_study
     from .costs import Cost, cost_beside_effect, money_by_district
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         selection_stability,
         study_design,
     )
+    from .disclosure import Attack, attack, check_outputs, secure
     from .errors import DataError, DesignError, MekevalError, RunError, StudyError
     from .estimate import (
         ESTIMATORS,
@@ -123,6 +125,7 @@ if TYPE_CHECKING:
         compare_releases,
         coverage,
         failures_table,
+        hidden_numbers,
         interpolate,
         level_breaks,
         outliers,
@@ -248,6 +251,7 @@ _HOMES = {
         "read_hierarchy read_neighbours read_weights weight_totals"
     ),
     "begin": "copy_example new_study NewStudy",
+    "changes": "changes_between changes_since_last_year Difference",
     "choice": "Targeting targeting",
     "clean": "clean_study Cleaned",
     "costs": "Cost cost_beside_effect money_by_district",
@@ -255,6 +259,7 @@ _HOMES = {
         "apply_rule area_classes AreaClasses Design design_from_cohorts make_design Rule rule_criteria "
         "select_areas Selection selection_stability SelectionStability study_design"
     ),
+    "disclosure": "attack Attack check_outputs secure",
     "errors": "DataError DesignError MekevalError RunError StudyError",
     "estimate": (
         "aggregate Aggregation bacon_decomposition callaway_santanna contrast covariate_coefficients Effects "
@@ -274,8 +279,8 @@ _HOMES = {
     ),
     "findings": "conclude Finding",
     "indicators": (
-        "clean_indicators compare_releases coverage failures_table Indicators interpolate level_breaks "
-        "outliers unit_breaks"
+        "clean_indicators compare_releases coverage failures_table hidden_numbers Indicators interpolate "
+        "level_breaks outliers unit_breaks"
     ),
     "inference": (
         "adjust Adjusted Bands cluster_robust Conformal conformal infer Inference JointBands "

@@ -1,4 +1,4 @@
-"""The command line: `mekeval run`, `run-one`, `verify`, `site`, `clean`, `monitor`, `fetch`, `plan` and `new`.
+"""The command line: `mekeval run`, `run-one`, `verify`, `site`, `diff`, `clean`, `monitor`, `fetch`, `plan` and `new`.
 
 In: words. Out: files, one line for each thing done, and an exit code: 0 all well, 1 some of them failed, 2 refused,
 3 begun and not published; see `runs`. Never: a traceback for a user's mistake.
@@ -6,7 +6,7 @@ In: words. Out: files, one line for each thing done, and an exit code: 0 all wel
 
 from __future__ import annotations
 
-from . import data, plans, runs
+from . import data, differ, plans, runs
 from .common import main
 
-__all__ = ["data", "main", "plans", "runs"]
+__all__ = ["data", "differ", "main", "plans", "runs"]

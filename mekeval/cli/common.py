@@ -28,9 +28,14 @@ def main() -> None:
 
 def plainly(command: Callable[P, None]) -> Callable[P, None]:
     """End with the message of a user's mistake and its exit code; clean up behind a signal."""
-    done = {"fetch": "fetched", "lock": "locked", "show": "shown", "verify": "verified", "one": "run"}.get(
-        command.__name__, "published"
-    )
+    done = {
+        "fetch": "fetched",
+        "lock": "locked",
+        "show": "shown",
+        "verify": "verified",
+        "one": "run",
+        "diff": "compared",
+    }.get(command.__name__, "published")
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:

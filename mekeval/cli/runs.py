@@ -5,8 +5,8 @@ A scheduler reads the exit codes of `run` and `run-one`:
 0    every report is as it should be: made now, or unchanged
 1    a report failed; its error page says why, its last good version stays, the others are published
 2    refused: nothing was run or written; the message says what to mend
-3    begun and not published: a full disk, a folder that is gone, a file that changed; the earlier set is as it was, and
-     what was finished is kept for the next run
+3    begun and not published: a full disk, a folder that is gone, a file that changed, a scheduler that was lost; the
+     earlier set is as it was, and what was finished is kept for the next run
 130  ended by SIGINT, 143 by SIGTERM: as 3
 
 `verify` ends with 0 where all is as it was published, 1 where something differs, 2 where there is nothing to verify.
@@ -58,6 +58,11 @@ from .common import day, main, plainly
     help="Folder for the reports.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one for each processor.")
+@click.option(
+    "--scheduler",
+    metavar="tcp://HOST:PORT",
+    help="Run the jobs on the workers of this Dask scheduler; needs the extra cluster.",
+)
 @click.option("--notebooks", type=click.Path(path_type=Path), help="Folder with your own report notebooks.")
 @click.option(
     "--parameter", "-p", "extra", multiple=True, metavar="NAME=VALUE", help="A parameter of your notebooks."
@@ -83,6 +88,7 @@ def run(
     as_of: str | None,
     out: Path,
     jobs: int | None,
+    scheduler: str | None,
     notebooks: Path | None,
     extra: tuple[str, ...],
     specs: Path | None,
@@ -118,6 +124,7 @@ def run(
         as_of=day(as_of),
         out=out,
         jobs=jobs,
+        scheduler=scheduler,
         notebooks=notebooks,
         parameters=parameters,
         only_failed=only_failed,

@@ -17,9 +17,13 @@ from html import unescape
 from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from nbconvert import HTMLExporter
+from bs4 import BeautifulSoup
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
@@ -40,6 +44,9 @@ _ELEMENTS = frozenset({
     "svg", "g", "rect", "line", "circle",
 })
 # fmt: on
+_VOID = frozenset({"br", "col", "hr", "img", "wbr"})
+_PLAIN_TAG = re.compile(r'<[a-z][a-z0-9]*(?: [a-z][a-z-]*="[^"<>]*")*>')
+_PIECES = "pieces"
 _IMAGE_SOURCES = tuple(f"data:image/{kind}" for kind in ("svg+xml", "png", "jpeg", "gif", "webp"))
 _LINK_SCHEMES = frozenset({"", "http", "https", "mailto", "tel"})
 #: The numbers of a picture, to be saved; no other address may hold its own content.
@@ -87,16 +94,16 @@ def notebook_fragment(notebook: NotebookNode) -> Fragment:
         A cell failed, an image lacks alternative text, or the content may not be published as it stands.
     """
     _refuse_errors(notebook)
-    html, _resources = _exporter().from_notebook_node(notebook)
+    html, resources = _exporter().from_notebook_node(notebook, {_PIECES: []})
     html, contents = _with_anchors(html)
-    outline = _Inspector()
-    outline.feed(html)
-    headings = outline.elements["h1"]
+    pieces: list[_Inspector] = resources[_PIECES]
+    headings = sum(piece.elements["h1"] for piece in pieces)
+    ids = sum((piece.ids for piece in pieces), Counter([MAIN_ID]))
     faults = [
         Fault(
             what="An id is used twice on the page.", where=f"id={name!r}", fix="Give each element its own id."
         )
-        for name, uses in sorted((outline.ids + Counter([MAIN_ID])).items())
+        for name, uses in sorted(ids.items())
         if uses > 1
     ]
     if headings > 1:
@@ -113,9 +120,19 @@ def notebook_fragment(notebook: NotebookNode) -> Fragment:
     return Fragment(html=html.strip(), has_heading=headings == 1, contents=contents)
 
 
+class _Exporter(HTMLExporter):
+    """Without nbconvert's second reading of the whole page: it looks for what only its own pages have."""
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **others: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """Fill the template."""
+        return TemplateExporter.from_notebook_node(self, nb, resources, **others)
+
+
 @cache
-def _exporter() -> HTMLExporter:
-    return HTMLExporter(  # type: ignore[no-untyped-call]
+def _exporter() -> _Exporter:
+    return _Exporter(  # type: ignore[no-untyped-call]
         template_paths=[str(TEMPLATE_FOLDER)],
         template_file="notebook.html.j2",
         filters={"rendered": _markdown, "checked": _checked, "base64": _base64},
@@ -214,17 +231,20 @@ def _base64(svg: str) -> str:
     return base64.b64encode(svg.encode("utf-8")).decode("ascii")
 
 
-def _checked(html: str, number: int, source: str) -> str:
-    """Let one piece of HTML through, or say what in it may not be published."""
+@pass_context
+def _checked(context: Context, html: str, number: int, source: str) -> str:
+    """Let one piece of HTML through, and note what it contains; or say what in it may not be published."""
     inspector = _Inspector()
     inspector.feed(html)
     inspector.close()
+    context["resources"][_PIECES].append(inspector)
     if inspector.problems:
         place = _place(number, source)
         raise RunError.of(
             Fault(what=what, where=place, found=found, fix=fix) for what, found, fix in inspector.problems
         )
-    return html
+    # What a browser might read otherwise than we did is written anew, from what we read.
+    return html if inspector.plain(html) else str(BeautifulSoup(html, features="html.parser"))
 
 
 class _Inspector(HTMLParser):
@@ -236,33 +256,55 @@ class _Inspector(HTMLParser):
         self.ids: Counter[str] = Counter()
         self.problems: list[tuple[str, str, str]] = []
         self._in_style = False
+        self._open: list[str] = []
+        self._tags = 0
+        self._plain = True
+
+    def plain(self, html: str) -> bool:
+        """Whether every tag is written in the plainest way and closed, so that nobody can read it otherwise."""
+        return self._plain and not self._open and html.count("<") == self._tags
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         self.elements[tag] += 1
         self._in_style = tag == "style"
-        shown = _first_line(self.get_starttag_text() or f"<{tag}>")
+        self._tags += 1
+        self._plain = self._plain and _PLAIN_TAG.fullmatch(self.get_starttag_text() or "") is not None
+        if tag not in _VOID:
+            self._open.append(tag)
         if tag not in _ELEMENTS:
             self._note(
-                "An element may not be in a report.", shown, "Use text elements, tables, figures and img."
+                "An element may not be in a report.",
+                self._shown(tag),
+                "Use text elements, tables, figures and img.",
             )
+        if not attrs and tag != "img":
+            return
         given = {name: value or "" for name, value in attrs}
         for name, value in given.items():
             if name == "href" and tag == "a" and "download" in given and _CSV.fullmatch(value):
                 continue  # a file that the page itself holds: a browser saves it and opens nothing
             if (check := _ATTRIBUTES.get(name)) is not None and (fix := check(value)) is not None:
-                self._note("An attribute may not be in a report.", shown, fix)
+                self._note("An attribute may not be in a report.", self._shown(tag), fix)
             if name.startswith("on"):
-                self._note("A report holds no script.", shown, f"Remove {name}.")
+                self._note("A report holds no script.", self._shown(tag), f"Remove {name}.")
         if tag == "img" and not given.get("alt", "").strip():
             self._note(
                 "An image has no alternative text.",
-                shown,
+                self._shown(tag),
                 "Say in alt what the picture shows, in one sentence.",
             )
         if "id" in given:
             self.ids[given["id"]] += 1
 
+    def _shown(self, tag: str) -> str:
+        return _first_line(self.get_starttag_text() or f"<{tag}>")
+
     def handle_endtag(self, tag: str) -> None:
+        self._tags += 1
+        if self._open and self._open[-1] == tag:
+            self._open.pop()
+        else:
+            self._plain = False
         self._in_style = self._in_style and tag != "style"
 
     def handle_data(self, data: str) -> None:

@@ -15,7 +15,7 @@ from ..text import Texts
 from .city import city_sections
 from .district import district_sections
 from .monitoring import QuarterReport, YearReport, community_quarter, community_year
-from .once import compute_once
+from .once import changes_of, compute_once
 from .parts import FINDINGS_TYPE, Report, Section
 from .quality import QualityReport, quality_report
 
@@ -96,4 +96,5 @@ def city_report(
     texts = Texts(language)
     known = study if isinstance(study, Study) else read_study(study, raw=raw)
     require_language(known.spec, language, "language")
-    return city_sections(evaluate(known, year=year, as_of=as_of), texts)
+    evaluation = evaluate(known, year=year, as_of=as_of)
+    return city_sections(evaluation, texts, since=changes_of(evaluation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..changes import Difference
 from ..evaluation import ALL, Evaluation
 from ..figures import (
     plot_choice,
@@ -18,6 +19,7 @@ from ..study import IndicatorSpec
 from ..tables import Column, Table
 from ..text import Texts, ranges
 from .after import after_tables
+from .changes import changes_part
 from .costs import cost_part, measures_part
 from .dilution import dilution_table
 from .first import (
@@ -59,8 +61,8 @@ from .segregation import segregation_parts
 from .sentences import amount, p_value
 
 
-def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
-    """Write the city's report from an evaluation of all districts."""
+def city_sections(evaluation: Evaluation, texts: Texts, *, since: Difference | None = None) -> Report:
+    """Write the city's report from an evaluation of all districts; `since` says what changed since last year's."""
     study = evaluation.study
     texts = worded(study, texts)
     city = study.spec.areas.city.text(texts.language)
@@ -86,7 +88,7 @@ def city_sections(evaluation: Evaluation, texts: Texts) -> Report:
             *dilution_table(evaluation, texts),
             *_choice(evaluation, texts),
         ),
-        effect=_effect(evaluation, findings, texts),
+        effect=section(_effect(evaluation, findings, texts), *changes_part(evaluation, since, texts)),
         trust=section(
             trust_section(evaluation, findings, texts),
             _plain(evaluation, texts),

@@ -1,0 +1,106 @@
+"""What was known when last year's report was made, and what changed since.
+
+In: an evaluation. Out: the evaluation of the year before, as it was known before this year's figures came out. Never: a
+release of a later day in the place of one that is there.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from dataclasses import replace
+
+from ..errors import MekevalError
+from ..evaluation import Evaluation, evaluate
+from ..evaluation.sharing import evaluation_key
+from ..store import at_hand, known, shared
+from ..study import Study
+from .between import changes_between
+from .difference import Difference
+
+
+def changes_since_last_year(evaluation: Evaluation) -> Difference | None:
+    """What changed since the report of the year before, in the primary outcomes.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of all districts.
+
+    Returns
+    -------
+    Difference or None
+        None where no year before can be evaluated: the programme began this year, or has no earlier data. It has the
+        note "same_data" where the study has no releases from before this year's figures: the year before is then shown
+        as it is known today.
+    """
+    earlier = earlier_evaluation(evaluation)
+    if earlier is None:
+        return None
+    primary = evaluation.study.plan.primary
+    mine = replace(
+        evaluation, findings={key: one for key, one in evaluation.findings.items() if key[0] in primary}
+    )
+    found = changes_between(earlier, mine)
+    if earlier.indicators.as_of == evaluation.indicators.as_of:
+        return replace(found, notes=(*found.notes, "same_data"))
+    return found
+
+
+def earlier_evaluation(evaluation: Evaluation) -> Evaluation | None:
+    """The evaluation of the year before, of the primary outcomes alone, as it was known at the time.
+
+    The year before is the last one with data on a primary outcome. Known at the time is what was published before the
+    first figure of this year on such an outcome; where the study has no such releases, what is known now.
+    """
+    study, primary = evaluation.study, evaluation.study.plan.primary
+    table = evaluation.indicators.table
+    good = table.loc[
+        (table["status"] == "ok") & table["indicator"].isin(primary) & table["area"].isin(study.areas.units)
+    ]
+    before = [int(year) for year in good["year"].unique() if year < evaluation.year]
+    if not before:
+        return None
+    day = _day_before(evaluation, primary)
+    now = evaluation.indicators.as_of
+    for one in dict.fromkeys((day, now)):
+        try:
+            return _of_primary(study, max(before), one)
+        except MekevalError:
+            continue  # too little was published by then; or nobody was in the programme
+    return None
+
+
+def _of_primary(study: Study, year: int, day: datetime.date | None) -> Evaluation:
+    """The findings on primary outcomes: half of the work; those of another report of the run where it has made them."""
+    key = evaluation_key(study, year=year, as_of=day) if at_hand() else None
+    primary = study.plan.primary
+    whole = known(key) if key is not None else None
+    if not isinstance(whole, Evaluation):
+        plan = study.plan.model_copy(update={"secondary": ()})
+        view = replace(study, spec=study.spec.model_copy(update={"plan": plan}))
+        if key is None:
+            whole = evaluate(view, year=year, as_of=day)
+        else:
+            mark = hashlib.sha256(b"primary outcomes").hexdigest()
+            whole = shared(f"{key}-{mark}", lambda: evaluate(view, year=year, as_of=day))
+    findings = {found: one for found, one in whole.findings.items() if found[0] in primary}
+    return replace(whole, study=study, findings=findings)
+
+
+def _day_before(evaluation: Evaluation, outcomes: tuple[str, ...]) -> datetime.date | None:
+    """The last day on which no figure of the evaluation's year on any outcome was out; None where none is known."""
+    indicators, study = evaluation.indicators, evaluation.study
+    out = set()
+    for frame in (indicators.table, indicators.releases):
+        of_year = frame["indicator"].isin(outcomes) & frame["area"].isin(study.areas.units)
+        of_year &= (frame["year"] == evaluation.year) & (frame["status"] == "ok")
+        out |= {int(vintage) for vintage in frame.loc[of_year, "vintage"]}
+    if not out:
+        return evaluation.indicators.as_of
+    days = [
+        one.published or datetime.date(one.vintage, 12, 31)
+        for one in study.spec.source
+        if one.vintage == min(out)
+    ]
+    return min(days) - datetime.timedelta(days=1)
