@@ -13,7 +13,7 @@ test: $(VENV)/.installed-test  ## style, types, layers and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(VENV)/.installed-lab  ## JupyterLab on the notebooks
 	cd notebooks && ../$(BIN)/jupyter lab

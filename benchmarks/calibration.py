@@ -24,7 +24,8 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from scipy.special import stdtr
 
 from mekeval import DesignError, MekevalError
 from mekeval.design import Rule
+from mekeval.run.cluster import as_here, on_cluster
 from mekeval.sensitivity import City, RulePlacebo, compare_with_cities, contiguous_windows, placebo_cities
 from mekeval.sensitivity.compare_cities import LARGEST
 from mekeval.sensitivity.reference_cities import MOST_GROWTH, ranked
@@ -425,8 +427,13 @@ def measure(
     outcomes: Sequence[str] = EIGHT,
     draws: int = 2000,
     jobs: int = 2,
+    executor: Executor | None = None,
 ) -> list[Row]:
-    """All rows of this benchmark; `draws` for each drawn cell, `jobs` processes. Quick: four outcomes, 400 draws."""
+    """All rows of this benchmark; `draws` for each drawn cell, `jobs` processes. Quick: four outcomes, 400 draws.
+
+    Each outcome is a call of its own with random numbers of its own: the rows are the same in any number of processes,
+    and in any `executor` in their place.
+    """
     if quick:
         left, wanted = list(outcomes[4:]), draws
         outcomes, draws = outcomes[:4], min(draws, 400)
@@ -443,7 +450,9 @@ def measure(
     work = partial(
         of_outcome, data=data, seed=seed, offsets=1 if quick else 4, draws=draws, sets=199 if quick else 499
     )
-    if jobs == 1:
+    if executor is not None:
+        parts = list(executor.map(work, outcomes))
+    elif jobs == 1:
         parts = [work(outcome) for outcome in outcomes]
     else:
         with ProcessPoolExecutor(max_workers=jobs) as pool:
@@ -528,6 +537,9 @@ if __name__ == "__main__":
     parser.add_argument("--outcomes", default=",".join(EIGHT), help="names, or 'label / label', with commas")
     parser.add_argument("--draws", type=int, default=2000, help="for each drawn cell")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--scheduler", help="tcp://host:port of a Dask scheduler; its workers have this PYTHONPATH"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--quick", action="store_true", help="end in under 60 s")
     options = parser.parse_args()
@@ -535,14 +547,16 @@ if __name__ == "__main__":
         if getattr(options, name) < least:
             parser.error(f"--{name} must be {least} or more, not {getattr(options, name)}")
     try:
-        rows = measure(
-            quick=options.quick,
-            raw=options.raw,
-            seed=options.seed,
-            outcomes=[name.strip() for name in options.outcomes.split(",")],
-            draws=options.draws,
-            jobs=options.jobs,
-        )
+        with on_cluster(options.scheduler, as_here()) if options.scheduler else nullcontext() as pool:
+            rows = measure(
+                quick=options.quick,
+                raw=options.raw,
+                seed=options.seed,
+                outcomes=[name.strip() for name in options.outcomes.split(",")],
+                draws=options.draws,
+                jobs=options.jobs,
+                executor=pool,
+            )
     except (MekevalError, OSError) as error:
         parser.exit(2, f"{error}\n")
     print(json.dumps([asdict(one) for one in rows], indent=1) if options.json else summary(rows))

@@ -2,7 +2,7 @@
 
 Each study is a city with major areas and districts, in some also postal areas, indicators that share denominators, a
 numerator that is another's denominator, complements, and two releases. It is cleaned; what is published is written as
-it is by `mekeval clean` and by the reports (CSV, JSON, a page with its table, alternative text and embedded data), looked
+`mekeval clean` and the reports do (CSV, JSON, a page with its table, alternative text and embedded data), looked
 through for the planted numbers, and attacked by linear programming. The same attacker on the primary rule alone, and
 the same scan with each number written out once, show that nothing found means something.
 """
@@ -22,7 +22,7 @@ import pandas as pd
 from rows import Row, arguments, row, show
 
 from mekeval import clean_indicators, read_study
-from mekeval.disclosure import attack, check_outputs
+from mekeval.disclosure import attack, check_outputs, secure
 from mekeval.errors import MekevalError
 from mekeval.indicators import Indicators, hidden_numbers
 from mekeval.study import Study
@@ -179,39 +179,98 @@ def primary_only(study: Study, indicators: Indicators, hidden: pd.DataFrame) -> 
     return table[list(indicators.table.columns)]
 
 
+def leaks_of(study: Study, one: dict[str, object]) -> dict[str, str]:
+    """A hidden count written out in all ways in which it could be told, by the name of the file."""
+    area, year, number = study.areas.name(str(one["area"]), "fi"), one["year"], f"{one['denominator']:g}"
+    svg = f"<svg><text>{area} {year}</text><text>{number}</text></svg>"
+    data = base64.b64encode(svg.encode()).decode()
+    download = base64.b64encode(f"area,year,n\n{one['area']},{year},{number}\n".encode()).decode()
+    output = {"output_type": "stream", "text": [f"{area} {year}: {number} persons\n"]}
+    return {
+        "long.csv": f"area,year,indicator,n\n{one['area']},{year},{one['indicator']},{number}\n",
+        "wide.csv": f"area,{year}\n{area},{number}\n",
+        "facts.json": json.dumps([{"area": one["area"], "year": year, "n": one["denominator"]}]),
+        "table.html": f"<table><tr><th></th><th>{year}</th></tr><tr><th>{area}</th><td>{number}</td></tr></table>",
+        "spoken.html": f'<p>x</p><img alt="{area} {year}: {number} persons" src="data:,">',
+        "picture.html": f'<img alt="x" src="data:image/svg+xml;base64,{data}">',
+        "download.html": f'<a href="data:text/csv;base64,{download}">CSV</a>',
+        "book.ipynb": json.dumps({"cells": [{"cell_type": "code", "source": "", "outputs": [output]}]}),
+        "feed.xml": f"<rss><item><title>{area} {year}</title><description>{number}</description></item></rss>",
+        "words.txt": f"{area} {year}: {number} persons.\n",
+    }
+
+
+def truth_of(study: Study, hidden: pd.DataFrame) -> dict[tuple[str, int, str], tuple[float, bool]]:
+    """The hidden counts by area, year and sum, each with whether few people stand behind it."""
+    specs = {one.name: one for one in study.spec.indicator}
+    found: dict[tuple[str, int, str], tuple[float, bool]] = {}
+    for one in hidden.to_dict("records"):
+        spec, few = specs[one["indicator"]], one["denominator"] < LEAST
+        counts = {
+            spec.denominator or spec.base: one["denominator"],
+            spec.numerator or spec.value: one["numerator"],
+        }
+        for name, count in counts.items():
+            key = one["area"], one["year"], name
+            if count == count:
+                found[key] = count, few or found.get(key, (0, False))[1]
+    return found
+
+
 def measured(n_scanned: int, n_attacked: int) -> list[Row]:
     """One row for each thing that was counted."""
     planted = found = counts = pinned = attacked = without = missed = tried = lost = shown = 0
-    seconds = 0.0
+    told = wrong = narrow = known = before = again = 0
+    seconds = cleaning = scanning = 0.0
     rng = np.random.default_rng(20261122)
     for seed in range(n_scanned):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             study = study_of(folder, seed)
+            started = time.process_time()
             indicators = clean_indicators(study)
+            cleaning = max(cleaning, time.process_time() - started)
             hidden = hidden_numbers(study, indicators=indicators)
-            planted += int((hidden["denominator"] < LEAST).sum())
+            small = hidden.loc[hidden["denominator"] < LEAST]
+            planted += len(small)
             lost += int((indicators.table["status"] == "confidential").sum())
             shown += int((indicators.table["status"] == "ok").sum())
             out = folder / "out"
             publish(out, study, indicators)
-            found += _found(out, study, hidden)
-            if seed % 10 == 0 and len(hidden):
-                one = hidden.iloc[int(rng.integers(len(hidden)))]
-                (out / "leak.csv").write_text(
-                    f"area,year,indicator,n\n{one['area']},{one['year']},{one['indicator']},{one['denominator']:g}\n"
-                )
-                tried += 1
-                missed += 1 - _found(out, study, hidden)
+            started = time.process_time()
+            found += _found(out, study, hidden, indicators)
+            scanning += time.process_time() - started
+            if seed % 10 == 0 and len(small):
+                one = small.iloc[int(rng.integers(len(small)))].to_dict()
+                for file, text in leaks_of(study, one).items():
+                    place = folder / file.replace(".", "-")
+                    place.mkdir()
+                    (place / file).write_text(text, "utf-8")
+                    tried += 1
+                    missed += 1 - _found(place, study, hidden, indicators)
             if seed < n_attacked:
-                started = time.perf_counter()
+                started = time.process_time()
                 result = attack(indicators.table, study, areas=indicators.areas)
-                seconds += time.perf_counter() - started
+                seconds += time.process_time() - started
                 attacked += 1
                 counts += len(result.cells)
                 pinned += len(result.pinned)
+                narrow += int(result.cells["narrow"].sum())
+                truth = truth_of(study, hidden)
+                for cell in result.cells.to_dict("records"):
+                    true, few = truth.get((cell["area"], cell["year"], cell["count"]), (np.nan, False))
+                    told += bool(few and cell["narrow"])
+                    known += bool(true == true)
+                    wrong += bool(true < cell["low"] or true > cell["high"])
                 open_table = primary_only(study, indicators, hidden)
                 without += len(attack(open_table, study, areas=indicators.areas).pinned)
+                if seed % 10 == 0:
+                    # Last year's report showed the whole city and its major areas.
+                    totals = open_table.loc[~open_table["area"].isin(list(indicators.areas.units))]
+                    earlier = {"areas": indicators.areas, "earlier": [totals]}
+                    before += len(attack(indicators.table, study, **earlier).pinned)
+                    again += len(attack(secure(indicators.table, study, **earlier), study, **earlier).pinned)
+    some = f"{attacked} studies, {counts} counts"
     return [
         row(
             "studies with a small cell in outputs",
@@ -221,16 +280,23 @@ def measured(n_scanned: int, n_attacked: int) -> list[Row]:
             at_most=0,
         ),
         row("leaks written out that the scan missed", f"{tried} leaks", missed, "leaks", at_most=0),
-        row("hidden counts pinned down", f"{attacked} studies, {counts} counts", pinned, "counts", at_most=0),
-        row("the same with the primary rule alone", f"{attacked} studies", without, "counts"),
+        row("small hidden counts pinned down", some, pinned, "counts", at_most=0),
+        row("the same, small by the true numbers", some, told, "counts", at_most=0),
+        row("intervals without the true count", f"{known} counts", wrong, "counts", at_most=0),
+        row("large counts hidden for others, told again", some, narrow - pinned, "counts"),
+        row("pinned with the primary rule alone", f"{attacked} studies", without, "counts"),
+        row("pinned with last year's totals", "each tenth study", before, "counts"),
+        row("the same after `secure`", "each tenth study", again, "counts", at_most=0),
         row("values hidden, of all", f"{n_scanned} studies", 100 * lost / (lost + shown), "%"),
-        row("one attack", f"{attacked} studies", seconds / max(attacked, 1), "s", at_most=5),
+        row("one attack, CPU", f"{attacked} studies", seconds / max(attacked, 1), "s", at_most=5),
+        row("longest cleaning, CPU", f"{n_scanned} studies", cleaning, "s"),
+        row("one scan, CPU", f"{n_scanned} studies", scanning / n_scanned, "s"),
     ]
 
 
-def _found(folder: Path, study: Study, hidden: pd.DataFrame) -> int:
+def _found(folder: Path, study: Study, hidden: pd.DataFrame, indicators: Indicators) -> int:
     try:
-        check_outputs(folder, study, hidden)
+        check_outputs(folder, study, hidden, shown=indicators.table)
     except MekevalError:
         return 1
     return 0

@@ -16,7 +16,8 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import TypeVar, cast
 #: The variable of the environment by which a run tells its notebooks where its store is.
 SHARED_VARIABLE = "MEKEVAL_SHARED"
 _SIGNATURE = 32  # bytes
+_YOUNG = 60  # seconds
 
 Result = TypeVar("Result")
 
@@ -50,6 +52,9 @@ class Store:
 
     def get(self, key: str) -> object | None:
         """What is stored under a key; None where there is nothing that can be trusted."""
+        store, held = _HELD.get()
+        if store == self and key in held:
+            return held[key]
         try:
             if not self._private():
                 return None
@@ -91,14 +96,85 @@ class Store:
         return os.name == "nt" or (found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077)
 
 
+#: What this process was forked with, so that it need not read it.
+_HELD: ContextVar[tuple[Store | None, Mapping[str, object]]] = ContextVar("held", default=(None, {}))
+
+
+def hold(text: str) -> None:
+    """Read everything that a store has now, for the processes that are forked from this one; forget any other store.
+
+    Parameters
+    ----------
+    text : str
+        As `Store.text` gives it; empty where there is none.
+    """
+    store = _read(text)
+    if store is None or store == _HELD.get()[0]:
+        return
+    _HELD.set((store, {}))
+    with contextlib.suppress(OSError, pickle.UnpicklingError):
+        names = sorted(path.name for path in store.folder.iterdir() if not path.name.startswith("."))
+        found = {name: store.get(name) for name in names}
+        _HELD.set((store, {name: one for name, one in found.items() if one is not None}))
+
+
 @contextlib.contextmanager
-def run_store() -> Iterator[Store]:
-    """A new, empty store, removed at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="mekeval-shared-"))  # mode 0700
-    try:
+def run_store(place: Path | None = None) -> Iterator[Store]:
+    """A new, empty store, removed at the end: a folder with a name that begins as `place`, or a temporary one."""
+    prefix = "mekeval-shared-" if place is None else f"{place.name}."
+    with scratch_folder(prefix, place and place.parent.resolve()) as folder:
         yield Store(folder=folder, token=secrets.token_hex(32))
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """A new folder, closed to others and removed at the end.
+
+    A process that is killed leaves its folder behind. The next one removes those that nobody holds any more: whoever
+    makes one has it locked for as long as it lives. In a folder that is given, sweeping is the giver's task.
+    """
+    if parent is None:
+        _sweep(prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))  # mode 0700
+    held = _hold(folder)
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _sweep(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            # One that is younger may not have been locked yet.
+            old = stat.S_ISDIR(found.st_mode) and abs(time.time() - found.st_mtime) > _YOUNG
+            if os.name == "nt" or not old or found.st_uid != os.getuid():
+                continue
+            held = _hold(folder)
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock a folder until the number is closed or this process ends; None where it is locked, or cannot be."""
+    if os.name == "nt":
+        return None
+    import fcntl
+
+    try:
+        number = os.open(folder, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        return None
+    return number
 
 
 _FILLED: ContextVar[Store | None] = ContextVar("filled", default=None)
@@ -152,5 +228,10 @@ def shared(key: str, compute: Callable[[], Result]) -> Result:
 
 def _named() -> Store | None:
     """The store that the environment names."""
-    token, colon, folder = os.environ.get(SHARED_VARIABLE, "").partition(":")
+    return _read(os.environ.get(SHARED_VARIABLE, ""))
+
+
+def _read(text: str) -> Store | None:
+    """The store that `Store.text` gave as text."""
+    token, colon, folder = text.partition(":")
     return Store(folder=Path(folder), token=token) if token and colon and folder else None

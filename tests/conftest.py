@@ -1,14 +1,19 @@
-"""What several test files need: the embedded study, and the reference data that lie beside the checkout."""
+"""What several test files need: the embedded study, its evaluations, and the reference data beside the checkout."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
-from mekeval import Study, example_study, read_study
+from mekeval import Evaluation, Study, evaluate, example_study, read_study
+from mekeval.evaluation.sharing import of_district
+from mekeval.store import Store, filling
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -37,6 +42,38 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def example() -> Study:
     return read_study(example_study())
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded study with one outcome, so that evaluations and runs are quick."""
+    folder = tmp_path_factory.mktemp("studies") / "vantaa-mek"
+    shutil.copytree(example_study(), folder)
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    for old, new in (
+        ('primary = ["low_income_rate", "unemployment_rate"]', 'primary = ["low_income_rate"]'),
+        ('secondary = ["basic_education_25_44", "median_income"]', "secondary = []"),
+        (
+            "important = { low_income_rate = 1.0, unemployment_rate = 0.7, ",
+            "important = { low_income_rate = 1.0 }  # ",
+        ),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluated(example: Study, evaluations: Store) -> Callable[..., Evaluation]:
+    """`evaluate` for the embedded study as it is: computed once in a session, and another copy at each call."""
+
+    def of_year(year: int, district: str | None = None) -> Evaluation:
+        with FileLock(evaluations.folder / f"{year}.lock"), filling(evaluations):
+            whole = evaluate(example, year=year)
+        return whole if district is None else of_district(whole, example.resolve(district))
+
+    return of_year
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,14 @@ import datetime
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval import Cost, Study, cost_beside_effect, evaluate, example_study, money_by_district
+from mekeval import Cost, Study, cost_beside_effect, money_by_district
 from mekeval.costs import cost_record
 from mekeval.errors import DesignError
 from mekeval.evaluation import ALL, Evaluation
@@ -161,8 +161,8 @@ PER_YEAR, TOTAL = 3_940_000.0, 3_360_000.0
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
-    found = evaluate(example_study(), year=2025, district="Hakunila")
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    found = evaluated(2025, "Hakunila")
     bases = found.panel.bases[RATE].copy()
     bases[found.panel.units.index(HAKUNILA)] = 1_000.0
     panel = replace(found.panel, bases={**found.panel.bases, RATE: bases})

@@ -92,7 +92,7 @@ def _table(rows: list[tuple[str, str, float | None]]) -> pd.DataFrame:
 
 
 def _investments(hidden: set[tuple[str, str]]) -> pd.DataFrame:
-    """Fischetti and Salazar-González (2001), figure 1: investment of enterprises by activity and region."""
+    """An example by hand: counts by activity and area, with their totals."""
     numbers = {
         "one": (20, 50, 10, 80),
         "two": (8, 19, 22, 49),
@@ -113,7 +113,7 @@ def _table_study(make: Make) -> Study:
     return make(_definition(parts + _count("total", "i + j + k"), "i j k", 10))
 
 
-def test_a_published_example_of_cell_suppression(make: Make) -> None:
+def test_two_hidden_areas_of_two_activities(make: Make) -> None:
     """Hidden: activities two and three in regions A and C. By hand, with b = two in C: two gives a + b = 49 - 19 = 30,
     region A a + c = 45 - 20 = 25, region C b + d = 44 - 10 = 34; a = 30 - b lies in 0..25, so that b lies in 5..30."""
     hidden = {("A", "two"), ("C", "two"), ("A", "three"), ("C", "three")}
@@ -127,6 +127,7 @@ def test_a_published_example_of_cell_suppression(make: Make) -> None:
 
 def test_a_cell_hidden_alone_is_pinned_and_secure_hides_what_tells_it(make: Make) -> None:
     study, table = _table_study(make), _investments({("C", "two"), ("C", "total")})
+    table["status"] = table["status"].replace("confidential", "suppressed")
     found = attack(table, study)
     # 49 - 8 - 19, and 190 - 45 - 101.
     assert found.pinned[["area", "low", "high"]].to_numpy().tolist() == [["C", 22, 22], ["C", 44, 44]]
@@ -134,9 +135,50 @@ def test_a_cell_hidden_alone_is_pinned_and_secure_hides_what_tells_it(make: Make
     safe = secure(table, study)
     pd.testing.assert_frame_equal(table, before)
     assert attack(safe, study).pinned.empty
-    again = safe["status"] == "confidential"
+    again = safe["status"] != "ok"
     assert (again | (table["status"] == "ok")).all()
     assert safe.loc[~again].equals(table.loc[~again])
+
+
+def test_a_large_count_that_only_protects_may_be_told_again(make: Make) -> None:
+    """The same, hidden by us: 22 and 44 are not under the limit of 10, and need no protection. 8 in their place do."""
+    study, hidden = _table_study(make), {("C", "two"), ("C", "total")}
+    found = attack(_investments(hidden), study)
+    assert found.cells["narrow"].all()
+    assert found.pinned.empty
+    few = _investments(hidden)
+    few["value"] = few["value"].where(~((few["area"] == "T") & (few["indicator"] == "two")), 35.0)
+    few["denominator"] = few["value"]
+    found = attack(few, study)
+    # 35 - 8 - 19 = 8; the other numbers do not know of it, and are widened.
+    assert found.pinned[["area", "count", "low"]].to_numpy().tolist() == [["C", "j", 8]]
+
+
+def test_a_small_count_above_a_line_matters_where_few_are_below_it(make: Make) -> None:
+    """Of A, 3 are told by subtraction: 5 + 10 + 3 = 18 in the city. Of 500 persons that is a rate like any other."""
+
+    def table(low: float) -> pd.DataFrame:
+        counts = {"T": (18.0, 1000.0 + low), "A": (np.nan, np.nan), "B": (5.0, 600.0), "C": (10.0, 400.0)}
+        rows = [
+            {
+                "area": area,
+                "year": 2020,
+                "indicator": "r",
+                "value": 1.0,
+                "numerator": top,
+                "denominator": bottom,
+            }
+            for area, (top, bottom) in counts.items()
+        ]
+        frame = pd.DataFrame(rows)
+        return frame.assign(status=np.where(frame["numerator"].isna(), "confidential", "ok"))
+
+    study = make(_definition(_rate("r", "n", "d"), "n d"))
+    assert attack(table(500.0), study).pinned.empty
+    assert attack(table(12.0), study).pinned["count"].tolist() == ["d", "n"]
+    hidden = secure(table(12.0), study).set_index("area")["status"]
+    assert hidden["T"] == "confidential"
+    assert (secure(table(500.0), study)["status"] == "ok").sum() == 3
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -208,10 +250,9 @@ def test_what_was_published_before_stays_known(make: Make) -> None:
         "C": "confidential",
     }
     told = attack(now, study, earlier=[_table([("C", "one", 12)])])
-    assert told.pinned[["area", "low"]].to_numpy().tolist() == [
-        ["T", 312],
-        ["C", 12],
-    ]  # once told, always told
+    # Once told, always told; the 312 of the city are no secret, and may be had again.
+    assert told.pinned[["area", "low"]].to_numpy().tolist() == [["C", 12]]
+    assert told.cells.loc[told.cells["narrow"], "area"].tolist() == ["T", "C"]
 
 
 def test_numbers_that_contradict_each_other_are_widened(make: Make) -> None:
@@ -261,6 +302,43 @@ def test_limits_of_their_own_are_only_higher(make: Make) -> None:
         make(_definition(_rate("r", "n", "d", "minimum_base = 29\n"), "n d"), {2021: text})
     with pytest.raises(MekevalError, match="lower than the study's"):
         make(_definition(_rate("r", "n", "d"), "n d"), {2021: text}, more="minimum_base = 29\n")
+
+
+def test_what_last_year_showed_is_not_given_away_by_this_year(make: Make, tmp_path: Path) -> None:
+    """1412 in the city, as last year said, less 1000 in A and 400 in B, as this year says, are the 12 of C."""
+    text = 'area,"d, 2020","n, 2020"\nKaupunki,1412,180\nAkala,1000,110\nBekala,400,67\nCekala,12,3\n'
+    definition = _definition(_rate("r", "n", "d"), "n d")
+    without = clean_indicators(make(definition, {2021: text})).table
+    assert without.set_index("area")["status"].to_dict() == {
+        "A": "ok",
+        "B": "ok",
+        "C": "confidential",
+        "T": "confidential",
+    }
+    before = without.loc[without["area"] == "T"].assign(
+        value=100 * 180 / 1412, numerator=180.0, denominator=1412.0, status="ok"
+    )
+    before.to_csv(tmp_path / "last.csv", index=False)
+    named = definition.replace("seed = 1", 'seed = 1\nearlier = ["last.csv"]')
+    study = make(named, {2021: text})
+    table = clean_indicators(study).table
+    assert len(attack(without, study, earlier=[before]).pinned) == 2
+    assert attack(table, study, earlier=[before]).pinned.empty
+    # Of A and B, which would both help, the one with fewer people is hidden.
+    assert table.set_index("area")["status"].to_dict() == {
+        "A": "ok",
+        "B": "confidential",
+        "C": "confidential",
+        "T": "confidential",
+    }
+    (tmp_path / "last.csv").write_text("area,year\nT,2020\n", "utf-8")
+    with pytest.raises(DataError, match="published before cannot be read"):
+        clean_indicators(make(named, {2021: text}))
+    (tmp_path / "last.csv").unlink()
+    with pytest.raises(MekevalError, match="published before is missing"):
+        make(named, {2021: text})
+    with pytest.raises(MekevalError, match="published before is missing"):
+        make(named.replace("last.csv", "../last.csv"), {2021: text})
 
 
 # --- the last look
@@ -364,6 +442,8 @@ def test_outputs_of_the_table_pass(make: Make, tmp_path: Path) -> None:
         ("a.png", b"\x89PNG"),
         ("a.html", b"\xff\xfe\xff"),
         ("a.json", b"{"),
+        ("a.ipynb", b"[]"),
+        ("a.ipynb", b'{"cells": [1]}'),
         ("a.html", b'<img alt="" src="data:image/png;base64,iVBORw0KGgo=">'),
     ],
 )
@@ -374,6 +454,34 @@ def test_what_cannot_be_read_is_not_published(make: Make, tmp_path: Path, name: 
     (out / name).write_bytes(content)
     with pytest.raises(RunError, match="cannot be read"):
         check_outputs(out, study, _cells())
+
+
+def test_another_number_that_is_the_same_by_chance_is_no_leak(make: Make, tmp_path: Path) -> None:
+    """12.0 % and the shown value 12.0 of another indicator are not the 12 persons that are hidden."""
+    definition = _definition(_rate("r", "n", "d") + _rate("other", "m", "e"), "n d m e")
+    study, out = make(definition), tmp_path / "out"
+    out.mkdir()
+    shown = pd.DataFrame(
+        {
+            "area": ["C"],
+            "year": [2020],
+            "indicator": ["other"],
+            "value": [12.0],
+            "numerator": [120.0],
+            "denominator": [1000.0],
+            "status": ["ok"],
+        }
+    )
+    (out / "a.txt").write_text("Cekala 2020: 12.0 %.", "utf-8")
+    assert check_outputs(out, study, _cells()) == 1
+    (out / "a.txt").write_text("Cekala 2020: 12.0.", "utf-8")
+    assert check_outputs(out, study, _cells(), shown=shown) == 1
+    with pytest.raises(RunError, match="name its indicator"):
+        check_outputs(out, study, _cells())
+    # Where the indicator is named, it is told whatever else is the same.
+    (out / "a.txt").write_text("r of Cekala 2020: 12.0.", "utf-8")
+    with pytest.raises(RunError, match=r"a\.txt"):
+        check_outputs(out, study, _cells(), shown=shown)
 
 
 def test_a_look_at_nothing_is_no_look(make: Make, tmp_path: Path) -> None:

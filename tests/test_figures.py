@@ -13,10 +13,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from mekeval import example_study
 from mekeval.errors import DataError, DesignError, MekevalError
 from mekeval.estimate import aggregate, contrast, unit_contrast
-from mekeval.evaluation import ALL, Evaluation, evaluate
+from mekeval.evaluation import ALL, Evaluation
 from mekeval.figures import (
     About,
     Picture,
@@ -61,9 +60,9 @@ DRAWN: dict[str, Draw] = {
 every = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 
 
-@pytest.fixture(scope="session")
-def evaluation() -> Evaluation:
-    return evaluate(example_study(), year=2025)
+@pytest.fixture(scope="module")
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2025)
 
 
 def renamed(evaluation: Evaluation, code: str, name: str) -> Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval import example_study
 from mekeval.errors import DesignError
-from mekeval.evaluation import Evaluation, evaluate
+from mekeval.evaluation import Evaluation
 from mekeval.findings import CERTAINTIES, FOR_HIGH, VERDICTS, Finding, allowing_for_many, conclude
 from mekeval.inference import Inference
 from mekeval.report.sentences import headline, sentence
@@ -441,8 +441,8 @@ def test_certainty_and_size_are_in_the_words_of_the_first_sentence() -> None:
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
-    return evaluate(example_study(), year=2025, district="09294")
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2025, "09294")
 
 
 def _any_finding(rng: np.random.Generator, evaluation: Evaluation) -> tuple[Evaluation, Finding]:

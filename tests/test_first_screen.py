@@ -26,6 +26,7 @@ from mekeval.report.city import city_sections
 from mekeval.report.district import district_sections
 from mekeval.report.first import MOST_POINTS, interval_bar, verdict_matrix
 from mekeval.report.parts import Report
+from mekeval.store import Store, filling
 from mekeval.study.schema_data import Words
 from mekeval.tables import Table
 from mekeval.text import LANGUAGES, Texts
@@ -37,8 +38,8 @@ PARTS = ("summary", "picture", "situation", "programme", "effect", "trust", "qua
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
-    return evaluate(example_study(), year=2021)
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2021)
 
 
 class Elements(HTMLParser):
@@ -89,13 +90,14 @@ def points_of(report: Report) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def both(evaluation: Evaluation) -> Callable[[str], tuple[Report, Report]]:
-    """The city's report and a district's, made once for each language."""
+def both(evaluation: Evaluation, evaluations: Store) -> Callable[[str], tuple[Report, Report]]:
+    """The city's report and a district's, made once for each language, with what languages share made once."""
 
     @cache
     def made(language: str) -> tuple[Report, Report]:
         texts = Texts(language)
-        return city_sections(evaluation, texts), district_sections(evaluation, HAKUNILA, texts)
+        with filling(evaluations):
+            return city_sections(evaluation, texts), district_sections(evaluation, HAKUNILA, texts)
 
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import ipywidgets
@@ -24,8 +25,8 @@ def ready(example: mk.Study) -> Ready:
 
 
 @pytest.fixture(scope="module")
-def evaluation(example: mk.Study) -> mk.Evaluation:
-    return mk.evaluate(example, year=2025)
+def evaluation(evaluated: Callable[..., mk.Evaluation]) -> mk.Evaluation:
+    return evaluated(2025)
 
 
 def asked(**changes: object) -> Asked:

@@ -30,8 +30,6 @@ from mekeval import (
     build_panel,
     callaway_santanna,
     design_from_cohorts,
-    evaluate,
-    example_study,
     group_time_att,
     infer,
     make_design,
@@ -95,8 +93,8 @@ MIRRORED = {"improved": "worsened", "worsened": "improved"}
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
-    found = evaluate(example_study(), year=2025, district="Hakunila")
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    found = evaluated(2025, "Hakunila")
     assert found.elsewhere is not None
     return replace(found, choice=how_clear(found.elsewhere, seed=1))
 

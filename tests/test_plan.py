@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mekeval import evaluate, example_study, read_study
+from mekeval import example_study, read_study
 from mekeval.cli import main
 from mekeval.errors import MekevalError, StudyError
 from mekeval.evaluation import Evaluation
@@ -735,15 +735,16 @@ def test_a_table_of_neighbours_with_a_fault_is_refused(
 
 
 @pytest.fixture(scope="module")
-def whole() -> Evaluation:
-    return evaluate(example_study(), year=2021)
+def whole(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2021)
 
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is said in a picture, and drawing takes most of a report's time."""
-    for module in ("city", "district"):
+    """Nothing here is said in a picture or of the situation, and these take most of a report's time."""
+    for module in ("city", "district", "first"):
         monkeypatch.setattr(f"mekeval.report.{module}.drawn", lambda *_, **__: [])
+    monkeypatch.setattr("mekeval.report.city.segregation_parts", lambda *_, **__: [])
 
 
 def with_state(evaluation: Evaluation, state: PlanState) -> Evaluation:

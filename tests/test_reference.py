@@ -50,8 +50,8 @@ def edit(tmp_path: Path) -> Edit:
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
-    return evaluate(example_study(), year=2025)
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2025)
 
 
 def test_the_example_has_24_cities_and_none_of_their_areas_is_its_own(example: Study) -> None:

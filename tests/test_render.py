@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 import mekeval.render
 from mekeval.errors import MekevalError
 from mekeval.render import ReportPage, render_failure, render_report
+from mekeval.render.notebook import notebook_fragment
 from mekeval.render.record import VERDICTS
 from mekeval.text import LANGUAGES, Texts, keys
 
@@ -332,3 +333,18 @@ def test_contrast_is_enough_for_small_text(scheme: str) -> None:
     drawn = ("rule-strong", "warning-rule") if scheme == "print" else ("focus", "rule-strong", "warning-rule")
     lines = {name: _contrast(colours[name], colours["paper"]) for name in drawn}
     assert {name: ratio for name, ratio in lines.items() if ratio < 3} == {}
+
+
+@pytest.mark.parametrize(
+    ("html", "shown"),
+    [
+        ("<p>a <b>b</p>", "<p>a <b>b</b></p>"),  # not closed
+        ("<p title=a>a</p>", '<p title="a">a</p>'),
+        ("<p>1 < 2</p>", "<p>1 &lt; 2</p>"),
+        ('<p title="a">a &lt; b</p>', '<p title="a">a &lt; b</p>'),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_written_anew(html: str, shown: str) -> None:
+    output = nb.new_output("display_data", data={"text/html": html})
+    cell = nb.new_code_cell("x", outputs=[output])
+    assert notebook_fragment(nb.new_notebook(cells=[cell])).html == shown

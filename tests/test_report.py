@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from collections.abc import Callable
@@ -11,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval import example_study
-from mekeval.evaluation import ALL, Evaluation, evaluate
+from mekeval.evaluation import ALL, Evaluation
 from mekeval.figures import plot_finding, plot_verdicts
 from mekeval.figures.elsewhere import neighbours
 from mekeval.findings import Finding
@@ -30,8 +30,20 @@ PARTS = ("summary", "programme", "effect", "trust", "method")
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> Evaluation:
-    return evaluate(example_study(), year=2025)
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2025)
+
+
+@pytest.fixture(autouse=True)
+def no_situation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here reads the situation, and the segregation of the city takes a third of a report's time."""
+    monkeypatch.setattr("mekeval.report.city.segregation_parts", lambda *_, **__: [])
+
+
+@pytest.fixture(scope="module")
+def of_city(evaluation: Evaluation) -> Callable[[Texts], Report]:
+    """The city's report of the evaluation as it is, written once in a language."""
+    return functools.cache(lambda texts: city_sections(evaluation, texts))
 
 
 def shown(report: Report, *parts: str) -> str:
@@ -71,9 +83,9 @@ def test_windows_are_never_called_cities(evaluation: Evaluation, texts: Texts, w
     assert neighbours(evaluation.study, texts) == ""
 
 
-def test_what_was_done_elsewhere_is_not_claimed(evaluation: Evaluation) -> None:
+def test_what_was_done_elsewhere_is_not_claimed(of_city: Callable[[Texts], Report]) -> None:
     for texts, claim in ((EN, "nothing was done"), (FI, "mitään ei tehty")):
-        assert claim not in shown(city_sections(evaluation, texts))
+        assert claim not in shown(of_city(texts))
 
 
 def test_single_areas_are_compared_by_rank_and_the_programme_by_the_rule(evaluation: Evaluation) -> None:
@@ -102,8 +114,10 @@ def test_an_open_comparison_is_said_where_no_effect_was_found(evaluation: Evalua
     assert "Reservation: with the figures at hand the rule would have chosen other areas here" in said
 
 
-def test_choice_says_where_the_rule_itself_would_choose_others(evaluation: Evaluation) -> None:
-    assert "would choose" not in shown(city_sections(evaluation, EN), "programme")
+def test_choice_says_where_the_rule_itself_would_choose_others(
+    evaluation: Evaluation, of_city: Callable[[Texts], Report]
+) -> None:
+    assert "would choose" not in shown(of_city(EN), "programme")
     assert evaluation.choice is not None
     table = evaluation.choice.table.copy()
     table["area"] = table["area"].replace({MIKKOLA: MARTINLAAKSO, MARTINLAAKSO: MIKKOLA})
@@ -136,11 +150,13 @@ def test_people_are_counted_by_the_years_compared(evaluation: Evaluation) -> Non
     assert f"concerns {base:,.0f} people" in said
 
 
-def test_no_p_value_is_sharper_than_the_comparison(evaluation: Evaluation) -> None:
+def test_no_p_value_is_sharper_than_the_comparison(
+    evaluation: Evaluation, of_city: Callable[[Texts], Report]
+) -> None:
     finding = evaluation.findings[RATE, ALL]
     assert finding.inference is not None
     assert finding.inference.p_value == finding.inference.smallest_p == 0.01
-    text = shown(city_sections(evaluation, EN))
+    text = shown(of_city(EN))
     least = "\N{LESS-THAN OR EQUAL TO}\N{NO-BREAK SPACE}"
     assert f"{least}0.010".replace("\N{NO-BREAK SPACE}", " ") in text
     assert f"{least}0.020".replace("\N{NO-BREAK SPACE}", " ") in text  # two primary outcomes, the floor twice
@@ -157,7 +173,9 @@ def test_no_p_value_is_sharper_than_the_comparison(evaluation: Evaluation) -> No
     assert "(p enintään 0,010)" in trust
 
 
-def test_what_a_result_was_made_from_is_that_of_the_comparison(evaluation: Evaluation) -> None:
+def test_what_a_result_was_made_from_is_that_of_the_comparison(
+    evaluation: Evaluation, of_city: Callable[[Texts], Report]
+) -> None:
     finding = evaluation.findings[RATE, HAKUNILA]
     assert finding.placebo is not None
     assert finding.compared is not None
@@ -182,9 +200,9 @@ def test_what_a_result_was_made_from_is_that_of_the_comparison(evaluation: Evalu
         "Rule placebo: the rule was applied in 24 other cities" in late
     )  # it judges the years since leaving
     assert "tests 4 differences" in late
-    city = shown(city_sections(evaluation, EN), "method")
-    assert "choice of areas in place of the real one" in city  # the plain readings
-    assert "p, adjusted" in city
+    whole = shown(of_city(EN), "method")
+    assert "choice of areas in place of the real one" in whole  # the plain readings
+    assert "p, adjusted" in whole
 
 
 def test_the_areas_of_every_wave_are_named_apart_from_all_that_were_ever_in_it(
@@ -203,10 +221,12 @@ def test_cities_have_the_names_of_the_language(evaluation: Evaluation, texts: Te
     assert all(row[0].startswith(city) for row in picture.data.rows[1:])
 
 
-def test_findings_as_data_say_what_was_left_out(evaluation: Evaluation) -> None:
+def test_findings_as_data_say_what_was_left_out(
+    evaluation: Evaluation, of_city: Callable[[Texts], Report]
+) -> None:
     finding = evaluation.findings[RATE, ALL]
     assert finding.placebo is not None
-    records = city_sections(evaluation, EN).findings.records
+    records = of_city(EN).findings.records
     record = next(one for one in records if (one["outcome"], one["subject"]) == (RATE, ALL))
     said = record["rule_placebo"]
     assert isinstance(said, dict)
@@ -228,10 +248,12 @@ def test_the_check_that_decided_is_drawn(evaluation: Evaluation) -> None:
 
 
 @pytest.mark.parametrize("texts", [EN, FI])
-def test_the_first_points_answer_the_heading(evaluation: Evaluation, texts: Texts) -> None:
+def test_the_first_points_answer_the_heading(
+    evaluation: Evaluation, of_city: Callable[[Texts], Report], texts: Texts
+) -> None:
     """The heading asks whether the programme has worked, so the verdicts stand before the levels."""
     for report, subject in (
-        (city_sections(evaluation, texts=texts), ALL),
+        (of_city(texts), ALL),
         (district_sections(evaluation, HAKUNILA, texts=texts), HAKUNILA),
     ):
         points = re.findall(r"<li>(.*?)</li>", report.summary.html)
@@ -261,8 +283,10 @@ def test_numbers_set_against_each_other_differ_in_print(
     assert all(number in text for number in said)
 
 
-def test_neighbours_of_the_areas_are_asked(evaluation: Evaluation) -> None:
+def test_neighbours_of_the_areas_are_asked(
+    evaluation: Evaluation, of_city: Callable[[Texts], Report]
+) -> None:
     names = {check.name for check in evaluation.findings[RATE, ALL].checks}
     assert {"without_neighbours", "spillover"} <= names
-    said = shown(city_sections(evaluation, EN), "trust")
+    said = shown(of_city(EN), "trust")
     assert "without the areas that border on the programme's, the change is" in said

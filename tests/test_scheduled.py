@@ -81,7 +81,7 @@ def stand(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     for module in (asked, going):  # the checkout may be worked on meanwhile
         monkeypatch.setattr(module, "source_sha256", lambda: "the code")
     monkeypatch.setattr(matrix, "clean_indicators", lambda study, as_of: _cleaned(study.folder.name, as_of))
-    monkeypatch.setattr(going, "hidden_numbers", lambda study: _hidden(study.folder.name))
+    monkeypatch.setattr(going, "hidden_numbers", lambda study, **_: _hidden(study.folder.name))
     monkeypatch.setattr(matrix, "look_elsewhere", lambda *_, **__: None)
     monkeypatch.setattr(matrix, "reference_areas", lambda *_, **__: None)
     return stand

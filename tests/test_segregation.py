@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import pytest
 from scipy.special import entr
 from scipy.stats import binom
 
-from mekeval import DataError, DesignError, Evaluation, Study, build_panel, evaluate
+from mekeval import DataError, DesignError, Evaluation, build_panel
 from mekeval.evaluation import ALL
 from mekeval.figures.segregation import plot_segregation
 from mekeval.panel import Panel
@@ -619,8 +619,8 @@ def test_cities_that_cannot_be_compared_are_said() -> None:
 
 
 @pytest.fixture(scope="module")
-def evaluation(example: Study) -> Evaluation:
-    return evaluate(example, year=2021, district="Hakunila")
+def evaluation(evaluated: Callable[..., Evaluation]) -> Evaluation:
+    return evaluated(2021, "Hakunila")
 
 
 def test_a_study_is_its_panel(evaluation: Evaluation) -> None:
@@ -866,7 +866,7 @@ def test_a_difference_to_elsewhere_is_told_by_interval_and_rank(
         high=effect + 0.5,
         p_value=p,
     )
-    monkeypatch.setattr("mekeval.report.segregation.gap_change", lambda *_, **__: found)
+    monkeypatch.setattr("mekeval.report.segregation.gap_of", lambda *_, **__: found)
     html = section(*_elsewhere(evaluation, {"low_income_rate": "Rate"}, Texts("en"))).html
     assert what.casefold() in html.casefold()
     assert f"{25 * p:g} of 25 places" in html

@@ -8,41 +8,22 @@ import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextvars import copy_context
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from mekeval import Evaluation, Study, district_report, evaluate, example_study, read_study
+from mekeval import Evaluation, Study, district_report, evaluate, read_study
 from mekeval.evaluation.sharing import evaluation_key
 from mekeval.report import Report, city_report
 from mekeval.run import plan_jobs
 from mekeval.run.prepared import preparations, prepare
 from mekeval.run.workers import execute_all
-from mekeval.store import SHARED_VARIABLE, Store, at_hand, filling, run_store, shared
+from mekeval.store import SHARED_VARIABLE, Store, at_hand, filling, hold, run_store, shared
 
 YEAR = 2021
 SECTIONS = ("summary", "situation", "programme", "effect", "trust", "quality", "method")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded study with one outcome, so that an evaluation is quick."""
-    folder = tmp_path_factory.mktemp("studies") / "vantaa-mek"
-    shutil.copytree(example_study(), folder)
-    text = (folder / "study.toml").read_text(encoding="utf-8")
-    for old, new in (
-        ('primary = ["low_income_rate", "unemployment_rate"]', 'primary = ["low_income_rate"]'),
-        ('secondary = ["basic_education_25_44", "median_income"]', "secondary = []"),
-        (
-            "important = { low_income_rate = 1.0, unemployment_rate = 0.7, ",
-            "important = { low_income_rate = 1.0 }  # ",
-        ),
-    ):
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "study.toml").write_text(text, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +191,21 @@ def test_the_evaluation_of_a_district_is_taken_from_that_of_all(
         assert type(getattr(taken, name)) is type(getattr(alone, name)), name
     assert (taken.choice, taken.adjusted, taken.plain, taken.others) == (None, None, (), {})
     assert taken.study.folder == alone.study.folder
+
+
+def test_what_is_held_is_not_read_again_and_only_for_its_own_store(tmp_path: Path) -> None:
+    def kept() -> tuple[object, object, object]:
+        folder, other = tmp_path / "one", tmp_path / "two"
+        for place in (folder, other):
+            place.mkdir(mode=0o700)
+        store = Store(folder=folder, token="t")
+        store.put("key", [1])
+        (folder / "forged").write_bytes(b"0" * 40)
+        hold(store.text())
+        (folder / "key").unlink()
+        found = store.get("key"), store.get("forged"), Store(folder=folder, token="u").get("key")
+        hold(Store(folder=other, token="t").text())
+        assert store.get("key") is None  # forgotten for the other
+        return found
+
+    assert copy_context().run(kept) == ([1], None, None)

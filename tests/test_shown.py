@@ -8,7 +8,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -162,8 +162,8 @@ def filled(kind: type) -> object:
 
 
 @pytest.fixture(scope="module")
-def evaluation(example: mk.Study) -> mk.Evaluation:
-    return mk.evaluate(example, year=2025)
+def evaluation(evaluated: Callable[..., mk.Evaluation]) -> mk.Evaluation:
+    return evaluated(2025)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from ..panel import Floats
 from ..text import Texts
 from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, TEXT, VERMILION, WIDTH
+from .plain_axes import add_axes
 from .svg import line_width
 from .words import Words
 
@@ -133,7 +134,7 @@ def inner_axes(
     """
     width, height = figure.get_size_inches()
     share = 1 - (bottom + TOP) / height if tall is None else tall / height
-    axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, share))
+    axes = add_axes(figure, (left / width, bottom / height, 1 - (left + right) / width, share))
     axes.set_axisbelow(True)
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(length=0, labelcolor=MUTED, labelsize=TEXT, pad=4)

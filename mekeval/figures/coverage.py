@@ -21,6 +21,7 @@ from ..tables import Column, Table
 from ..text import Texts, ranges
 from .axes import TOP, inner_axes, text_size, year_scale
 from .picture import BLUE, GREEN, GRID, INK, MUTED, PURPLE, SHADE, VERMILION, WIDTH, Picture, headings, style
+from .plain_axes import add_axes
 from .words import About, Words, words_for
 
 _INCH = 72.0
@@ -290,7 +291,7 @@ def _box(year: int, top: float) -> list[tuple[float, float]]:
 
 def _key(figure: Figure, entries: Sequence[tuple[str, str]], lines: Sequence[int], *, top: float) -> None:
     """What the colours and letters mean, in as many lines as they need."""
-    axes = figure.add_axes((0, 0, 1, top / _INCH / figure.get_size_inches()[1]))
+    axes = add_axes(figure, (0, 0, 1, top / _INCH / figure.get_size_inches()[1]))
     axes.set_axis_off()
     axes.set_xlim(0, POINTS)
     axes.set_ylim(top, 0)

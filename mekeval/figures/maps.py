@@ -20,6 +20,7 @@ from ..panel import Floats
 from ..text import Texts
 from .axes import mark_synthetic, text_size
 from .picture import INK, MUTED, WIDTH, Picture, style
+from .plain_axes import add_axes
 from .tiles import HATCH, KEY, SMALL, TOP, key, latest, shades
 from .words import Words
 
@@ -98,7 +99,7 @@ def _map(
     paths = [_path(one) for one in shapely.simplify(drawn, _FINE)]
     with style():
         figure = Figure(figsize=(WIDTH, height / 72))
-        axes = figure.add_axes((0, 0, 1, 1))
+        axes = add_axes(figure, (0, 0, 1, 1))
         axes.set_axis_off()
         axes.set_xlim(0, _POINTS)
         axes.set_ylim(height, 0)

@@ -16,6 +16,7 @@ from ..text import Texts, visible
 from .axes import mark_synthetic, text_size
 from .coverage import cut
 from .picture import BAND, BLUE, GRID, INK, MUTED, TEXT, WIDTH, Picture, headings, style
+from .plain_axes import add_axes
 from .words import About, Words, words_for
 
 _INCH = 72.0
@@ -157,7 +158,7 @@ def _event_rows(
             mark_synthetic(figure, words)
         for at, name in enumerate(names):
             base = height - top - _ROW * (at + 1) + 2
-            axes = figure.add_axes((4 / points, base / height, 1 - 8 / points, (_ROW - 16) / height))
+            axes = add_axes(figure, (4 / points, base / height, 1 - 8 / points, (_ROW - 16) / height))
             axes.set_xlim(-0.6, len(periods) - 0.4)
             axes.set_ylim(0, most * 1.45)
             axes.axis("off")
@@ -183,7 +184,7 @@ def _event_rows(
 
 def _quarter_names(figure: Figure, periods: Sequence[tuple[int, int]], foot: float, points: float) -> None:
     """The year under its first quarter; which quarter it is, by its number above."""
-    axes = figure.add_axes((4 / points, 0, 1 - 8 / points, foot))
+    axes = add_axes(figure, (4 / points, 0, 1 - 8 / points, foot))
     axes.set_xlim(-0.6, len(periods) - 0.4)
     axes.set_ylim(0, 1)
     axes.axis("off")
@@ -286,7 +287,7 @@ def _answer_rows(
         figure = Figure(figsize=(WIDTH, height / _INCH))
         if words.about.synthetic:
             mark_synthetic(figure, words)
-        axes = figure.add_axes((8 / points, foot / height, 1 - 16 / points, each * len(rows) / height))
+        axes = add_axes(figure, (8 / points, foot / height, 1 - 16 / points, each * len(rows) / height))
         axes.set_xlim(scale[0] - 0.05, scale[1] + 0.05)
         axes.set_ylim(each * len(rows), 0)
         axes.spines[["left", "right", "top"]].set_visible(False)

@@ -14,6 +14,7 @@ from ..text import Texts, visible
 from .axes import mark_synthetic, text_size, year_scale
 from .coverage import ABSENT, AXIS, POINTS, SMALL, bars, cut
 from .picture import INK, MUTED, WIDTH, Picture, headings, style
+from .plain_axes import add_axes
 from .words import About, Words, lower_first, words_for
 
 _FEW = 10  # so many years at least have room: fewer of them do not become broad
@@ -153,14 +154,14 @@ def _share_rows(
             text = cut(label, POINTS - 4)
             figure.text(2 / POINTS, above / height, text, va="top", color=INK, size=SMALL)
             place = (2 / POINTS, (above - 29) / height, 1 - 16 / POINTS, 16 / height)
-            axes = figure.add_axes(place)
+            axes = add_axes(figure, place)
             axes.set_axis_off()
             axes.set_xlim(scale[0] - 0.5, scale[-1] + 0.5)
             bars(axes, years, np.array([cells.get(year, np.nan) for year in years]))
             for year, share in cells.items() if written else ():
                 text = words.texts.number(_whole(100 * share))
                 axes.text(year, -0.12, text, ha="center", va="top", color=MUTED, size=7.5, clip_on=False)
-        base = figure.add_axes((2 / POINTS, (AXIS - 4) / height, 1 - 16 / POINTS, 0.5 / height))
+        base = add_axes(figure, (2 / POINTS, (AXIS - 4) / height, 1 - 16 / POINTS, 0.5 / height))
         base.spines[["left", "right", "top", "bottom"]].set_visible(False)
         base.set_yticks([])
         base.tick_params(length=0, labelcolor=MUTED, labelsize=SMALL, pad=1)

@@ -23,6 +23,7 @@ from ..tables import Column, Table
 from ..text import Texts
 from .axes import mark_synthetic, text_size
 from .picture import INK, MUTED, WIDTH, Picture, style
+from .plain_axes import add_axes
 from .study import study_words
 from .words import Words
 
@@ -166,7 +167,7 @@ def _tiles(
     height = TOP + side * n_rows + KEY
     with style():
         figure = Figure(figsize=(WIDTH, height / 72))
-        axes = figure.add_axes((0, 0, 1, 1))
+        axes = add_axes(figure, (0, 0, 1, 1))
         axes.set_axis_off()
         axes.set_xlim(0, _POINTS)
         axes.set_ylim(height, 0)  # points from the top left corner

@@ -68,6 +68,7 @@ def run_study(
     notebooks: str | Path | None = None,
     parameters: Mapping[str, Value] | None = None,
     executor: Executor | None = None,
+    scheduler: str | None = None,
     only_failed: bool = False,
     dry_run: bool = False,
     specs: str | Path | None = None,
@@ -105,6 +106,9 @@ def run_study(
         Further parameters; a notebook is given those that it has.
     executor : concurrent.futures.Executor, optional
         Where to run the jobs instead of own processes.
+    scheduler : str, optional
+        Address of a Dask scheduler, ``tcp://host:port``, on whose workers the jobs run; needs the extra `cluster`. The
+        workers see the study and the raw data under the same path, and have the same versions of everything.
     only_failed : bool
         Whether to make only those reports again that failed in the last run.
     dry_run : bool
@@ -126,7 +130,8 @@ def run_study(
         Nothing was run: a wrong district, year, language, parameter, notebook, raw file or output folder.
     PublicationError
         The run was begun and not published, and what was published before is as it was: a full disk, a folder that is
-        gone, a file that changed meanwhile. What was finished is kept, and the next run does not make it again.
+        gone, a file that changed meanwhile, a scheduler that was lost. What was finished is kept, and the next run does
+        not make it again.
 
     Notes
     -----
@@ -157,7 +162,14 @@ def run_study(
         raise RunError(
             "Specifications of jobs are written by a dry run.", where="--specs", fix="Add: --dry-run"
         )
-    result = None if only_failed else _unchanged(asked, started)
+    if scheduler is not None and (executor is not None or jobs is not None):
+        raise RunError(
+            "Where do the jobs run? A scheduler has workers of its own.",
+            where="--scheduler",
+            fix="Leave --jobs out." if executor is None else "Give a scheduler or an executor.",
+        )
+    # With `specs` files of an earlier dry run must go, even where nothing is to be made.
+    result = None if only_failed or specs is not None else _unchanged(asked, started)
     if result is None and dry_run:
         from .one import rehearsed
 
@@ -167,7 +179,14 @@ def run_study(
     if result is None:
         from .going import make
 
-        result = make(asked, jobs=jobs, executor=executor, progress=progress, only_failed=only_failed)
+        result = make(
+            asked,
+            jobs=jobs,
+            executor=executor,
+            scheduler=scheduler,
+            progress=progress,
+            only_failed=only_failed,
+        )
     if not dry_run:
         write_run(
             asked.set,

@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):[0-9]{1,5}")
-_LOST = "distributed.client"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,43 +119,56 @@ def on_cluster(address: str, wanted: Wanted, *, patience: Patience | None = None
             found=repr(address),
             expected="tcp://host:8786",
         )
-    try:
-        import distributed
-    except ImportError:
+    if find_spec("distributed") is None:
         raise RunError(
             "Dask needs an extra package.",
             where="--scheduler",
             expected="distributed",
             fix="pip install 'mekeval[cluster]'",
-        ) from None
+        )
     client = _connected(address, waits)
     try:
         _refuse_other_workers(client, wanted, waits)
-        with _quiet(distributed):
+        with _quiet():
             pool = _ClusterExecutor(client, wanted, waits)
             try:
                 yield pool
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
     finally:
-        with _quiet(distributed), contextlib.suppress(Exception):
-            client.close(timeout=waits.scheduler)
+        with _quiet(), contextlib.suppress(Exception):
+            client.close(timeout=waits.scheduler)  # type: ignore[no-untyped-call]
 
 
 def _connected(address: str, waits: Patience) -> distributed.Client:
     """A client of the scheduler."""
     import distributed
 
-    try:
-        with _quiet(distributed):
-            return distributed.Client(address, timeout=waits.scheduler, set_as_default=False, name="mekeval")
-    except Exception as cause:  # what another server than Dask's answers may be anything
+    found: list[distributed.Client] = []
+    causes: list[str] = []
+
+    def connect() -> None:
+        try:
+            client = distributed.Client(  # type: ignore[no-untyped-call]
+                address, timeout=waits.scheduler, set_as_default=False, name="mekeval"
+            )
+            found.append(client)
+        except Exception as cause:  # what another server than Dask's answers may be anything
+            causes.append(type(cause).__name__)
+
+    # In a thread of its own, since Dask waits for ever for a server that accepts and is silent.
+    trial = threading.Thread(target=connect, name="mekeval-connect", daemon=True)
+    with _quiet():
+        trial.start()
+        trial.join(waits.scheduler + 1)
+    if not found:
         raise RunError(
             "The scheduler does not answer.",
             where="--scheduler",
-            found=f"{address}: {type(cause).__name__} after at most {waits.scheduler:g} s",
+            found=f"{address}: {causes[0] if causes else 'nothing'} in {waits.scheduler:g} s",
             expected="the address of a running `dask scheduler`, and its version of distributed",
-        ) from None
+        )
+    return found[0]
 
 
 def _refuse_other_workers(client: distributed.Client, wanted: Wanted, waits: Patience) -> None:
@@ -166,9 +179,7 @@ def _refuse_other_workers(client: distributed.Client, wanted: Wanted, waits: Pat
     except TimeoutError:
         found = {}
     except OSError as cause:
-        raise RunError(
-            "The scheduler was lost.", where="--scheduler", found=type(cause).__name__
-        ) from None
+        raise RunError("The scheduler was lost.", where="--scheduler", found=type(cause).__name__) from None
     if not found:
         raise RunError(
             "The scheduler has no worker.",
@@ -214,7 +225,8 @@ def _differences(wanted: Wanted) -> tuple[Fault, ...]:
                 fix="Install the same versions on every worker, and start the workers again.",
             )
         )
-    missing, changed = [], []
+    missing: list[str] = []
+    changed: list[str] = []
     for name, (path, sha256) in wanted.files.items():
         hashed = _hash_of(path)
         if hashed != sha256:
@@ -288,9 +300,9 @@ class _ClusterExecutor(Executor):
     """Calls on the workers of a client's scheduler."""
 
     def __init__(self, client: distributed.Client, wanted: Wanted, waits: Patience) -> None:
-        self._client, self._waits = client, waits
-        self._wanted = client.scatter(wanted, broadcast=True, hash=False) if False else wanted
+        self._client, self._wanted, self._waits = client, wanted, waits
         self._lock = threading.RLock()
+        self._lost = ""
         self._going: set[_Task] = set()
         self._suspect: list[_Task] = []
         self._over = threading.Event()
@@ -300,6 +312,8 @@ class _ClusterExecutor(Executor):
         """Have a function called on one of the workers."""
         task = _Task(work=(function, args, kwargs), given=Future())
         with self._lock:
+            if self._lost:
+                raise _ended_early(self._lost)
             if self._over.is_set():
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._start(task)
@@ -336,12 +350,14 @@ class _ClusterExecutor(Executor):
 
         cause: BaseException | None = None
         result: Any = None
-        if remote.status == "cancelled":  # by us, or because the scheduler was lost, which the watch says
-            return
         try:
             result = remote.result()
         except Exception as error:
             cause = error
+        if cause is not None and (remote.status == "cancelled" or self._client.status != "running"):
+            if not self._over.is_set():  # not by us: the connection to the scheduler broke
+                self._give_up("The scheduler was lost")
+            return
         with self._lock:
             if task not in self._going:
                 return
@@ -377,19 +393,25 @@ class _ClusterExecutor(Executor):
             except Exception:  # asked in the moment in which the connection broke
                 lost = "The scheduler was lost"
             if lost:
-                self._give_up(f"{lost}; the earlier reports are as they were.")
+                self._give_up(lost)
                 return
 
     def _give_up(self, what: str) -> None:
         with self._lock:
+            self._lost = what
             left = [*self._going, *self._suspect]
             self._going.clear()
             self._suspect.clear()
         for task in left:
-            error = PublicationError(
-                what, where="--scheduler", fix="Run again: what was finished before is kept."
-            )
-            _resolve(task.given, None, error)
+            _resolve(task.given, None, _ended_early(what))
+
+
+def _ended_early(what: str) -> PublicationError:
+    return PublicationError(
+        f"{what}; the earlier reports are as they were.",
+        where="--scheduler",
+        fix="Run again: what was finished before is kept.",
+    )
 
 
 def _resolve(future: Future[Any], result: Any, cause: BaseException | None) -> None:
@@ -402,7 +424,7 @@ def _resolve(future: Future[Any], result: Any, cause: BaseException | None) -> N
 
 
 @contextlib.contextmanager
-def _quiet(distributed: Any) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keep Dask's own log of lost connections, with its tracebacks, out of ours."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado")]
     before = [one.level for one in loggers]
@@ -413,4 +435,3 @@ def _quiet(distributed: Any) -> Iterator[None]:
     finally:
         for one, level in zip(loggers, before, strict=True):
             one.setLevel(level)
-    del distributed

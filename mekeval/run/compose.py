@@ -16,7 +16,7 @@ from typing import Literal
 from ..errors import RunError
 from ..render.record import SITE, site_record
 from ..shipped import version
-from ..study import Study, plan_record
+from ..study import Study, plan_record, planned
 from ..study.locking import commit_of
 from .asked import KIND
 from .jobs import Job, Outcome
@@ -68,6 +68,12 @@ def files_of(entry: Mapping[str, object]) -> Iterator[str]:
     yield from (str(name) for name in (files if isinstance(files, list) else ()))
 
 
+def hurt_in(entry: Mapping[str, object], damaged: Mapping[str, str]) -> list[str]:
+    """What a report has in a set that is not as it was published: its own files, and the findings of all."""
+    told = (*files_of(entry), *((FINDINGS,) if entry["findings"] else ()))
+    return [name for name in told if name in damaged]
+
+
 def fill(
     study: Study,
     planned: Sequence[Planned],
@@ -109,13 +115,13 @@ def fill(
         Of the planned jobs, then of those that left the set.
     """
     before = entries_of(manifest)
-    findings = _Findings.read(old if manifest else None, before)
+    findings = _Findings.read(old if manifest and FINDINGS not in damaged else None, before)
     entries: dict[str, Entry] = {}
     states: list[JobState] = []
     mine = {one.job.name for one in planned}
     same = manifest.get("made_from") == basis
     for name, entry in before.items():
-        good = old is not None and not any(file in damaged for file in files_of(entry))
+        good = old is not None and not hurt_in(entry, damaged)
         if name not in mine and same and good and _taken(old, new, files_of(entry)):
             entries[name] = entry
         elif name not in mine:
@@ -192,7 +198,7 @@ def _failed(
     """The entry of a failed job: its error page, beside the last good report where there is one."""
     page = f"{one.job.name}.error.html"
     good = [file for file in files_of(last or {}) if file != page]
-    stays = last is not None and bool(good) and not any(file in damaged for file in good)
+    stays = last is not None and bool(good) and not set(hurt_in(last, damaged)) - {page}
     stays = stays and _taken(old, new, good)
     write(new, page, outcome.html)
     entry: Entry = {
@@ -335,6 +341,7 @@ def _manifest(
             for one in study.spec.source
         ],
         "plan": plan_record(study.plan_state),
+        "planned": planned(study.folder, study.spec),
         "seed": study.spec.study.seed,
         "mekeval": version(),
         "git": _commits(study),

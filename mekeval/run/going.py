@@ -9,17 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ..dates import AsOf
 from ..disclosure import check_outputs
 from ..errors import MekevalError, RunError
-from ..indicators import hidden_numbers
+from ..indicators import clean_indicators, hidden_numbers
 from ..study import Study
 from . import RunResult
 from .asked import KIND, Asked, damaged, inputs_of, made_from, read_sealed
-from .compose import Planned, entries_of, files_of, fill
+from .compose import Planned, entries_of, fill, hurt_in
 from .jobs import Job, Outcome, failed
 from .keys import digest, key_parts, said, source_sha256, study_files
 from .leaks import machine_paths, redacted, refuse_leaks
@@ -60,6 +62,7 @@ def make(
     *,
     jobs: int | None,
     executor: Executor | None,
+    scheduler: str | None = None,
     progress: bool,
     only_failed: bool,
 ) -> RunResult:
@@ -69,7 +72,10 @@ def make(
     if not chosen:
         return _result(asked, study, [], started)
     stamp = stamp_of(basis)
-    with publication(asked.out, study.name, as_of=asked.as_of) as (new, old):
+    with (
+        _on_cluster(scheduler, asked, basis, listed) if scheduler else nullcontext(executor) as pool,
+        publication(asked.out, study.name, as_of=asked.as_of) as (new, old),
+    ):
         log, work = Log(asked.set), work_folder(asked.out, study.name)
         log("begun", study=study.name, jobs=len(chosen))
         before = _before(old)
@@ -78,7 +84,8 @@ def make(
             [one for one in planned if one.does == "run"],
             _Going(asked=asked, basis=basis, work=work, log=log, listed=tuple(listed)),
             jobs=jobs,
-            executor=executor,
+            executor=pool,
+            store_in=work.parent / study.name if scheduler else None,  # a killed run's is swept away
             progress=progress,
         )
         _refuse_changed(asked, basis, listed)
@@ -88,6 +95,7 @@ def make(
             planned,
             broken,
             new=new,
+            as_of=asked.as_of,
             old=before.folder,
             manifest=before.manifest,
             damaged=before.broken,
@@ -101,11 +109,13 @@ def make(
     return _result(asked, study, states, started)
 
 
-def _filled(study: Study, *args: Any, new: Path, **kwargs: Any) -> list[JobState]:
+def _filled(study: Study, *args: Any, new: Path, as_of: AsOf, **kwargs: Any) -> list[JobState]:
     """Fill the new set as `fill` does, and refuse one that contradicts itself or gives a small count away."""
     try:
         states = fill(study, *args, new=new, **kwargs)
-        check_outputs(new, study, hidden_numbers(study))
+        indicators = clean_indicators(study, as_of=as_of)
+        hidden = hidden_numbers(study, as_of=as_of, indicators=indicators)
+        check_outputs(new, study, hidden, shown=indicators.table)
     except MekevalError as error:
         raise PublicationError.of(error.faults) from None
     return states
@@ -126,7 +136,9 @@ def decide(jobs: Sequence[Job], basis: Mapping[str, object], before: Before, wor
         parts = parts_of(job, basis)
         key = digest(parts)
         entry = entries.get(job.name)
-        hurt = [f"{name} is {before.broken[name]}" for name in files_of(entry or {}) if name in before.broken]
+        hurt = [
+            f"{name} is {before.broken[name]}" for name in (hurt_in(entry, before.broken) if entry else ())
+        ]
         does: Literal["unchanged", "found", "run"] = "run"
         if entry is not None and not entry["failed"] and entry["key"] == key and not hurt:
             does = "unchanged"
@@ -196,6 +208,7 @@ def _execute(
     *,
     jobs: int | None,
     executor: Executor | None,
+    store_in: Path | None,
     progress: bool,
 ) -> dict[str, Outcome]:
     """Run jobs and keep what they make; what failed is handed back, by name."""
@@ -226,9 +239,27 @@ def _execute(
     if not planned:
         return {}
     outcomes = execute_all(
-        [one.job for one in planned], jobs=jobs, executor=executor, progress=progress, finished=finished
+        [one.job for one in planned],
+        jobs=jobs,
+        executor=executor,
+        progress=progress,
+        finished=finished,
+        store_in=store_in,
     )
     return {one.job.name: one for one in outcomes if one.error}
+
+
+def _on_cluster(
+    scheduler: str, asked: Asked, basis: Mapping[str, object], listed: Sequence[str]
+) -> AbstractContextManager[Executor]:
+    """The workers of a scheduler, each with the files and the packages that this run is made from."""
+    from .cluster import as_here, on_cluster  # Dask is an extra
+
+    inputs = basis["inputs"]
+    hashes: Mapping[str, str] = inputs if isinstance(inputs, dict) else {}
+    places = study_files(asked.folder, asked.raw or None, asked.outline, listed)
+    files = {name: (str(path.resolve()), hashes[name]) for name, path in places.items() if name in hashes}
+    return on_cluster(scheduler, as_here(files=files, paths=paths_of(asked)))
 
 
 def kept_of(outcome: Outcome, key: str) -> Kept:

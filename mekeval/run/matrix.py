@@ -430,5 +430,5 @@ def listed_files(study: Study) -> list[str]:
     """Every file that a study names, as the manifest does: "raw:" or "study:" and its place there."""
     areas, reference, programme = study.spec.areas, study.spec.reference, study.spec.programme
     own = [areas.file, areas.crosswalk, areas.neighbours, reference.areas if reference else ""]
-    own.append(programme.measures if programme else "")
+    own += [programme.measures if programme else "", *study.spec.study.earlier]
     return [f"study:{file}" for file in own if file] + [f"raw:{one.file}" for one in study.spec.source]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..evaluation import ALL, evaluate
@@ -33,12 +33,15 @@ class Preparation:
     year : int
     as_of : str
         A day, or nothing.
+    city : bool
+        Whether the report of the city is among the jobs.
     """
 
     study: Path
     raw: str
     year: int
     as_of: str
+    city: bool = False
 
 
 def preparations(planned: Sequence[Job]) -> dict[Preparation, tuple[int, ...]]:
@@ -51,7 +54,7 @@ def preparations(planned: Sequence[Job]) -> dict[Preparation, tuple[int, ...]]:
     for preparation, places in wanted.items():
         kinds = Counter(planned[at].subject == ALL for at in places)
         if kinds[True] > 1 or (kinds[True] and kinds[False]) or kinds[False] >= _WORTH:
-            worth[preparation] = tuple(places)
+            worth[replace(preparation, city=kinds[True] > 0)] = tuple(places)
     return worth
 
 
@@ -64,7 +67,7 @@ def prepare(preparation: Preparation, store: Store) -> None:
             raw=preparation.raw or None,
             as_of=preparation.as_of or None,
         )
-        compute_once(evaluation)
+        compute_once(evaluation, city=preparation.city)
 
 
 def _of(job: Job) -> Preparation:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import os
 import shutil
@@ -25,6 +26,10 @@ from .keys import MANIFEST, sha256_of
 _STORE = ".store"
 #: What the folder of finished jobs of an unfinished run adds to the study's name.
 _WORK = ".work"
+#: What the earlier set's name ends with between the two renames of a swap without links.
+_ASIDE = ".aside"
+#: What a file system says that has no links.
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class PublicationError(RunError):
@@ -70,29 +75,42 @@ def publication(
     except OSError as cause:
         raise RunError("The output folder cannot be written.", where=str(out), found=str(cause)) from None
     try:
-        old = _published(link, store)
-        _sweep(store, study)
+        here, made, old = _opened(link, store, study)
         try:
-            new = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=store))
+            yield made, old
+            _flush(made)
+            _refuse_replaced(store, here)
+            _swap(made, link, store)
         except OSError as cause:
-            raise RunError("The output folder cannot be written.", where=str(out), found=str(cause)) from None
-        try:
-            yield new, old
-            _flush(new)
-            _swap(new, link, store)
-        except OSError as cause:
-            shutil.rmtree(new, ignore_errors=True)
             raise PublicationError(
                 "The reports cannot be written; the earlier ones are as they were.",
                 where=str(out),
                 found=cause.strerror or str(cause),
             ) from None
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
+        finally:
+            # However it ended, by an error or by a signal just behind the swap: what is published stays.
+            if not _leads(link, made):
+                shutil.rmtree(made, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    _pointer(made).unlink(missing_ok=True)
+        _settle(link.parent)
         _sweep(store, study)
     finally:
         lock.release()
+
+
+def _opened(link: Path, store: Path, study: str) -> tuple[tuple[int, int], Path, Path | None]:
+    """What the store is, a new folder in it, and the published set; what killed runs left is put right."""
+    try:
+        here = _identity(store)
+        _mend(store, study)
+        old = _published(link, store)
+        _sweep(store, study)
+        return here, Path(tempfile.mkdtemp(prefix=f"{link.name}.", dir=store)), old
+    except OSError as cause:
+        raise RunError(
+            "The output folder cannot be written.", where=str(store.parent), found=str(cause)
+        ) from None
 
 
 def published_set(out: Path, study: str, *, as_of: datetime.date | None = None) -> Path | None:
@@ -166,6 +184,26 @@ def _published(link: Path, store: Path) -> Path | None:
     )
 
 
+def _leads(link: Path, new: Path) -> bool:
+    try:
+        return link.exists() and new.exists() and link.samefile(new)
+    except OSError:  # nobody knows: the next run sweeps
+        return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _refuse_replaced(store: Path, here: tuple[int, int]) -> None:
+    """Refuse to publish into a folder that was removed and made anew: the lock held the one that is gone."""
+    if _identity(store) != here:
+        raise PublicationError(
+            "The output folder was removed during the run.", where=str(store.parent), fix="Run again."
+        )
+
+
 def _sweep(store: Path, study: str) -> None:
     """Remove what killed runs and earlier publications of a study left: whatever none of its links leads to."""
     links = [store.parent / study, *store.parent.glob(f"{study}@*")]
@@ -174,7 +212,10 @@ def _sweep(store: Path, study: str) -> None:
         for path in store.glob(pattern):
             if path.name == f"{study}{_WORK}":
                 continue  # what a killed run had finished, the next one need not make again
-            if path.is_dir() and not path.is_symlink() and path.resolve() not in kept:
+            if path.is_symlink():  # of a swap that was not done
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            elif path.is_dir() and path.resolve() not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -182,6 +223,7 @@ def _flush(folder: Path) -> None:
     for path in folder.rglob("*"):
         _fsync(path)
     _fsync(folder)
+    _fsync(folder.parent)
 
 
 def _fsync(path: Path) -> None:
@@ -195,16 +237,55 @@ def _fsync(path: Path) -> None:
 
 
 def _swap(new: Path, link: Path, store: Path) -> None:
+    """Put the new set in the place of the old one; whatever fails, one of the two is there and whole."""
     new.chmod(0o755)  # mkdtemp makes it private
-    fresh = store / f"{new.name}.link"
+    fresh = _pointer(new)
     try:
         fresh.symlink_to(os.path.relpath(new, link.parent), target_is_directory=True)
-        if link.is_dir() and not link.is_symlink():
-            link.rename(store / f"{new.name}.old")
+    except OSError as cause:
+        if os.name != "nt" and cause.errno not in _NO_LINKS:
+            raise
+        _exchange(new, link, store)
+        return
+    if link.is_dir() and not link.is_symlink():  # published where links were not to be had
+        _exchange(fresh, link, store)
+    else:
         fresh.replace(link)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        if link.exists():
-            link.rename(store / f"{new.name}.old")
+
+
+def _exchange(new: Path, link: Path, store: Path) -> None:
+    """Two renames; between them nothing is published, and `_mend` or the next line puts the old set back."""
+    aside = store / f"{link.name}{_ASIDE}"
+    there = link.exists() or link.is_symlink()
+    if there:
+        link.rename(aside)
+    try:
         new.rename(link)
-    _fsync(link.parent)
+    except BaseException:
+        if there and not link.exists():
+            aside.rename(link)
+        raise
+    if aside.is_symlink():
+        aside.unlink()
+    else:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _mend(store: Path, study: str) -> None:
+    """Put back what a kill between two renames left aside."""
+    for name in (study, f"{study}@*"):
+        for aside in store.glob(f"{name}{_ASIDE}"):
+            link = store.parent / aside.name.removesuffix(_ASIDE)
+            if not link.exists() and not link.is_symlink():
+                aside.rename(link)
+
+
+def _pointer(new: Path) -> Path:
+    """The link to a new set, before it has the place of the old one."""
+    return new.with_name(f"{new.name}.link")
+
+
+def _settle(folder: Path) -> None:
+    """Flush the folder that holds the link; a disk that cannot is no reason to doubt what is there and whole."""
+    with contextlib.suppress(OSError):
+        _fsync(folder)

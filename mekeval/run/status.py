@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from .whole import remove_torn, write_whole
 
 State = Literal["made", "found", "unchanged", "failed", "kept", "dropped", "would run"]
 
@@ -84,15 +84,8 @@ def write_run(folder: Path, content: Mapping[str, object], states: Sequence[JobS
     )
     path = folder.with_name(f"{folder.name}.run.json")
     with contextlib.suppress(OSError):
-        handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text + "\n")
-            Path(fresh).chmod(0o644)
-            Path(fresh).replace(path)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+        remove_torn(path.parent, path.name)
+        write_whole(path, text + "\n", mode=0o644)
 
 
 class Log:

@@ -9,20 +9,17 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import tempfile
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .keys import sealed
+from .whole import remove_torn, write_whole
 
 _ENDING = ".json"
-_TORN = "torn-"
+#: What a job's files end with.
+_ENDINGS = frozenset({"html", "ipynb", "pdf"})
 _SHORT = 16
-#: Seconds after which nobody is writing a file any more.
-_ABANDONED = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,24 +67,14 @@ def keep(folder: Path, basis: str, kept: Kept) -> None:
         }
     )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, fresh = tempfile.mkstemp(prefix=_TORN, dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(content, stream, ensure_ascii=False, allow_nan=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(fresh).replace(_place(folder, basis, kept.key))
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(fresh).unlink(missing_ok=True)
-        raise
+    write_whole(_place(folder, basis, kept.key), json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
 def find(folder: Path, basis: str, key: str) -> Kept | None:
     """The outcome of a job; None where it is not there or not as it was written."""
     try:
         content = json.loads(_place(folder, basis, key).read_text(encoding="utf-8"))
-        if content != sealed(content) or content["key"] != key:
+        if content != sealed(content) or content["key"] != key or not _ENDINGS.issuperset(content["files"]):
             return None
         return Kept(
             key=key,
@@ -97,7 +84,7 @@ def find(folder: Path, basis: str, key: str) -> Kept | None:
             seconds=content["seconds"],
             made=content["made"],
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -109,9 +96,7 @@ def clear(folder: Path, basis: str, keys: Collection[str]) -> None:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        for path in folder.glob(f"{_TORN}*"):
-            if time.time() - path.stat().st_mtime > _ABANDONED:  # another job may be writing now
-                path.unlink(missing_ok=True)
+        remove_torn(folder, "*")
         folder.rmdir()
 
 

@@ -13,15 +13,18 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from ..errors import MekevalError
 from ..store import Store, run_store
 from .jobs import Job, Outcome, execute, failed
 from .kernels import NO_LIMITS, Limits, can_fork
 from .pool import WarmPool
 from .prepared import preparations, prepare
+from .publish import PublicationError
 
 
 def execute_all(
@@ -33,31 +36,33 @@ def execute_all(
     finished: Callable[[Outcome], Outcome] | None = None,
     limits: Limits = NO_LIMITS,
     share: bool = True,
+    store_in: Path | None = None,
 ) -> list[Outcome]:
     """Run the jobs, in the order given, whatever order they end in.
 
     `finished` sees each outcome at once, here and not in the worker, and what it returns stands in the list: so a long
     run keeps on disk what it has made, and not in memory. What it raises ends the run. `limits` hold for each job;
-    without `share` every job computes everything itself.
+    without `share` every job computes everything itself. `store_in` is where to put what jobs share, as
+    in `run_store`, where the workers do not see this machine's temporary folder.
     """
     workers = max(1, min(jobs or os.cpu_count() or 1, len(planned)))
     pool = executor or _own_pool(workers, limits)
     results: dict[int, Outcome] = {}
-    try:
-        with (
-            run_store() as store,
-            tqdm(total=len(planned), disable=not progress, unit="report", file=sys.stderr) as bar,
-        ):
+    with (
+        run_store(store_in) as store,
+        tqdm(total=len(planned), disable=not progress, unit="report", file=sys.stderr) as bar,
+    ):
+        try:
             work = _Work(pool=pool, planned=planned, limits=limits, store=store, share=share)
             for at, outcome in work.outcomes():
                 results[at] = finished(outcome) if finished else outcome
                 bar.update()
-    except BaseException:
+        except BaseException:
+            if executor is None:  # nobody writes into the store any more when it is removed
+                _end(pool)
+            raise
         if executor is None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    if executor is None:
-        pool.shutdown()
+            pool.shutdown()
     return [results[at] for at in range(len(planned))]
 
 
@@ -108,6 +113,10 @@ class _Work:
     def _outcome(self, at: int, future: Future[Outcome]) -> Outcome:
         try:
             return future.result()
+        except PublicationError:  # nobody is left to do the jobs
+            raise
+        except MekevalError as cause:
+            return failed(self._planned[at], str(cause))
         except Exception as cause:  # a worker that was killed: its report fails, the others stand
             return failed(self._planned[at], f"{type(cause).__name__}: {cause}")
 
@@ -129,6 +138,16 @@ def _own_pool(workers: int, limits: Limits) -> Executor:
         initializer=_one_of_several,
         initargs=(threads,),
     )
+
+
+def _end(pool: Executor) -> None:
+    """End workers at once, whatever they do; those that were not forked know no such word themselves."""
+    started = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.join(timeout=10)
 
 
 def _one_of_several(threads: int) -> None:

@@ -30,9 +30,30 @@ KERNELS_VARIABLE = "MEKEVAL_KERNELS"
 KERNELS = ("auto", "fork", "ordinary")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _LINK = "_MEKEVAL_LINK"
-_START = (
-    "import sys; number, root = sys.argv[1:]; sys.path = [place for place in sys.path if place]; "
-    "root in sys.path or sys.path.append(root); from mekeval.run.kernels.warm import main; main(int(number))"
+_ROOT = str(Path(__file__).resolve().parents[3])
+#: The first lines of every process of a run: this very mekeval, whatever lies in the folder where the process starts or
+#: is installed beside it. It stands in front only while it is loaded, so that it hides no other package.
+_OWN = (
+    f"import os, sys; root = {_ROOT!r}; sys.path = [root, *(place for place in sys.path if place)]; import mekeval; "
+    "del sys.path[0]; root in sys.path or sys.path.append(root); "
+    "os.path.samefile(mekeval.__path__[0], os.path.join(root, 'mekeval')) or sys.exit('This is another mekeval.'); "
+)
+_START = _OWN + "from mekeval.run.kernels.warm import main; main(int(sys.argv[1]))"
+#: What `python -m ipykernel_launcher` does, with this very mekeval.
+#: It ends with the process that started it, also where an orphan's new parent is not the first process of the system,
+#: which is what IPython itself looks for.
+_ORDINARY = (
+    _OWN
+    + """
+import threading, time
+def watch(parent=int(os.environ.get("JPY_PARENT_PID") or os.getppid()), os=os, time=time):
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+if os.name != "nt":
+    threading.Thread(target=watch, daemon=True).start()
+from ipykernel.kernelapp import launch_new_instance; launch_new_instance()
+"""
 )
 
 
@@ -45,6 +66,11 @@ def can_fork(kernels: str = "auto") -> bool:
     if wanted == "ordinary" or not hasattr(os, "fork"):
         return False
     return wanted == "fork" or sys.platform.startswith("linux")
+
+
+def ordinary(command: Sequence[str]) -> list[str]:
+    """The command of an IPython kernel, as ``python -m ipykernel_launcher``, with the mekeval of this process."""
+    return [command[0], "-c", _ORDINARY, *command[3:]]
 
 
 class Forked:
@@ -102,6 +128,7 @@ class Warm:
     def __init__(self, link: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
         self._link = link
         self._process = process
+        self.is_parent = process is None  # of this very process, which ends with it
         self._lock = threading.Lock()
 
     def ask(self, request: Mapping[str, object], file: int | None = None) -> dict[str, object]:
@@ -157,9 +184,9 @@ class Warm:
     def worker(self) -> Connection:
         """Fork a worker; what comes over the connection is for `work`."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
             self.ask({"do": "worker"}, theirs.fileno())
-        return Connection(ours.detach())
+            return Connection(ours.detach())
 
     def close(self) -> None:
         """End it and all its children."""
@@ -174,23 +201,28 @@ class Warm:
                 self._process.wait()
 
 
-def start_warm(*, threads: int = 1) -> Warm:
+def start_warm(*, threads: int = 1, scratch: Path | None = None) -> Warm:
     """Start a warm process for this one; it answers as soon as it has loaded everything.
 
     Parameters
     ----------
     threads : int
         How many a linear algebra library may use in each child, unless the environment says so already.
+    scratch : Path, optional
+        Where its children put temporary files; whoever gives it removes it, since they may be ended at any time.
     """
     ours, theirs = socket.socketpair()
-    root = str(Path(__file__).resolve().parents[3])
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(theirs.fileno()), root],
+            [sys.executable, "-c", _START, str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # an interrupt of the run is the run's to handle
-            env={**dict.fromkeys(_THREADS, str(threads)), **os.environ},
+            env={
+                **dict.fromkeys(_THREADS, str(threads)),
+                **os.environ,
+                **({"TMPDIR": str(scratch)} if scratch else {}),
+            },
         )
     return Warm(ours, process)
 

@@ -7,7 +7,6 @@ identifier in it; a limit that is met without a word on which cell met it.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from ...errors import RunError
+from ...store import scratch_folder
 from .link import can_fork
 from .provisioner import JobKernelManager
 
@@ -81,7 +81,7 @@ def run_notebook(
     papermill.exceptions.PapermillExecutionError
         A cell failed.
     """
-    with tempfile.TemporaryDirectory(prefix="mekeval-") as scratch:
+    with scratch_folder("mekeval-kernel-") as scratch:
         begun = time.monotonic()
         cells: list[str] = []
         manager = {
@@ -91,7 +91,7 @@ def run_notebook(
             "seconds": limits.seconds,
         }
         if os.name != "nt":  # files of its own instead of ports that are open to everybody
-            manager |= {"transport": "ipc", "ip": str(Path(scratch) / "kernel")}
+            manager |= {"transport": "ipc", "ip": str(scratch / "kernel")}
         try:
             executed: nbformat.NotebookNode = papermill.execute_notebook(
                 str(notebook),

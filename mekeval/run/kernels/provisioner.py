@@ -7,12 +7,10 @@ name it. Where nothing can be forked, or the kernel is none of this Python's, it
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import copy
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Dict, Float, Int
 
-from .link import Forked, can_fork, own_warm
+from .link import Forked, Warm, can_fork, ordinary, own_warm
 
 NAME = "mekeval-fork"
 _GROUP = "jupyter_client.kernel_provisioners"
@@ -39,15 +37,15 @@ class ForkProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel."""
         if self.fork and can_fork() and _forkable(cmd):
-            with contextlib.suppress(OSError, EOFError):  # no warm process to be had: the ordinary way
-                cwd = str(kwargs.get("cwd") or Path.cwd())
-                env = dict(kwargs.get("env") or os.environ)
-                process = own_warm().kernel(cmd[2:], env=env, cwd=cwd, memory=self.memory)
+            cwd = str(kwargs.get("cwd") or Path.cwd())
+            env = dict(kwargs.get("env") or os.environ)
+            process = _forked(cmd[2:], env=env, cwd=cwd, memory=self.memory)
+            if process is not None:
                 self.process = process  # type: ignore[assignment]
                 self.pid = self.pgid = process.pid
                 self.cwd = cwd
                 return self.connection_info
-        info = await super().launch_kernel(cmd, **kwargs)
+        info = await super().launch_kernel(ordinary(cmd) if _forkable(cmd) else cmd, **kwargs)
         if self.memory and self.pid and sys.platform.startswith("linux"):
             import resource
 
@@ -68,6 +66,21 @@ class ForkProvisioner(LocalProvisioner):
             await super().kill(restart)
 
 
+def _forked(command: Sequence[str], *, env: Mapping[str, str], cwd: str, memory: int) -> Forked | None:
+    """A forked kernel; None where there is no warm process to be had: then the ordinary way.
+
+    A process that was forked from the warm one is about to end with it. What it started now would be left behind.
+    """
+    warm: Warm | None = None
+    try:
+        warm = own_warm()
+        return warm.kernel(command, env=env, cwd=cwd, memory=memory)
+    except (OSError, EOFError):
+        if warm is not None and warm.is_parent:
+            raise RuntimeError("The process that kernels are forked from has ended.") from None
+        return None
+
+
 class JobKernelManager(AsyncKernelManager):
     """Starts the kernel of one job: in its environment, and within its limits."""
 
@@ -80,19 +93,24 @@ class JobKernelManager(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec | None:
-        """The kernelspec, with the provisioner in its metadata."""
+        """This Python's own kernel, whatever kernels are registered on this machine, and how it is started."""
         if self._spec is None:
-            spec = super().kernel_spec
-            if spec is None or not entry_points(group=_GROUP, name=NAME):
-                return spec  # a checkout that was never installed
-            config = {"fork": self.fork, "memory": self.memory}
-            self._spec = copy.copy(spec)
-            named = {"provisioner_name": NAME, "config": config}
-            self._spec.metadata = {**spec.metadata, "kernel_provisioner": named}
+            command = [sys.executable, "-m", _LAUNCHER, "-f", "{connection_file}"]
+            metadata: dict[str, object] = {}
+            if entry_points(group=_GROUP, name=NAME):
+                config = {"fork": self.fork, "memory": self.memory}
+                metadata["kernel_provisioner"] = {"provisioner_name": NAME, "config": config}
+            else:  # a checkout that was never installed
+                command = ordinary(command)
+            self._spec = KernelSpec(
+                argv=command, display_name="Python 3", language="python", metadata=metadata
+            )
         return self._spec
 
     async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
-        kw["env"] = {**(kw.get("env") or os.environ), **self.environment}
+        # IPython's debugger would warn of breakpoints that nobody sets here.
+        quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        kw["env"] = {**quiet, **(kw.get("env") or os.environ), **self.environment}
         command: tuple[list[str], dict[str, Any]] = await super()._async_pre_start_kernel(**kw)
         return command
 

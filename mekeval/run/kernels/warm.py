@@ -1,4 +1,4 @@
-"""The warm process: it has everything loaded, does nothing itself, and forks kernels and workers on request.
+"""The warm process: it has loaded what its children need, computes nothing, and forks kernels and workers on request.
 
 In: requests over a socket. Out: processes. Never: a thread, a kernel's socket or a random number of its own that a
 child would inherit; a child that outlives the one who asked for it, or this process.
@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, cast
@@ -43,6 +43,14 @@ def _load() -> None:
     from . import preloaded
 
     preloaded.load()
+
+
+def _hold(env: Mapping[str, str]) -> None:
+    """Have in memory what the run has computed for its kernels: each of them would read it otherwise."""
+    from ...store import SHARED_VARIABLE, hold
+
+    with contextlib.suppress(Exception):  # a kernel can do without
+        hold(env.get(SHARED_VARIABLE, ""))
 
 
 @dataclass(kw_only=True)
@@ -75,6 +83,7 @@ class Server:
         pid = cast("int", message.get("pid", 0))
         match message["do"]:
             case "kernel":
+                _hold(cast("Mapping[str, str]", message["env"]))
                 return {"pid": self._fork(link, message, file)}
             case "worker":
                 return {"pid": self._fork(link, message, file)}
