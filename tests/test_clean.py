@@ -419,7 +419,10 @@ def test_reports_as_of_a_day_stand_beside_those_of_today_and_their_index_says_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def quickly(planned: list[Job], *, finished: Callable[[Outcome], Outcome], **_: object) -> list[Outcome]:
-        made = (Outcome(job=job, html="<p>a</p>", notebook="{}", findings=(), error="") for job in planned)
+        made = (
+            Outcome(job=job, html="<p>a</p>", notebook='{"cells": []}', findings=(), error="")
+            for job in planned
+        )
         return [finished(one) for one in made]
 
     monkeypatch.setattr(going, "execute_all", quickly)

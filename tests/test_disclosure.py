@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval import clean_indicators, read_study
+from mekeval import clean_indicators, example_study, read_study, run_study
 from mekeval.disclosure import attack, check_outputs, secure
 from mekeval.errors import DataError, MekevalError, RunError
 from mekeval.indicators import hidden_numbers
+from mekeval.run import going
+from mekeval.run.jobs import Job, Outcome
 from mekeval.study import Study
 
 Make = Callable[..., Study]
@@ -495,3 +497,29 @@ def test_a_look_at_nothing_is_no_look(make: Make, tmp_path: Path) -> None:
         check_outputs(out, study, pd.DataFrame())
     with pytest.raises(DataError, match="does not belong"):
         check_outputs(out, study, _cells().assign(indicator="other"))
+
+
+def test_a_run_that_tells_a_hidden_number_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs are replaced by pages of one sentence; the rest of the run is the real one."""
+    study = read_study(example_study())
+    one = hidden_numbers(study).iloc[0]
+    place = f"{study.areas.name(one['area'], 'en')} {one['year']}"
+    number = one["value"] if np.isnan(one["numerator"]) else one["numerator"]
+    html = f"<p>{place}: {number:g} persons</p>"
+
+    def quickly(planned: list[Job], *, finished: Callable[[Outcome], Outcome], **_: object) -> list[Outcome]:
+        notebook = '{"cells": []}'
+        return [
+            finished(Outcome(job=job, html=html, notebook=notebook, findings=(), error="")) for job in planned
+        ]
+
+    monkeypatch.setattr(going, "execute_all", quickly)
+    with pytest.raises(RunError, match="A number that the study hides") as caught:
+        run_study(
+            example_study(), years=[2025], districts=["Länsimäki"], languages=["en"], out=tmp_path, as_of=2026
+        )
+    assert "name its indicator" in str(caught.value)
+    assert f"{number:g} persons" not in str(caught.value)
+    assert not list(tmp_path.glob("vantaa-mek*/index*"))

@@ -61,7 +61,8 @@ def make(question: Question) -> Cleaned:
         for outcome in outcomes:
             write(new, f"{outcome.job.name}.html", outcome.html)
             write(new, f"{outcome.job.name}.ipynb", outcome.notebook)
-        check_outputs(new, study, hidden_numbers(study, as_of=question.as_of, indicators=indicators))
+        hidden = hidden_numbers(study, as_of=question.as_of, indicators=indicators)
+        check_outputs(new, study, hidden, shown=indicators.table)
         _refuse_changed(before["inputs"], inputs(question, listed))
         manifest = sealed(_manifest(study, indicators, new, before, begun))
         write(new, MANIFEST, canonical(manifest))
@@ -129,7 +130,7 @@ def _cache(new: Path) -> Iterator[Path]:
 def _listed(study: Study) -> list[str]:
     """Every file that the study names, as the manifest does: "raw:" or "study:" and its place there."""
     areas, reference = study.spec.areas, study.spec.reference
-    own = [areas.file, areas.crosswalk, reference.areas if reference else ""]
+    own = [areas.file, areas.crosswalk, reference.areas if reference else "", *study.spec.study.earlier]
     return [f"study:{file}" for file in own if file] + [f"raw:{one.file}" for one in study.spec.source]
 
 

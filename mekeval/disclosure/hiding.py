@@ -21,7 +21,7 @@ _TRIES = 12
 
 
 def rows_to_hide(published: Published, cost: Floats) -> Bools:
-    """The rows without which no hidden count's interval is narrower than its threshold.
+    """The rows without which no small hidden count's interval is narrower than its threshold.
 
     First rows of the areas above, the nearest first, then rows of the same area and year, then the cheapest row of a
     sister area, then of a part. What turns out not to be needed is given back, the most costly first. A count that an
@@ -37,20 +37,31 @@ def rows_to_hide(published: Published, cost: Floats) -> Bools:
     array of bool, shape (n_rows,)
     """
     hidden = np.zeros(len(published.state), dtype=bool)
-    if not (published.state == HIDDEN).any():
+    published = replace(published, aimed=published.aimed & ~_told(published))
+    if not ((published.state == HIDDEN) & published.aimed).any():
         return hidden
     # What adds up to what is read from the shown numbers, and with fewer of them it may read otherwise: once more.
     for _ in range(_AGAIN):
         now = _without(published, hidden)
         now = replace(now, cuts=cuts_of(now))
         found = intervals_of(now, exact=False)
-        if not found.pinned.any():
+        # Years have no relation in common: those in which nothing is told are done with.
+        rows = np.flatnonzero(np.isin(now.year, found.year[found.pinned]))
+        if not rows.size:
             break
-        more = _hidden_of(now, cost)
-        if not more.any():
+        more = rows[_hidden_of(now.take(rows), cost[rows])]
+        if not more.size:
             break
-        hidden |= more
+        hidden[more] = True
     return hidden
+
+
+def _told(published: Published) -> Bools:
+    """Rows whose base an earlier table showed: nothing that is hidden now helps."""
+    told = published.earlier & (published.state == SHOWN) & ~np.isnan(published.below[:, 0])
+    which = np.stack([published.bottom, published.area, published.year], axis=1)
+    key = np.ravel_multi_index(tuple(which.T), tuple(which.max(axis=0, initial=0) + 1))
+    return np.isin(key, key[told])
 
 
 def _hidden_of(published: Published, cost: Floats) -> Bools:
@@ -120,7 +131,7 @@ def _given_back(
 
 
 def _candidates(published: Published) -> Bools:
-    return np.asarray((published.state == SHOWN) & ~published.earlier)
+    return np.asarray((published.state == SHOWN) & ~published.fixed)
 
 
 def _sharing(published: Published, rows: Bools, items: Bools) -> Bools:
@@ -176,8 +187,8 @@ def _here(published: Published, found: Intervals, cost: Floats) -> Bools:
 def _cheapest(published: Published, rows: Bools, cost: Floats) -> Bools:
     """The rows of the area in which they cost least."""
     at = np.flatnonzero(rows)
-    areas = np.unique(published.area[at])
-    total = [float(cost[at[published.area[at] == area]].sum()) for area in areas.tolist()]
+    areas, place = np.unique(published.area[at], return_inverse=True)
+    total = np.bincount(place, weights=cost[at])
     return np.asarray(rows & (published.area == areas[int(np.argmin(total))]))
 
 
@@ -185,6 +196,8 @@ def _beside(published: Published, found: Intervals, cost: Floats) -> Bools:
     """Rows of the same items in one area more with the same parent."""
 
     def choose(rows: Bools, area: int, _: int, items: Bools) -> Bools:
+        if published.parent[area] < 0:  # no sum joins areas that are parts of nothing
+            return np.zeros(len(rows), dtype=bool)
         sisters = (published.parent == published.parent[area]) & (published.level == published.level[area])
         own = _sharing(published, rows & sisters[published.area] & (published.area != area), items)
         return _cheapest(published, own, cost) if own.any() else own

@@ -6,7 +6,7 @@ allow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -29,6 +29,8 @@ class Intervals:
     low, high : array of float, shape (n,)
         Least and largest whole number that fits; infinite where nothing published limits it.
     threshold : array of int, shape (n,)
+    pinned : array of bool, shape (n,)
+        Whether the interval is narrower than the threshold and the count may be a small one.
     contradictions : int
         Relations between published numbers that contradict each other; each was widened by as little as possible.
     """
@@ -39,11 +41,12 @@ class Intervals:
     low: Floats
     high: Floats
     threshold: Ints
+    pinned: Bools
     contradictions: int
 
     @property
-    def pinned(self) -> Bools:
-        """Whether the interval is narrower than the threshold, shape (n,)."""
+    def narrow(self) -> Bools:
+        """Whether the interval is narrower than the threshold, be the count as large as it may, shape (n,)."""
         return np.asarray(self.high - self.low < self.threshold)
 
 
@@ -56,37 +59,12 @@ def intervals_of(published: Published, *, exact: bool = True) -> Intervals:
     program of its own.
     """
     known = relations_of(published)
-    n_targets = len(known.known)
     low, high = known.known.copy(), known.known.copy()
     widened = 0
-    if n_targets and known.matrix.shape[1]:
+    if len(known.known) and known.matrix.shape[1]:
         known, widened = _without_contradictions(known)
-        part = _part_of(known)
-        inside = np.flatnonzero(part >= 0)
-        order = inside[np.argsort(part[inside], kind="stable")]
-        first = np.flatnonzero(np.diff(part[order], prepend=-1))
-        turn = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-        seen = [low.copy(), high.copy()]
-        if not exact:
-            everything: Floats = np.asarray(known.targets.sum(axis=0), dtype=float).ravel()
-            seen = [known.known + known.targets @ _solve(known, sign * everything) for sign in (1.0, -1.0)]
-            seen = [np.minimum(*seen), np.maximum(*seen)]
-        for one in range(int(turn.max(initial=-1)) + 1):
-            those = order[turn == one]
-            if not exact:
-                those = those[(seen[1] - seen[0])[those] < known.threshold[those] + 1]
-            if not those.size:
-                continue
-            for sign, ends in ((1.0, low), (-1.0, high)):
-                goal = sign * np.asarray(known.targets[those].sum(axis=0)).ravel()
-                numbers = known.known + known.targets @ _solve(known, goal)
-                ends[those] = numbers[those]
-                if not exact:
-                    seen = [np.minimum(seen[0], numbers), np.maximum(seen[1], numbers)]
-        if not exact:
-            low[inside], high[inside] = seen[0][inside], seen[1][inside]
-    low, high = np.ceil(np.round(low - _CLOSE, 6)) + 0.0, np.floor(np.round(high + _CLOSE, 6))
-    high = np.where(high >= known.most / 100, np.inf, high)
+        low, high = _ends(known, exact=exact)
+    low, high = _whole(known, low, high)
     return Intervals(
         sum_at=known.sum_at,
         area=known.area,
@@ -94,8 +72,73 @@ def intervals_of(published: Published, *, exact: bool = True) -> Intervals:
         low=low,
         high=high,
         threshold=known.threshold,
+        pinned=_pinned(known, low, high),
         contradictions=widened,
     )
+
+
+def _ends(known: Relations, *, exact: bool) -> tuple[Floats, Floats]:
+    """The least and the largest number of each target; where not `exact`, numbers between them that are enough."""
+    part = _part_of(known)
+    inside = np.flatnonzero(part >= 0)
+    order = inside[np.argsort(part[inside], kind="stable")]
+    first = np.flatnonzero(np.diff(part[order], prepend=-1))
+    turn = np.full(len(part), -1)
+    turn[order] = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    ends = np.stack([known.known, known.known])
+    if not inside.size:
+        return ends[0], ends[1]
+    if exact:
+        program = _Program(known)
+        for one in range(int(turn.max()) + 1):
+            those = np.flatnonzero(turn == one)
+            for side, sign in enumerate((1.0, -1.0)):
+                numbers = program.numbers(those, sign * np.ones(len(those)))
+                ends[side, those] = numbers[those]
+        return ends[0], ends[1]
+    ends[0, inside], ends[1, inside] = np.inf, -np.inf
+
+    def solve(those: Ints, signs: Floats) -> None:
+        program = _Program(known, np.unique(part[those]))
+        there = np.flatnonzero(np.isin(part, np.unique(part[those])))
+        for sign in (1.0, -1.0):
+            numbers = program.numbers(those, sign * signs)[there]
+            ends[0, there] = np.minimum(ends[0, there], numbers)
+            ends[1, there] = np.maximum(ends[1, there], numbers)
+
+    # The first ones pull all counts of a part up or down together; then one of each part that is still near.
+    solve(inside, np.ones(len(inside)))
+    tried = np.zeros(len(part), dtype=bool)
+    while True:
+        near = inside[~tried[inside] & ((ends[1] - ends[0])[inside] < known.threshold[inside] + 1)]
+        if not near.size:
+            break
+        those = near[np.unique(part[near], return_index=True)[1]]
+        tried[those] = True
+        solve(those, np.ones(len(those)))
+    # A count above a line matters where the one below it may be small: its least number must be known.
+    low, high = _whole(known, *ends)
+    above, below = known.bases.T
+    open_ = below[(high - low < known.threshold)[above] & (low >= known.threshold)[below]]
+    for one in np.unique(turn[open_[turn[open_] >= 0]]).tolist():
+        those = np.unique(open_[turn[open_] == one])
+        solve(those, np.ones(len(those)))
+    return ends[0], ends[1]
+
+
+def _whole(known: Relations, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """The whole numbers between two ends."""
+    low, high = np.ceil(np.round(low - _CLOSE, 6)) + 0.0, np.floor(np.round(high + _CLOSE, 6))
+    return low, np.where(high >= known.most / 100, np.inf, high)
+
+
+def _pinned(known: Relations, low: Floats, high: Floats) -> Bools:
+    """Which targets are told: a narrow interval that does not say that the people are many."""
+    small = low < known.threshold
+    few = known.is_base.copy()
+    above, below = known.bases.T
+    few[above[small[below] | known.secret[below]]] = True
+    return np.asarray((high - low < known.threshold) & (known.secret | (small & few)))
 
 
 def _part_of(known: Relations) -> Ints:
@@ -106,31 +149,58 @@ def _part_of(known: Relations) -> Ints:
     return part
 
 
-def _solve(known: Relations, goal: Floats) -> Floats:
-    """The counts at which the goal is least."""
-    result = _program(known, goal)
-    if result.status != 0:
-        raise MekevalError(
-            "The attack on the published numbers has no solution, so that nothing can be said of their safety.",
-            found=str(result.message),
-            fix="Look for numbers that contradict each other.",
+class _Program:
+    """The linear program of what is published; its goal changes."""
+
+    def __init__(self, known: Relations, parts: Ints | None = None) -> None:
+        self._targets, self._known, matrix, low, high = (
+            known.targets,
+            known.known,
+            known.matrix,
+            known.low,
+            known.high,
         )
-    return np.asarray(result.x, dtype=float)
+        self._own = np.arange(matrix.shape[1])
+        if parts is not None:
+            inside = np.isin(known.part, parts)
+            self._own = np.flatnonzero(inside)
+            # The relations of other parts say nothing of these.
+            rows = np.flatnonzero(abs(matrix) @ inside.astype(float) > 0)
+            matrix, low, high = matrix[rows][:, self._own], low[rows], high[rows]
+        equal = low == high
+        upper, lower = ~equal & np.isfinite(high), ~equal & np.isfinite(low)
+        limits = sparse.vstack([matrix[upper], -matrix[lower]], format="csr")
+        self._limits = limits if limits.shape[0] else None
+        self._upper = np.concatenate([high[upper], -low[lower]]) if limits.shape[0] else None
+        self._equal = matrix[equal] if equal.any() else None
+        self._right = low[equal] if equal.any() else None
+        self._most = known.most
 
+    def result(self, goal: Floats) -> OptimizeResult:
+        """The answer of the solver."""
+        return linprog(
+            goal,
+            A_ub=self._limits,
+            b_ub=self._upper,
+            A_eq=self._equal,
+            b_eq=self._right,
+            bounds=(0, self._most),
+            method="highs",
+        )
 
-def _program(known: Relations, goal: Floats) -> OptimizeResult:
-    equal = known.low == known.high
-    upper, lower = ~equal & np.isfinite(known.high), ~equal & np.isfinite(known.low)
-    limits = sparse.vstack([known.matrix[upper], -known.matrix[lower]], format="csr")
-    return linprog(
-        goal,
-        A_ub=limits if limits.shape[0] else None,
-        b_ub=np.concatenate([known.high[upper], -known.low[lower]]) if limits.shape[0] else None,
-        A_eq=known.matrix[equal] if equal.any() else None,
-        b_eq=known.low[equal] if equal.any() else None,
-        bounds=(0, known.most),
-        method="highs",
-    )
+    def numbers(self, those: Ints, signs: Floats) -> Floats:
+        """What all targets are where the sum of some, with their signs, is least; those of other parts are wrong."""
+        goal = np.asarray(self._targets[those].T @ signs, dtype=float).ravel()
+        result = self.result(goal[self._own])
+        if result.status != 0:
+            raise MekevalError(
+                "The attack on the published numbers has no solution, so that nothing can be said of their safety.",
+                found=str(result.message),
+                fix="Look for numbers that contradict each other.",
+            )
+        solution = np.zeros(len(goal))
+        solution[self._own] = result.x
+        return np.asarray(self._known + self._targets @ solution)
 
 
 def _without_contradictions(known: Relations) -> tuple[Relations, int]:
@@ -138,7 +208,7 @@ def _without_contradictions(known: Relations) -> tuple[Relations, int]:
 
     Cities' own totals come from other registers than those of their parts, and are a few persons apart.
     """
-    if _program(known, np.zeros(known.matrix.shape[1])).status == 0:
+    if _Program(known).result(np.zeros(known.matrix.shape[1])).status == 0:
         return known, 0
     n_rows, n_open = known.matrix.shape
     upper, lower = np.isfinite(known.high), np.isfinite(known.low)
@@ -167,8 +237,4 @@ def _without_contradictions(known: Relations) -> tuple[Relations, int]:
     if not wide.any():
         return known, 0
     more = np.where(wide, slack + _CLOSE, 0.0)
-    changed = {
-        name: getattr(known, name)
-        for name in ("matrix", "part", "targets", "known", "sum_at", "area", "year", "threshold", "most")
-    }
-    return Relations(low=known.low - more, high=known.high + more, **changed), int(wide.sum())
+    return replace(known, low=known.low - more, high=known.high + more), int(wide.sum())

@@ -25,10 +25,14 @@ from .said import Said, said_in, words_of
 CELL_COLUMNS = ("area", "year", "indicator", "value", "numerator", "denominator")
 #: A number that stands by itself: the 13 of an area D13 is none.
 _NUMBER = re.compile(
-    r"(?<![\w])(?:\d{1,3}(?:[ \u00a0\u202f.,]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?(?:e[+-]?\d+)?)"
+    r"(?<![\w])((?:\d{1,3}(?:[ \u00a0\u202f.,]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?(?:e[+-]?\d+)?))"
+    r"(?=([ \u00a0\u202f]?%)?)"
 )
 #: What parts thousands.
 _PARTED = re.compile(r"(?<=\d)[ \u00a0\u202f.,](?=\d{3}(?!\d))")
+#: Numbers with whatever may stand between their digits.
+_DIGITS = re.compile(r"\d[\d \u00a0\u202f.,]*(?:e[+-]?\d+)?")
+_POWER = re.compile(r"\d(?:\.\d+)?e[+-]?\d\d?(?!\d)")
 _YEAR = re.compile(r"(?<![\d.,])(?:19|20|21)\d\d(?![\d])")
 _MOST_FAULTS = 20
 #: Columns that hold the codes of areas.
@@ -47,12 +51,15 @@ class _Secret:
     rate: bool
 
 
-def check_outputs(folder: str | Path, study: Study, cells: pd.DataFrame) -> int:
+def check_outputs(
+    folder: str | Path, study: Study, cells: pd.DataFrame, *, shown: pd.DataFrame | None = None
+) -> int:
     """Refuse a folder in which any file tells a hidden number of the study.
 
     A number is told where a cell of a table, a field of a record or a sentence names its area and its year, by itself
     or by its headers, caption, heading or page, and shows the count, or the rate to as many decimals as it has. Where
-    it also names an indicator, it must be the one of the hidden cell.
+    it also names an indicator, it must be the one of the hidden cell; where it names none, it must not be a number
+    that is shown of the same area and year.
 
     Parameters
     ----------
@@ -62,6 +69,8 @@ def check_outputs(folder: str | Path, study: Study, cells: pd.DataFrame) -> int:
     cells : pandas.DataFrame
         The hidden numbers, as `mekeval.indicators.hidden_numbers` gives them: `area` (code), `year`, `indicator`,
         `value`, `numerator` and `denominator`.
+    shown : pandas.DataFrame, optional
+        The tidy table that is published, `Indicators.table`.
 
     Returns
     -------
@@ -85,7 +94,7 @@ def check_outputs(folder: str | Path, study: Study, cells: pd.DataFrame) -> int:
     61
     """
     folder = Path(folder)
-    search = _Search(study, cells)
+    search = _Search(study, cells, shown)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if not files:
         raise RunError("The folder that was to be looked through has no files.", where=str(folder))
@@ -102,7 +111,8 @@ def check_outputs(folder: str | Path, study: Study, cells: pd.DataFrame) -> int:
                     what="A number that the study hides stands in a file that was to be published.",
                     where=f"{name}, {place}",
                     found="not repeated here",
-                    fix="Take it out. If it comes from a notebook of your own, let it use only `Indicators.table`.",
+                    fix="Take it out: a notebook of your own uses only `Indicators.table`. If it is another number "
+                    "that is the same by chance, name its indicator beside it.",
                 )
             )
             if len(faults) >= _MOST_FAULTS:
@@ -115,7 +125,7 @@ def check_outputs(folder: str | Path, study: Study, cells: pd.DataFrame) -> int:
 class _Search:
     """The hidden numbers by area and year, and the words that name areas and indicators."""
 
-    def __init__(self, study: Study, cells: pd.DataFrame) -> None:
+    def __init__(self, study: Study, cells: pd.DataFrame, shown: pd.DataFrame | None = None) -> None:
         lacking = [name for name in CELL_COLUMNS if name not in cells]
         specs = {one.name: one for one in study.spec.indicator}
         strange = sorted(set(cells["indicator"]) - set(specs)) if not lacking else []
@@ -156,22 +166,42 @@ class _Search:
         every = [secret for cell in self._secrets.values() for secret in cell]
         self._counts = {count for secret in every for count in secret.counts}
         self._rates = sorted(secret.value for secret in every if secret.value == secret.value)
+        # For the quick look: the first words of the names of each area of which a number is hidden.
+        self._first_words: dict[str, set[str]] = {area: set() for area, _ in self._secrets}
+        for spelled, codes in names.items():
+            for code in codes & self._first_words.keys():
+                self._first_words[code].add(spelled.casefold().split(maxsplit=1)[0])
+        own = {name: codes & self._first_words.keys() for name, codes in names.items()}
+        self._hidden_areas = _Words({name: codes for name, codes in own.items() if codes})
         self._areas, self._labels = _Words(names), _Words(labels)
         self._years = {year for _, year in self._secrets}
+        self._shown: dict[tuple[str, int], set[float]] = {}
+        if shown is not None and self._secrets:
+            there = shown.loc[shown["status"].eq("ok") & shown["year"].isin(self._years)]
+            for name in ("value", "numerator", "denominator"):
+                for area, year, value in zip(there["area"], there["year"], there[name], strict=True):
+                    if (area, year) in self._secrets and value == value:
+                        self._shown.setdefault((area, year), set()).add(float(value))
 
     def may_stand_in(self, words: str | None, name: str) -> bool:
         """Whether a file names an area of which it has a number; one that cannot be told so must be taken apart."""
         if words is None:
             return True
-        areas = self._areas.named(f"{words} {name}")
-        numbers = set(re.findall(r"\d+", _PARTED.sub("", words)))
-        for (area, year), secrets in self._secrets.items():
-            if area not in areas or not (str(year) in words or str(year) in name):
-                continue
-            for secret in secrets:
-                if secret.value == secret.value or any(str(count) in numbers for count in secret.counts):
-                    return True
-        return False
+        years = {year for year in self._years if str(year) in words or str(year) in name}
+        text = f"{words} {name}"
+        low = text.casefold()
+        areas = {area for area, names in self._first_words.items() if any(one in low for one in names)}
+        places = [place for place in self._secrets if place[0] in areas and place[1] in years]
+        if not places:
+            return False
+        numbers: set[int] = set().union(*map(_whole_numbers, set(_DIGITS.findall(words))))
+        told = {
+            area
+            for area, year in places
+            for secret in self._secrets[area, year]
+            if secret.value == secret.value or not numbers.isdisjoint(secret.counts)
+        }
+        return bool(told) and bool(told & self._hidden_areas.named(text))
 
     def found(self, pieces: Iterable[Said]) -> Iterator[str]:
         """The places of the pieces that tell a hidden number."""
@@ -182,32 +212,32 @@ class _Search:
     def _tells(self, one: Said) -> bool:
         if one.record and (one.near.split(" | ")[0] in _NAMES or one.place.endswith(".area")):
             return False  # the area's own code
-        values = [value for number in set(_NUMBER.findall(one.text)) for value in _read(number)]
+        values = {value for number in _NUMBER.findall(one.text) for value in _read(number)}
         if not any(self._possible(*value) for value in values):
             return False
         years = self._first(_years, one)
         if not years & self._years:
             return False
         areas = self._first(self._areas.named, one)
-        secrets = [
-            secret for area in areas for year in years for secret in self._secrets.get((area, year), ())
-        ]
-        if not secrets:
+        places = [(area, year) for area in areas for year in years if (area, year) in self._secrets]
+        if not places:
             return False
         named = self._labels.named(one.near) or self._labels.named(one.around)
         close = bool(self._areas.named(one.near)) and bool(_years(one.near))
         if not named and not one.record and not close:
             return False
-        values = [value for value in values if value[0] not in years]
-        return any(
-            _matches(secret, values, one.record)
-            for secret in secrets
-            if not named or secret.indicator in named
-        )
+        for place in places:
+            told = [value for value in values if value[0] not in years]
+            if not named:
+                told = [value for value in told if not _is_shown(value, self._shown.get(place, ()))]
+            secrets = [secret for secret in self._secrets[place] if not named or secret.indicator in named]
+            if any(_matches(secret, told, one.record) for secret in secrets):
+                return True
+        return False
 
-    def _possible(self, value: float, decimals: int) -> bool:
+    def _possible(self, value: float, decimals: int, percent: bool) -> bool:
         """Whether a number can be any of the hidden ones: most are not, and nothing else need be asked of them."""
-        if value in self._counts:
+        if value in self._counts and not percent:
             return True
         for one in (value, 100 * value):
             half = 51.0 * 10.0**-decimals if one != value else 0.51 * 10.0**-decimals
@@ -228,8 +258,21 @@ def _years(text: str) -> frozenset[int]:
 
 
 @functools.lru_cache(maxsize=100_000)
-def _read(number: str) -> tuple[tuple[float, int], ...]:
-    return tuple(_meanings(number))
+def _whole_numbers(digits: str) -> frozenset[int]:
+    """All whole numbers that may be read in digits with what stands between them."""
+    texts = re.findall(r"\d+", digits) + re.findall(r"\d+", _PARTED.sub("", digits))
+    texts = [one for one in texts if len(one) < 16]
+    powers = [round(float(one)) for one in _POWER.findall(digits)]
+    return frozenset([*map(int, texts), *powers])
+
+
+#: A number with its decimals, and whether a percent sign follows it.
+_Number = tuple[float, int, bool]
+
+
+@functools.lru_cache(maxsize=100_000)
+def _read(number: tuple[str, str]) -> tuple[_Number, ...]:
+    return tuple((*one, bool(number[1])) for one in _meanings(number[0]))
 
 
 def _meanings(number: str) -> Iterator[tuple[float, int]]:
@@ -249,9 +292,15 @@ def _meanings(number: str) -> Iterator[tuple[float, int]]:
         yield float(whole + rest), 0
 
 
-def _matches(secret: _Secret, values: list[tuple[float, int]], record: bool) -> bool:
-    for value, decimals in values:
-        if value in secret.counts:
+def _is_shown(number: _Number, shown: Iterable[float]) -> bool:
+    value, decimals, _ = number
+    half = 0.5 * 10.0**-decimals * (1 + 1e-9)
+    return any(abs(value - one) <= max(half, 1e-9 * abs(one)) for one in shown)
+
+
+def _matches(secret: _Secret, values: list[_Number], record: bool) -> bool:
+    for value, decimals, percent in values:
+        if value in secret.counts and not percent:
             return True
         if secret.value != secret.value or (decimals == 0 and not record and secret.rate):
             continue

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..areas import Areas
+from ..display import Shown
 from ..errors import DataError
 from ..study import IndicatorSpec, Study, StudySpec
 from ..study.formula import signed_terms
@@ -18,13 +19,15 @@ from .system import HIDDEN, OPEN, SHOWN, Bools, Floats, Ints, Published
 
 #: Plain values that are counts, so that those of the parts of an area add up to its own.
 COUNTS = ("persons", "number")
-CELL_COLUMNS = ("area", "year", "count", "low", "high", "threshold", "pinned")
+CELL_COLUMNS = ("area", "year", "count", "low", "high", "threshold", "narrow", "pinned")
+#: A base that is this many limits large needs no protection: an interval narrower than one limit shows that.
+ENOUGH = 2
 _NEEDED = ("area", "year", "indicator", "value", "status")
 _SECRET = ("confidential", "suppressed")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attack:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Attack(Shown):
     """What an attacker finds out from a published table.
 
     Attributes
@@ -32,7 +35,9 @@ class Attack:
     cells : pandas.DataFrame
         One row for each hidden count that the table does not give by itself: `area`, `year`, `count` (a sum of items),
         `low` and `high` (the least and the largest whole number that fits all that is published; infinite where nothing
-        limits it), `threshold` (persons) and `pinned`: whether high - low is less than the threshold.
+        limits it), `threshold` (persons), `narrow` (whether high - low is less than the threshold) and `pinned`:
+        whether it is narrow and nothing says that the people are many. What is hidden only to protect something else
+        may be told again, as long as it does not tell that; what a producer hides may not, however large it is.
     contradictions : int
         Published relations that contradict each other, and were widened by as little as possible.
     """
@@ -42,7 +47,7 @@ class Attack:
 
     @property
     def pinned(self) -> pd.DataFrame:
-        """The hidden counts whose interval is narrower than the threshold."""
+        """The small hidden counts whose interval is narrower than the threshold."""
         return self.cells.loc[self.cells["pinned"]].reset_index(drop=True)
 
 
@@ -108,6 +113,7 @@ def attack(
             "low": found.low,
             "high": found.high,
             "threshold": found.threshold,
+            "narrow": found.narrow,
             "pinned": found.pinned,
         },
         columns=list(CELL_COLUMNS),
@@ -250,6 +256,7 @@ class _Reading:
         self.years = sorted({int(year) for year in whole["year"]})
         sums, (top, bottom) = SumsOfItems(self.spec), (np.full(len(whole), -1) for _ in range(2))
         at_most, least = np.zeros(len(whole), dtype=bool), np.zeros(len(whole), dtype=np.int64)
+        limits = strictest_of(self.spec)
         name, year = whole["indicator"].to_numpy(dtype=object), whole["year"].to_numpy()
         for one in self.spec.indicator:
             own = name == one.name
@@ -257,7 +264,7 @@ class _Reading:
             if (second := one.by_otherwise) is not None:
                 other = own & np.isin(year, [when for which, when in self.other if which == one.name])
                 top[other], bottom[other] = sums.of(second)
-            at_most[own], least[own] = is_share(one), threshold_of(self.spec, one)
+            at_most[own], least[own] = is_share(one), limits[one.name]
         self.sums = sums.names
         year_at = np.searchsorted(self.years, year)
         shown = {
@@ -279,6 +286,9 @@ class _Reading:
             year=year_at,
             state=np.where(nobody, SHOWN, state),
             earlier=whole["_earlier"].to_numpy(dtype=bool),
+            fixed=whole["_earlier"].to_numpy(dtype=bool) | nobody,
+            secret=status == "suppressed",
+            aimed=~(shown["denominator"] >= ENOUGH * least),
             above=twice(np.where(nobody & (at_most | ~rates), 0.0, above)),
             below=twice(np.where(nobody, 0.0, shown["denominator"])),
             rate=rate,
@@ -292,6 +302,19 @@ class _Reading:
 def threshold_of(spec: StudySpec, one: IndicatorSpec) -> int:
     """The least number of people behind a value of an indicator, whatever its sources ask for."""
     return max(spec.study.minimum_base, one.minimum_base or 0)
+
+
+def strictest_of(spec: StudySpec) -> dict[str, int]:
+    """The highest limit of each indicator: its own, those of its sources, and those of what has a base of it."""
+    limits = {
+        one.name: max(
+            [threshold_of(spec, one)]
+            + [source.minimum_base or 0 for source in spec.source if set(source.items) & set(one.items)]
+        )
+        for one in spec.indicator
+    }
+    bases = {one.name: frozenset(signed_terms(one.denominator or one.base)) for one in spec.indicator}
+    return {name: max(limits[other] for other in limits if bases[other] == bases[name]) for name in limits}
 
 
 def strictest(spec: StudySpec) -> int:

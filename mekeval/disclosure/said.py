@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
+import functools
 import html
 import io
 import json
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 from ..errors import RunError
 
@@ -39,6 +41,8 @@ _BLOCKS = _HEADINGS | {
 }
 _SPOKEN = ("alt", "title", "aria-label", "content", "value", "data-label")
 _DATA = re.compile(r"data:([\w.+/-]*)((?:;[\w=.+-]+)*?)(;base64)?,([^\"'\s<>)]*)")
+_DATA_START = re.compile(r"data:([\w.+/-]*)((?:;[\w=.+-]+)*?)(;base64),")
+_LONG = 1_000
 _MOST = 200 * 2**20
 _PARQUET = 5_000_000
 
@@ -109,18 +113,35 @@ def words_of(path: Path) -> str | None:
     try:
         text = path.read_text(encoding="utf-8")
         if ending in (".json", ".ipynb"):
-            text = "\n".join(_strings(json.loads(text)))
+            content = json.loads(text)
+            if ending == ".ipynb":
+                _cells_of(content)
+            text = "\n".join(_strings(content))
         inside: list[str] = []
 
         def embedded(match: re.Match[str]) -> str:
-            kind, content = _content(match)
-            inside.extend(_words_of_svg(content) if "svg" in kind else [content])
+            inside.append(_words_inside(*match.groups()))
             return " "
 
-        text = _DATA.sub(embedded, text)
+        # Most of a page is its pictures; what stands in quotes is found sooner without an expression.
+        plain = []
+        for piece in text.split('"'):
+            start = _DATA_START.match(piece) if len(piece) > _LONG and piece.startswith("data:") else None
+            if start is None:
+                plain.append(piece)
+            else:
+                inside.append(_words_inside(*start.groups(), piece[start.end() :]))
+        text = _DATA.sub(embedded, '"'.join(plain))
     except (OSError, ValueError, RecursionError):
         return None  # `said_in` tells what is wrong with it
     return html.unescape("\n".join([text, *inside]))
+
+
+@functools.lru_cache(maxsize=64)
+def _words_inside(kind: str, more: str, coded: str | None, content: str) -> str:
+    """The words of what a data: address holds; a page and its notebook hold the same pictures."""
+    text = _content(kind, coded, content)
+    return "\n".join(_words_of_svg(text)) if "svg" in kind else text
 
 
 def _strings(content: object) -> Iterator[str]:
@@ -138,12 +159,11 @@ def _strings(content: object) -> Iterator[str]:
         yield str(content)
 
 
-def _content(match: re.Match[str]) -> tuple[str, str]:
-    """Kind and text of a data: address; fonts have no text."""
-    kind, _, coded, content = match.groups()
+def _content(kind: str, coded: str | None, content: str) -> str:
+    """The text of a data: address; fonts have none."""
     try:
         raw = base64.b64decode(content, validate=False) if coded else urllib.parse.unquote_to_bytes(content)
-        return kind, "" if kind.startswith("font/") else raw.decode("utf-8")
+        return "" if kind.startswith("font/") else raw.decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         raise ValueError(f"{kind or 'data'} inside it") from None
 
@@ -185,11 +205,7 @@ def said_in_json(text: str, far: str) -> Iterator[Said]:
 
 def said_in_notebook(text: str, far: str) -> Iterator[Said]:
     """Cells and outputs in all their forms."""
-    notebook = json.loads(text)
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list):
-        raise ValueError("a notebook without cells")
-    for number, cell in enumerate(cells, start=1):
+    for number, cell in enumerate(_cells_of(json.loads(text)), start=1):
         yield from said_in_text(_joined(cell.get("source", "")), far, place=f"cell {number}")
         for output in cell.get("outputs", []):
             yield from said_in_text(_joined(output.get("text", "")), far, place=f"cell {number}, output")
@@ -198,6 +214,13 @@ def said_in_notebook(text: str, far: str) -> Iterator[Said]:
             for kind, content in output.get("data", {}).items():
                 given = json.dumps(content) if kind.endswith("json") else _joined(content)
                 yield from _embedded(kind, given, far, "")
+
+
+def _cells_of(notebook: object) -> list[dict[str, Any]]:
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+        raise ValueError("a notebook without cells")
+    return cells
 
 
 def said_in_feed(text: str, far: str) -> Iterator[Said]:
@@ -345,7 +368,8 @@ class _Page(HTMLParser):
 
     def embedded(self, match: re.Match[str]) -> str:
         """Keep what a data: address holds, and leave its kind."""
-        kind, text = _content(match)
+        kind, _, coded, content = match.groups()
+        text = _content(kind, coded, content)
         if text:
             self.inside.append((kind, text, ""))
         return f"data:{len(self.inside) - 1 if text else ''}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,13 @@ class Published:
     state : array of int, shape (n_rows,)
         `SHOWN`, `HIDDEN` or `OPEN`.
     earlier : array of bool, shape (n_rows,)
-        Rows of a table that was published before: they cannot be taken back.
+        Rows of a table that was published before.
+    fixed : array of bool, shape (n_rows,)
+        Rows that cannot be hidden: they were published before, or say that there is nobody.
+    secret : array of bool, shape (n_rows,)
+        Hidden rows whose counts must not be told however large they turn out to be.
+    aimed : array of bool, shape (n_rows,)
+        Rows whose counts are tried where they are hidden; those that are known to be large need not be.
     above, below : array of float, shape (n_rows, 2)
         Between which numbers the two counts lie by what is shown; NaN where it is not shown. Exact numbers twice.
     rate : array of float, shape (n_rows, 2)
@@ -60,6 +67,9 @@ class Published:
     year: Ints
     state: Ints
     earlier: Bools
+    fixed: Bools
+    secret: Bools
+    aimed: Bools
     above: Floats
     below: Floats
     rate: Floats
@@ -71,20 +81,33 @@ class Published:
 
     def take(self, rows: Ints) -> Published:
         """Some of the rows."""
-        own = (
+        return replace(self, **{name: getattr(self, name)[rows] for name in self._of_rows()})
+
+    def joined(self, other: Published) -> Published:
+        """The rows, and then those of another table of the same sums, areas and years."""
+        rows: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self._of_rows()
+        }
+        return replace(self, **rows)
+
+    @staticmethod
+    def _of_rows() -> tuple[str, ...]:
+        return (
             "top",
             "bottom",
             "area",
             "year",
             "state",
             "earlier",
+            "fixed",
+            "secret",
+            "aimed",
             "above",
             "below",
             "rate",
             "at_most",
             "threshold",
         )
-        return replace(self, **{name: getattr(self, name)[rows] for name in own})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +126,10 @@ class Relations:
     sum_at, area, year : array of int, shape (n_targets,)
         Which count each target is.
     threshold : array of int, shape (n_targets,)
+    secret, is_base : array of bool, shape (n_targets,)
+        Whether it must not be told however large it is; whether any indicator has it as its base.
+    bases : array of int, shape (n_pairs, 2)
+        Targets above a line, with the targets below it.
     most : float
         An upper limit for every count, larger than any that was shown.
     """
@@ -117,6 +144,9 @@ class Relations:
     area: Ints
     year: Ints
     threshold: Ints
+    secret: Bools
+    is_base: Bools
+    bases: Ints
     most: float
 
 
@@ -128,7 +158,8 @@ def relations_of(published: Published) -> Relations:
     matrix = sparse.vstack([matrix, whole], format="csr")
     low, high = (np.concatenate([ends, np.zeros(whole.shape[0])]) for ends in (low, high))
     number, values = _solved(matrix, low, high)
-    sums, areas, years, thresholds = _targets(published)
+    aimed = _targets(published)
+    sums, areas, years = aimed.sum_at, aimed.area, aimed.year
     aims = _spread(published, sums, areas.astype(np.int64) * _n_years(published) + years)
     known = aims @ values
     # What is fixed goes to the other side; relations in which nothing is open say nothing more.
@@ -150,7 +181,10 @@ def relations_of(published: Published) -> Relations:
         sum_at=sums,
         area=areas,
         year=years,
-        threshold=thresholds,
+        threshold=aimed.threshold,
+        secret=aimed.secret,
+        is_base=np.isin(sums, published.bottom),
+        bases=aimed.bases,
         most=max(1e6, 100 * float(np.nanmax(largest))),
     )
 
@@ -287,33 +321,66 @@ def _solved(matrix: sparse.csr_array, low: Floats, high: Floats) -> tuple[Ints, 
         unknown[column] = False
 
 
-def _targets(published: Published) -> tuple[Ints, Ints, Ints, Ints]:
-    """The counts that rows hide and that no row of the same area and year gives: sum, area, year and threshold."""
+@dataclass(frozen=True, kw_only=True)
+class _Targets:
+    """The hidden counts; as in `Relations`."""
+
+    sum_at: Ints
+    area: Ints
+    year: Ints
+    threshold: Ints
+    secret: Bools
+    bases: Ints
+
+
+def _targets(published: Published) -> _Targets:
+    """The counts that rows hide and that no row of the same area and year gives."""
     n_years = _n_years(published)
-    hidden, shown = published.state == HIDDEN, (published.state == SHOWN) & ~published.earlier
+    hidden = (published.state == HIDDEN) & published.aimed
+    shown = (published.state == SHOWN) & ~published.earlier
     place = published.area.astype(np.int64) * n_years + published.year
+    own = np.flatnonzero(hidden)
     limit: dict[tuple[int, int], int] = {}
+    secrets: set[tuple[int, int]] = set()
+    pairs: set[tuple[int, int, int]] = set()
+    rows = (place, published.top, published.bottom, published.threshold, published.secret)
+    for at, top, bottom, least, secret in zip(*(one[own].tolist() for one in rows), strict=True):
+        for one in {top, bottom} - {-1}:
+            limit[at, one] = max(limit.get((at, one), 0), least)
+            if secret:
+                secrets.add((at, one))
+        if top >= 0 and bottom >= 0 and top != bottom:
+            pairs.add((at, top, bottom))
     given: dict[int, set[int]] = {}
     for sums, numbers in ((published.top, published.above), (published.bottom, published.below)):
-        own = np.flatnonzero(hidden & (sums >= 0))
-        rows = zip(place[own].tolist(), sums[own].tolist(), published.threshold[own].tolist(), strict=True)
-        for at, one, least in rows:
-            limit[at, one] = max(limit.get((at, one), 0), least)
-        secret = np.isin(place, place[hidden])
         exact = shown & (numbers[:, 0] == numbers[:, 1])
-        own = np.flatnonzero(exact & (sums >= 0) & secret)
+        own = np.flatnonzero(exact & (sums >= 0) & np.isin(place, place[hidden]))
         for at, one in zip(place[own].tolist(), sums[own].tolist(), strict=True):
             given.setdefault(at, set()).add(one)
     found: dict[tuple[tuple[int, ...], int], bool] = {}
     kept = []
-    for (at, one), least in sorted(limit.items()):
+    for at, one in sorted(limit):
         there = tuple(sorted(given.get(at, ())))
         if (there, one) not in found:
             found[there, one] = _adds_up(published.matrix, there, one)
         if not found[there, one]:
-            kept.append((one, at // n_years, at % n_years, least))
-    table = np.array(kept, dtype=np.int64).reshape(-1, 4)
-    return table[:, 0], table[:, 1], table[:, 2], table[:, 3]
+            kept.append((at, one))
+    table = np.array(kept, dtype=np.int64).reshape(-1, 2)
+    number = {which: position for position, which in enumerate(kept)}
+    # A base that the rows of the area show is no secret, and so is none of the counts above it.
+    bases = [
+        (number[at, top], number[at, bottom])
+        for at, top, bottom in sorted(pairs)
+        if (at, top) in number and (at, bottom) in number
+    ]
+    return _Targets(
+        sum_at=table[:, 1],
+        area=table[:, 0] // n_years,
+        year=table[:, 0] % n_years,
+        threshold=np.array([limit[which] for which in kept], dtype=np.int64),
+        secret=np.array([which in secrets for which in kept], dtype=bool),
+        bases=np.array(bases, dtype=np.int64).reshape(-1, 2),
+    )
 
 
 def _adds_up(matrix: Floats, shown: tuple[int, ...], target: int) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _TABLES = ("table", "log", "files", "releases", "areas")
 #: The packages of the library whose code a result depends on.
-_CODE = ("areas", "dates.py", "errors.py", "indicators", "sources", "study")
+_CODE = ("areas", "dates.py", "disclosure", "errors.py", "indicators", "sources", "study")
 _FORMAT = 1
 _KEPT = 20  # results in one folder
 

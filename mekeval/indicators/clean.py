@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..areas import Areas
 from ..dates import AsOf, as_date
+from ..disclosure.earlier import earlier_table
 from ..disclosure.published import strictest
 from ..study import Study, StudySpec
 from .cache import available, key_of, load, save
@@ -26,7 +27,9 @@ _OK = STATUSES.index("ok")
 _CITY = 30
 
 
-def clean_indicators(study: Study, *, as_of: AsOf = None, cache: Path | None = None) -> Indicators:
+def clean_indicators(
+    study: Study, *, as_of: AsOf = None, cache: Path | None = None, published: bool = True
+) -> Indicators:
     """Read all sources of a study and build its indicators.
 
     Each value is of the newest release that has a number: a number that a later release changed is replaced
@@ -47,6 +50,9 @@ def clean_indicators(study: Study, *, as_of: AsOf = None, cache: Path | None = N
     cache : Path, optional
         A folder for results; a second call on unchanged files, study and library reads them from there. It needs the
         extra `register` (DuckDB writes and reads Parquet); without it everything is read again.
+    published : bool
+        Whether values of single areas may leave. Where they do not, as of the areas of other cities, of which
+        only estimates are shown, no attacker is tried on them.
 
     Returns
     -------
@@ -69,20 +75,20 @@ def clean_indicators(study: Study, *, as_of: AsOf = None, cache: Path | None = N
     datetime.date(2026, 12, 31)
     """
     day = as_date(as_of)
-    if cache is None or not available():
-        return _clean(study, day)
+    if cache is None or not published or not available():
+        return _clean(study, day, published)
     key = key_of(study, day)
     known = load(Path(cache), key) if key else None
     if known is not None:
         return known
-    result = _clean(study, day)
+    result = _clean(study, day, published)
     # A file that changed while it was read must not be kept under the checksum that it had before or after.
     if key is not None and key_of(study, day) == key:
         save(Path(cache), key, result)
     return result
 
 
-def _clean(study: Study, day: datetime.date | None) -> Indicators:
+def _clean(study: Study, day: datetime.date | None, published: bool) -> Indicators:
     log = Log()
     spec = study.spec
     areas, read = read_files(study, day, log)
@@ -102,10 +108,12 @@ def _clean(study: Study, day: datetime.date | None) -> Indicators:
     used = np.zeros(len(everything.year), dtype=bool)
     parents = parents_of(areas, everything.area_names)
     rows = tidy(spec, grid, sources, formulas, log, used)
-    rows = withheld(rows, spec, grid, formulas, parents, log, sources)
+    hunted = published and not spec.study.public
+    told = earlier_table(study) if hunted else None
+    rows = withheld(rows, spec, grid, formulas, parents, log, sources, told=told, attacked=hunted)
     # Where rates kept the older release, `older_release` has said so: the newer number is not used there.
-    told = ~(used[older] & ~used[replacing])
-    _log_changes(grid, older[told], replacing[told], rows, formulas, spec, sources, log)
+    said = ~(used[older] & ~used[replacing])
+    _log_changes(grid, older[said], replacing[said], rows, formulas, spec, sources, log)
     _log_gaps(rows, areas, everything.area_names, study, log)
     _log_flags(rows, grid, areas, spec, sources, log)
     files = pd.DataFrame([_file_row(file) for file in read], columns=list(FILE_COLUMNS))
@@ -114,7 +122,7 @@ def _clean(study: Study, day: datetime.date | None) -> Indicators:
         log=log.frame(),
         areas=areas,
         files=files,
-        releases=_releases(grid, rows, formulas, parents, spec, sources),
+        releases=_releases(grid, rows, formulas, parents, spec, sources, attacked=hunted),
         as_of=day,
         outcomes=spec.outcomes,
     )
@@ -377,7 +385,14 @@ def _cities(areas: Areas, names: list[str]) -> list[tuple[str, np.ndarray]]:
 
 
 def _releases(
-    grid: Grid, rows: Rows, formulas: Formulas, parents: Ints, spec: StudySpec, sources: Sources
+    grid: Grid,
+    rows: Rows,
+    formulas: Formulas,
+    parents: Ints,
+    spec: StudySpec,
+    sources: Sources,
+    *,
+    attacked: bool,
 ) -> pd.DataFrame:
     """Each release by itself, where two or more speak of a value; see `Indicators.releases`."""
     cells = grid.cells
@@ -404,7 +419,9 @@ def _releases(
             alone = newest(own, len(spec.item))
             release = tidy(spec, alone, sources, formulas, None)
             at = (release.indicator, release.area, np.searchsorted(grid.years, release.year))
-            release = withheld(release, spec, alone, formulas, parents, None, sources, also=hidden[at])
+            release = withheld(
+                release, spec, alone, formulas, parents, None, sources, also=hidden[at], attacked=attacked
+            )
             counts[at] += 1
             parts.append((one, release, at))
     frames = []

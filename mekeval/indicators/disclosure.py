@@ -16,7 +16,16 @@ import pandas as pd
 
 from ..areas import Areas
 from ..disclosure.hiding import rows_to_hide
-from ..disclosure.published import COUNTS, costs, is_share, nobody_in, threshold_of, twice
+from ..disclosure.published import (
+    COUNTS,
+    ENOUGH,
+    costs,
+    is_share,
+    nobody_in,
+    strictest_of,
+    threshold_of,
+    twice,
+)
 from ..disclosure.system import HIDDEN, OPEN, SHOWN, Published
 from ..study import IndicatorSpec, StudySpec
 from ..study.formula import signed_terms
@@ -69,6 +78,8 @@ def withheld(
     sources: Sources,
     *,
     also: Bools | None = None,
+    told: pd.DataFrame | None = None,
+    attacked: bool = True,
 ) -> Rows:
     """The rows without those that would give away what others hide; these become "confidential".
 
@@ -76,7 +87,8 @@ def withheld(
     is shown may not add up to it (`indirect` in the log). Then, where the hidden parts of an area are one, or together
     under the limit, the area less its other parts would give them, or nearly: the area is hidden, and not one more of
     its parts, because the parts are what is compared (`complementary`). Last an attacker tries all that is left, and
-    what he needs is hidden too, until nothing is pinned down. Rows in `also` are hidden before all.
+    what he needs is hidden too, until nothing is pinned down. Rows in `also` are hidden before all; `told` was
+    published before. No attacker is tried where not `attacked`.
     """
     sums = _sums_of(rows, spec, formulas)
     year_at = np.searchsorted(grid.years, rows.year)
@@ -96,9 +108,10 @@ def withheld(
         if not complementary.any() and not (given & ~wanted).any():
             break
         wanted = wanted | given  # nor may the sums of an area be had from its other indicators
-    attacked = _attacked(status, rows, sums, spec, parents, formulas.level, year_at)
-    status[attacked] = _CONFIDENTIAL
-    kinds[attacked] = 2
+    if attacked:
+        needed = _attacked(status, rows, sums, small, spec, parents, formulas.level, year_at, grid, told)
+        status[needed] = _CONFIDENTIAL
+        kinds[needed] = 2
     gone = kinds > 0
     if log is not None:
         for kind, rule in ((1, "indirect"), (2, "complementary")):
@@ -260,11 +273,21 @@ def _parents_that_tell(
 
 
 def _attacked(
-    status: Ints, rows: Rows, sums: _Sums, spec: StudySpec, parents: Ints, level: Ints, year_at: Ints
+    status: Ints,
+    rows: Rows,
+    sums: _Sums,
+    small: Bools,
+    spec: StudySpec,
+    parents: Ints,
+    level: Ints,
+    year_at: Ints,
+    grid: Grid,
+    told: pd.DataFrame | None,
 ) -> Bools:
     """Rows that must be hidden so that an attacker by linear programming pins no hidden number down.
 
-    Rows of areas that have parts go first; those of the parts, which are compared, cost more.
+    Rows of areas that have parts go first; those of the parts, which are compared, cost more. What is hidden to
+    protect something else, and is large, needs no protection of its own.
     """
     secret = np.isin(status, _SECRET)
     if not secret.any():
@@ -276,6 +299,9 @@ def _attacked(
     ok = status == _OK
     above = np.where(ok, np.where(np.isnan(rows.numerator), rows.value, rows.numerator), np.nan)
     whole = np.isin(np.arange(len(parents)), parents)
+    limits = strictest_of(spec)
+    threshold = np.array([limits[one.name] for one in spec.indicator])[rows.indicator]
+    primary = small[sums.bottom, rows.area, year_at] | (status == STATUSES.index("suppressed"))
     published = Published(
         matrix=sums.matrix,
         top=np.where(sums.adds_up, sums.top, -1),
@@ -284,13 +310,52 @@ def _attacked(
         year=year_at,
         state=np.where(ok | nobody, SHOWN, np.where(secret, HIDDEN, OPEN)),
         earlier=np.zeros(len(status), dtype=bool),
+        fixed=~ok,
+        secret=secret & primary,
+        aimed=primary | ~(rows.denominator >= ENOUGH * threshold),
         above=twice(np.where(nobody & (shares | ~rates), 0.0, above)),
         below=twice(np.where(nobody, 0.0, np.where(ok, rows.denominator, np.nan))),
         rate=np.full((len(status), 2), np.nan),
         at_most=shares,
-        threshold=np.array([threshold_of(spec, one) for one in spec.indicator])[rows.indicator],
+        threshold=threshold,
         parent=parents,
         level=level,
     )
-    gone: Bools = rows_to_hide(published, costs(~whole[rows.area], rows.denominator)) & ok
-    return gone
+    cost = costs(~whole[rows.area], rows.denominator)
+    if told is None or told.empty:
+        return rows_to_hide(published, cost)
+    published = _with_told(published, told, rows, spec, grid)
+    more = len(published.state) - len(status)
+    return rows_to_hide(published, np.append(cost, np.zeros(more)))[: len(status)]
+
+
+def _with_told(
+    published: Published, told: pd.DataFrame, rows: Rows, spec: StudySpec, grid: Grid
+) -> Published:
+    """The rows with those of earlier tables that are not shown now: they cannot be taken back."""
+    shape = (len(spec.indicator), *grid.best.shape[1:])
+    names = [one.name for one in spec.indicator]
+    now = np.full(shape, -1, dtype=np.int64)
+    now[rows.indicator, rows.area, published.year] = np.arange(len(rows.indicator))
+    own = pd.Index(names).get_indexer(pd.Index(told["indicator"]))
+    area = pd.Index(grid.cells.area_names, dtype=object).get_indexer(pd.Index(told["area"], dtype=object))
+    year = pd.Index(grid.years).get_indexer(pd.Index(told["year"]))
+    there = np.flatnonzero((own >= 0) & (area >= 0) & (year >= 0))
+    like = now[own[there], area[there], year[there]]
+    # What is shown now is known anyway, and may have been corrected since.
+    chosen = (like >= 0) & (published.state[like] == HIDDEN)
+    there, like = there[chosen], like[chosen]
+    if not there.size:
+        return published
+    counts = told.iloc[there]
+    rates = np.array([bool(one.numerator) for one in spec.indicator])[rows.indicator[like]]
+    above = np.where(rates, counts["numerator"].to_numpy(float), counts["value"].to_numpy(float))
+    again = replace(
+        published.take(like),
+        state=np.full(len(like), SHOWN),
+        earlier=np.ones(len(like), dtype=bool),
+        fixed=np.ones(len(like), dtype=bool),
+        above=twice(above),
+        below=twice(counts["denominator"].to_numpy(float)),
+    )
+    return published.joined(again)

@@ -21,6 +21,7 @@ from ..display import Shown
 from ..errors import RunError
 from .asked import Asked, Value, ask, entries_named, standing
 from .keys import study_languages
+from .publish import tidy
 from .status import JobState, write_run
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def run_study(
             fix="Leave --jobs out." if executor is None else "Give a scheduler or an executor.",
         )
     # With `specs` files of an earlier dry run must go, even where nothing is to be made.
-    result = None if only_failed or specs is not None else _unchanged(asked, started)
+    result = None if only_failed or specs is not None else _unchanged(asked, started, look=dry_run)
     if result is None and dry_run:
         from .one import rehearsed
 
@@ -201,11 +202,15 @@ def run_study(
     return result
 
 
-def _unchanged(asked: Asked, started: float) -> RunResult | None:
-    """The result of a run that has nothing to do; None where there is something."""
+def _unchanged(asked: Asked, started: float, *, look: bool) -> RunResult | None:
+    """The result of a run that has nothing to do, or only to tidy up; None where there is something."""
     manifest = standing(asked)
     if manifest is None:
         return None
+    if not look:
+        basis, entries = manifest["made_from"], (manifest["reports"], manifest["quality"])
+        keys = {str(one["key"]) for part in entries if isinstance(part, list) for one in part}
+        tidy(asked.out, asked.name, basis if isinstance(basis, dict) else {}, keys)
     names = entries_named(manifest, asked)
     states = tuple(JobState(name=name, state="unchanged", why="", seconds=0) for name in names)
     first, *_ = study_languages(asked.outline)

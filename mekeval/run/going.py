@@ -23,7 +23,7 @@ from . import RunResult
 from .asked import KIND, Asked, damaged, inputs_of, made_from, read_sealed
 from .compose import Planned, entries_of, fill, hurt_in
 from .jobs import Job, Outcome, failed
-from .keys import digest, key_parts, said, source_sha256, study_files
+from .keys import digest, key_parts, said, source_sha256, stamp_of, study_files
 from .leaks import machine_paths, redacted, refuse_leaks
 from .matrix import index_name, jobs_of, listed_files, read_asked
 from .publish import PublicationError, canonical, publication, published_set, read_manifest, work_folder
@@ -165,11 +165,6 @@ def parts_of(job: Job, basis: Mapping[str, object]) -> dict[str, str]:
         page={**page, "name": job.name, "pdf": job.pdf},
         basis=basis,
     )
-
-
-def stamp_of(basis: Mapping[str, object]) -> str:
-    """What outcomes are made from, as one hash, under which they are kept; the day is a parameter of the jobs."""
-    return digest({name: value for name, value in basis.items() if name != "as_of"})
 
 
 def checked(outcome: Outcome, paths: Sequence[str]) -> Outcome:

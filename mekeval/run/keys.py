@@ -67,6 +67,11 @@ def digest(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def stamp_of(basis: Mapping[str, object]) -> str:
+    """What outcomes are made from, as one hash, under which they are kept; the day is a parameter of the jobs."""
+    return digest({name: value for name, value in basis.items() if name != "as_of"})
+
+
 def sealed(manifest: Mapping[str, object]) -> dict[str, object]:
     """A manifest with the sha256 of all that it says, so that a change in it is noticed."""
     said = {name: value for name, value in manifest.items() if name != _SEAL}

@@ -23,9 +23,9 @@ from ..render import ReportPage
 from ..shipped import version
 from . import RunResult
 from .asked import NOTEBOOKS, Asked, inputs_of, made_from
-from .going import checked, kept_of, parts_of, paths_of, rehearse, stamp_of
+from .going import checked, kept_of, parts_of, paths_of, rehearse
 from .jobs import Job, check_parameters, execute
-from .keys import PARTS, differing, digest
+from .keys import PARTS, differing, digest, stamp_of
 from .matrix import index_name, listed_files
 from .publish import PublicationError, canonical, work_folder
 from .status import JobState

@@ -14,14 +14,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ..dates import dated
 from ..errors import RunError
-from .keys import MANIFEST, sha256_of
+from .keys import MANIFEST, sha256_of, stamp_of
+from .work import clear
 
 _STORE = ".store"
 #: What the folder of finished jobs of an unfinished run adds to the study's name.
@@ -111,6 +112,18 @@ def _opened(link: Path, store: Path, study: str) -> tuple[tuple[int, int], Path,
         raise RunError(
             "The output folder cannot be written.", where=str(store.parent), found=str(cause)
         ) from None
+
+
+def tidy(out: Path, study: str, made_from: Mapping[str, object], keys: Collection[str]) -> None:
+    """Remove what a run left that was killed just behind its swap: the earlier set, and outcomes that are published.
+
+    Nothing is done while another run of the study goes on, or where nothing can be written.
+    """
+    store = out / _STORE
+    with contextlib.suppress(OSError, Timeout), FileLock(store / f"{study}.lock", timeout=0):
+        _mend(store, study)
+        _sweep(store, study)
+        clear(work_folder(out, study), stamp_of(made_from), keys)
 
 
 def published_set(out: Path, study: str, *, as_of: datetime.date | None = None) -> Path | None:

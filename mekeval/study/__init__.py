@@ -21,7 +21,7 @@ from ..errors import Fault, MekevalError, StudyError, closest
 from ..tables import Table as ShownTable
 from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria, fingerprint, read_catalogue
 from .consistency import cross_references, level_faults
-from .files import checksum, inside, raw_paths, refuse_no_list
+from .files import checksum, inside, published_before, raw_paths, refuse_no_list
 from .formula import signed_terms, split_formula, terms
 from .languages import language_faults, require_language
 from .locking import LOCK, Deviation, PlanState, lock_plan, plan_record, plan_state
@@ -285,6 +285,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
     neighbours, pairs = _neighbours(spec, folder, areas, file.name, faults)
     measures, done = study_measures(spec, folder, areas, districts, file.name, faults)
     paths = tuple(raw_paths(spec, folder, raw, file.name, faults))
+    told = published_before(spec, folder, file.name, faults)
     state = None
     try:
         state = plan_state(folder, spec)
@@ -292,7 +293,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         faults += error.faults
     if faults or areas is None or state is None:
         raise StudyError.of(faults)
-    definition = text + own + listed + shares + pairs + done + fingerprint(spec)
+    definition = text + own + listed + shares + pairs + done + told + fingerprint(spec)
     return Study(
         folder=folder,
         spec=spec,

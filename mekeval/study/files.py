@@ -100,6 +100,27 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def published_before(spec: StudySpec, folder: Path, where: str, faults: list[Fault]) -> bytes:
+    """The checksums of the tables that were published before; what is wrong with one is added to `faults`."""
+    sums = []
+    for file in spec.study.earlier:
+        path = inside(folder, file)
+        try:
+            if path is None:
+                raise OSError("it lies outside the study's folder")
+            sums.append(checksum(path))
+        except OSError as cause:
+            faults.append(
+                Fault(
+                    what="A table that was published before is missing.",
+                    where=f"{where}, study.earlier {file!r}",
+                    found=cause.strerror or str(cause),
+                    expected="a CSV in the study's folder",
+                )
+            )
+    return "".join(sums).encode()
+
+
 def refuse_no_list(path: Path) -> None:
     """A list of the study must be a regular file of bounded size; whether it is there, its reader says.
 

@@ -150,6 +150,23 @@ def test_a_signal_just_behind_the_swap_leaves_what_is_published(
     assert calls.contents(published / calls.SET) == now
 
 
+def test_a_run_that_has_nothing_to_do_tidies_up_behind_one_that_was_killed(
+    calls: ModuleType, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "_settle", killed)  # behind the swap
+        with pytest.raises(SystemExit):
+            calls.publish(published.parent, calls.WORDS[1], published)
+    assert len(calls.torn_files(published)) == 2  # the earlier set, and outcomes that are published
+    now = calls.contents(published / calls.SET)
+    calls.publish(published.parent, calls.WORDS[1], published)
+    assert calls.torn_files(published) == []
+    assert calls.contents(published / calls.SET) == now
+
+
 # Clocks
 
 
