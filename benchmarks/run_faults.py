@@ -463,15 +463,25 @@ def kill_runs(
         ended(setting.run(WORDS[1], setting.out), 300)
         ended(setting.run(WORDS[0], setting.out), 300)
         ended(setting.run(WORDS[1], setting.out), 300)
-        for count in range(number):
-            word = WORDS[count % 2]
-            for kind, what in cycle(setting, word, good, pick.uniform(0, seconds), pick):
-                if kind == "victim":
-                    counts.kills[what] += 1
+        count, reach = 0, seconds
+        while sum(counts.kills.values()) < number and count < 10 * number:
+            word, count = WORDS[count % 2], count + 1
+            for kind, what in cycle(setting, word, good, pick.uniform(0, reach), pick):
+                if kind == "victim" and what == "too late":  # the machine has become quicker; no kill
+                    counts.too_late, reach = counts.too_late + 1, 0.9 * reach
+                elif kind == "victim":
+                    counts.kills[what], reach = counts.kills[what] + 1, min(1.03 * reach, 3 * seconds)
                 else:
                     counts.fault(kind, what)
-            if told and count % 10 == 9:
-                print(count + 1, dict(counts.kills), dict(counts.faults), file=sys.stderr, flush=True)
+            if told and count % 10 == 0:
+                print(
+                    count,
+                    counts.too_late,
+                    dict(counts.kills),
+                    dict(counts.faults),
+                    file=sys.stderr,
+                    flush=True,
+                )
                 for one in counts.examples[-3:]:
                     print("   ", one, file=sys.stderr, flush=True)
         tempfile.tempdir = None
@@ -526,9 +536,7 @@ KINDS = (
 
 def rows_of(counts: Counts, seconds: float, task: str) -> list[Row]:
     killed = ", ".join(
-        f"{role} {counts.kills[role]}"
-        for role in (*VICTIMS, "SIGTERM", "SIGINT", "too late")
-        if counts.kills[role]
+        f"{role} {counts.kills[role]}" for role in (*VICTIMS, "SIGTERM", "SIGINT") if counts.kills[role]
     )
     size = f"{sum(counts.kills.values())} kills within {seconds:.2f} s ({killed})"
     return [row(f"{task}: {kind}", size, counts.faults[kind], "cycles", at_most=0) for kind in KINDS]

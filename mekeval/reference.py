@@ -120,7 +120,9 @@ def reference_areas(study: Study, *, as_of: AsOf = None) -> ReferenceAreas | Non
         paths=tuple(path for _, path in chosen),
     )
     return ReferenceAreas(
-        indicators=clean_indicators(view, as_of=as_date(as_of), published=False), city_of=cities, excluded=tuple(excluded)
+        indicators=clean_indicators(view, as_of=as_date(as_of), published=False),
+        city_of=cities,
+        excluded=tuple(excluded),
     )
 
 

@@ -32,7 +32,7 @@ from mekeval.run.jobs import Job, Outcome, failed
 from mekeval.run.keys import PARTS, differing, sealed
 from mekeval.run.leaks import machine_paths, redacted, refuse_leaks, refuse_secret
 from mekeval.run.publish import PublicationError
-from mekeval.run.verify import Difference, rerun_set, verify_set
+from mekeval.run.verify import Mismatch, rerun_set, verify_set
 from mekeval.shipped import shipped
 
 CITY, DISTRICT, QUALITY = "2025/city.fi", "2025/09291-lansimaki.fi", "data_quality.fi"
@@ -51,7 +51,9 @@ class Stand:
         self.before(job.name)
         if job.name in self.breaks:
             return failed(job, self.breaks[job.name])
-        content = json.dumps([job.name, dict(job.parameters), job.notebook_sha256], sort_keys=True)
+        source = json.dumps([job.name, dict(job.parameters), job.notebook_sha256], sort_keys=True)
+        cell = {"cell_type": "markdown", "metadata": {}, "source": source}
+        content = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
         finding = {
             "year": job.year,
             "subject": job.subject,
@@ -613,16 +615,16 @@ def test_verify_names_what_is_missing_changed_or_extra(stand: Stand, study: Path
     (folder / f"{DISTRICT}.ipynb").unlink()
     (folder / "new.txt").write_text("x")
     assert set(verify_set(folder)) == {
-        Difference(name=f"{CITY}.html", what="changed"),
-        Difference(name=f"{DISTRICT}.ipynb", what="missing"),
-        Difference(name="new.txt", what="extra"),
+        Mismatch(name=f"{CITY}.html", what="changed"),
+        Mismatch(name=f"{DISTRICT}.ipynb", what="missing"),
+        Mismatch(name="new.txt", what="extra"),
     }
     done = CliRunner().invoke(main, ["verify", str(tmp_path / "out")])
     assert done.exit_code == 1
     assert f"changed: vantaa-mek/{CITY}.html" in done.output
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"seed": ', '"seed": 1'))
-    assert Difference(name="manifest.json", what="changed") in verify_set(folder)
+    assert Mismatch(name="manifest.json", what="changed") in verify_set(folder)
     done = CliRunner().invoke(main, ["verify", str(tmp_path)])
     assert done.exit_code == 2
 
@@ -645,8 +647,8 @@ def test_verify_makes_the_reports_again_and_names_what_differs(
 
     stand.execute = other  # type: ignore[method-assign]
     assert set(rerun_set(folder, study)) == {
-        Difference(name="inputs: study:study.toml", what="made from"),
-        Difference(name=f"{CITY}.html", what="made otherwise"),
+        Mismatch(name="inputs: study:study.toml", what="made from"),
+        Mismatch(name=f"{CITY}.html", what="made otherwise"),
     }
 
 

@@ -189,6 +189,7 @@ def real(evaluation: mk.Evaluation) -> dict[str, object]:
         finding.checks[1],
         mk.targeting(evaluation.study),
         answer(ready, asked),
+        mk.changes_between(evaluation, evaluation),
     ]
     return {type(one).__name__: one for one in found}
 

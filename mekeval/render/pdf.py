@@ -191,7 +191,12 @@ def _scope_headings(_document: Any, pdf: Any) -> None:
 
     WeasyPrint lists the headings of each cell; not every screen reader follows these lists.
     """
-    elements = {one.reference: one for one in pdf.objects if isinstance(one, dict) and "S" in one}
+    objects: list[Any] = pdf.objects
+    elements = {
+        one.reference: one
+        for one in objects
+        if hasattr(one, "reference") and hasattr(one, "get") and one.get("S")
+    }
     for one in elements.values():
         if one["S"] == "/TH":
             section = elements[elements[one["P"]]["P"]]

@@ -158,7 +158,9 @@ def join_files(sets: Mapping[str, SetFacts]) -> dict[str, str]:
                     "title": facts.study.title[shown],
                     "language": shown if shown != language else "",
                     "synthetic": facts.study.synthetic,
-                    "as_of": texts("report.quality.as_of", date=texts.date(facts.as_of)) if facts.as_of else "",
+                    "as_of": texts("report.quality.as_of", date=texts.date(facts.as_of))
+                    if facts.as_of
+                    else "",
                     "years": ", ".join(
                         map(
                             str,

@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..definition import definition_bytes, definition_tables
+from ..display import Shown
 from ..errors import Fault, RunError
 from ..render import ReportPage
 from ..shipped import version
@@ -72,8 +73,8 @@ class _Spec(_Strict):
     parts: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class OneResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OneResult(Shown):
     """What `run_one` did.
 
     Attributes

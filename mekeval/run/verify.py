@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..display import Shown
 from ..errors import RunError
 from .asked import KIND, damaged
 from .keys import MANIFEST, sealed
 
-__all__ = ["Difference", "rerun_set", "verify_set"]
+__all__ = ["Mismatch", "rerun_set", "verify_set"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Mismatch(Shown):
     """One thing that is not as it was published.
 
     Attributes
@@ -36,7 +37,7 @@ class Difference:
     what: Literal["missing", "changed", "extra", "made otherwise", "not made", "made from"]
 
 
-def verify_set(folder: str | Path) -> tuple[Difference, ...]:
+def verify_set(folder: str | Path) -> tuple[Mismatch, ...]:
     """Compare a published set, or all sets in a folder, with what their manifests say.
 
     Parameters
@@ -46,7 +47,7 @@ def verify_set(folder: str | Path) -> tuple[Difference, ...]:
 
     Returns
     -------
-    tuple of Difference
+    tuple of Mismatch
         Empty where every file is as it was published.
 
     Raises
@@ -65,15 +66,13 @@ def verify_set(folder: str | Path) -> tuple[Difference, ...]:
         except (OSError, ValueError):
             whole, manifest = False, {}
         if not whole or ("sha256" in manifest and manifest != sealed(manifest)):
-            found.append(Difference(name=f"{before}{MANIFEST}", what="changed"))
+            found.append(Mismatch(name=f"{before}{MANIFEST}", what="changed"))
         if whole:
             for name, what in damaged(one, manifest).items():
                 if what == "missing":
-                    found.append(Difference(name=before + name, what="missing"))
+                    found.append(Mismatch(name=before + name, what="missing"))
                 else:
-                    found.append(
-                        Difference(name=before + name, what="extra" if what == "extra" else "changed")
-                    )
+                    found.append(Mismatch(name=before + name, what="extra" if what == "extra" else "changed"))
     return tuple(found)
 
 
@@ -105,7 +104,7 @@ def rerun_set(
     notebooks: str | Path | None = None,
     jobs: int | None = None,
     progress: bool = False,
-) -> tuple[Difference, ...]:
+) -> tuple[Mismatch, ...]:
     """Make a published set of reports again, elsewhere, and compare.
 
     Parameters
@@ -119,7 +118,7 @@ def rerun_set(
 
     Returns
     -------
-    tuple of Difference
+    tuple of Mismatch
         First what the two are made from, as far as it differs, then files; the manifest, which holds times, is not
         compared, nor are feeds.
 
@@ -133,7 +132,7 @@ def rerun_set(
     place = Path(folder)
     manifest = _reports(place)
     requests = manifest["requests"]
-    differences: list[Difference] = list(verify_set(place))
+    differences: list[Mismatch] = list(verify_set(place))
     with tempfile.TemporaryDirectory(prefix="mekeval-verify-") as scratch:
         for one in requests if isinstance(requests, list) else ():
             asked = one["asked"]
@@ -160,9 +159,9 @@ def rerun_set(
             if name.endswith(".xml"):
                 continue  # feeds hold times
             if name not in others:
-                differences.append(Difference(name=name, what="not made"))
+                differences.append(Mismatch(name=name, what="not made"))
             elif files.get(name) != others[name]:
-                differences.append(Difference(name=name, what="made otherwise"))
+                differences.append(Mismatch(name=name, what="made otherwise"))
     return tuple(differences)
 
 
@@ -177,11 +176,11 @@ def _reports(folder: Path) -> Mapping[str, object]:
     return dict(manifest)
 
 
-def _made_from(manifest: Mapping[str, object], again: Mapping[str, object]) -> list[Difference]:
+def _made_from(manifest: Mapping[str, object], again: Mapping[str, object]) -> list[Mismatch]:
     """Inputs, code and packages in which two sets differ."""
     then, now = (_flat(one) for one in (manifest, again))
     return [
-        Difference(name=name, what="made from")
+        Mismatch(name=name, what="made from")
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     ]

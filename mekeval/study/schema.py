@@ -97,8 +97,8 @@ class About(StudyTable):
     """Where the raw files lie: in the study's folder ("study"), in one that `--raw` or MEKEVAL_RAW names ("external"),
     or in an installed Python package ("package:NAME")."""
     public: Annotated[bool, Field(strict=True)] = False
-    """Whether all raw numbers are published as they are, by producers who have hidden what must be: an attacker has them
-    whatever the study leaves out, and nothing more is hidden than is under `minimum_base` or follows from it exactly."""
+    """Whether all raw numbers are published as they are, by producers who have hidden what must be: an attacker has
+    them whatever the study leaves out, and only what is under `minimum_base`, or gives that away exactly, is hidden."""
     earlier: Annotated[tuple[Text, ...], Field(max_length=50)] = ()
     """Tables that were published before, as `indicators.csv` of `mekeval clean` is, in the study's folder: what they
     show stays known, and no small number may be had from them and the new ones together."""
