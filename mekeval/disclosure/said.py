@@ -193,8 +193,11 @@ def said_in_csv(text: str, far: str, around: str = "") -> Iterator[Said]:
     """A table: each cell with the other cells of its row and the name of its column."""
     first = text.lstrip("\ufeff").split("\n", 1)[0]
     mark = max(",;\t", key=first.count)
-    csv.field_size_limit(_MOST)
-    rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=mark))
+    limit = csv.field_size_limit(_MOST)
+    try:
+        rows = list(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=mark))
+    finally:
+        csv.field_size_limit(limit)  # it holds for the whole process
     yield from _rows(rows[:1], rows[1:], far, around, "row")
 
 

@@ -17,8 +17,6 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..dates import dated
 from ..errors import RunError
 from .keys import MANIFEST, sha256_of, stamp_of
@@ -61,6 +59,8 @@ def publication(
     PublicationError
         The folder could be written at first and no more.
     """
+    from filelock import FileLock, Timeout  # here, so that an unchanged study is recognised without it
+
     name = dated(study, as_of)
     store, link = out / _STORE, out / name
     try:
@@ -119,6 +119,8 @@ def tidy(out: Path, study: str, made_from: Mapping[str, object], keys: Collectio
 
     Nothing is done while another run of the study goes on, or where nothing can be written.
     """
+    from filelock import FileLock, Timeout
+
     store = out / _STORE
     with contextlib.suppress(OSError, Timeout), FileLock(store / f"{study}.lock", timeout=0):
         _mend(store, study)

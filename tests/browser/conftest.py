@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from made_pages import Pages, make_hostile, make_pages
-from opened import Opened, find_browser
 from playwright.sync_api import Browser, sync_playwright
+
+from .made_pages import Pages, make_hostile, make_pages
+from .opened import Opened, find_browser
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hostile_study import hostile_study
-
 from mekeval import example_study, run_study
 from mekeval.clean import clean_study
 from mekeval.monitor import publish_monitoring
 from mekeval.render import ReportPage, render_failure
 from mekeval.shipped import shipped
 from mekeval.text import LANGUAGES
+
+from .hostile_study import hostile_study
 
 DISTRICT = "Länsimäki"
 YEAR = 2025

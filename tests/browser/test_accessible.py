@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from made_pages import KINDS, Pages
-from opened import Opened
 
 from mekeval.text import LANGUAGES, Texts
+
+from .made_pages import KINDS, Pages
+from .opened import Opened
 
 #: Alternative texts that programs give when nobody wrote one.
 DEFAULTS = {

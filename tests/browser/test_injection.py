@@ -15,13 +15,14 @@ from xml.etree import ElementTree
 
 import nbformat.v4 as nb
 import pytest
-from hostile_study import ATTACKS, Attacker
-from made_pages import STUDY, YEAR, Pages
-from made_site import make_site
-from opened import Opened
 
 from mekeval.render import ReportPage, render_failure, render_report
 from mekeval.tables import Column, Table
+
+from .hostile_study import ATTACKS, Attacker
+from .made_pages import STUDY, YEAR, Pages
+from .made_site import make_site
+from .opened import Opened
 
 #: More than 500 strings, each attack at least four times.
 STRINGS = [attack.format(n=number) for number in range(5) for attack in ATTACKS]

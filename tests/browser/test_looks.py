@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_pages import KINDS, Pages
-from opened import Opened
 from pypdf import PdfReader
 
 from mekeval.text import LANGUAGES
+
+from .made_pages import KINDS, Pages
+from .opened import Opened
 
 SHOWN = ("district", "city", "index", "quality")
 #: What stands out of the window, but for what a reader can scroll to within a part of the page.

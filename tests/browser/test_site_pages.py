@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_pages import Pages
-from made_site import OUTCOMES, YEARS, make_site
-from opened import Opened
 from playwright.sync_api import Page
 
 from mekeval.text import LANGUAGES
+
+from .made_pages import Pages
+from .made_site import OUTCOMES, YEARS, make_site
+from .opened import Opened
 
 #: Every control that can be seen, in the order of the page; of buttons that exclude each other only the chosen one.
 CONTROLS = """() => [...document.querySelectorAll(
