@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import textwrap
 import time
@@ -19,36 +17,13 @@ import pytest
 
 from mekeval import RunError, Study
 from mekeval.run import asked, compose, going, jobs, plan_jobs, publish, work
-from mekeval.run.kernels import Limits, can_fork, run_notebook
+from mekeval.run.kernels import Limits, run_notebook
 from mekeval.run.keys import sealed
 from mekeval.run.pool import WarmPool
 from mekeval.run.publish import PublicationError, publication
 from mekeval.run.verify import verify_set
 from mekeval.run.whole import remove_torn, write_whole
 from mekeval.store import run_store, scratch_folder
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="written for Linux")
-forks = pytest.mark.skipif(not can_fork("fork"), reason="processes cannot be forked here")
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    module = importlib.import_module("run_file_faults")
-    for owner, name, stand_in in (*module.stand_ins(), *module.NO_KERNELS):
-        monkeypatch.setattr(owner, name, stand_in)
-    return module
-
-
-@pytest.fixture
-def published(calls: ModuleType, tmp_path: Path) -> Path:
-    """The folder of a published set, beside the notebooks of another."""
-    for word in calls.WORDS:
-        calls.notebooks(tmp_path / word, word)
-    calls.publish(tmp_path, calls.WORDS[0], tmp_path / "out")
-    return tmp_path / "out"
-
 
 # Other runs, other hands
 
@@ -222,7 +197,6 @@ def said(executed: nbformat.NotebookNode) -> str:
     )
 
 
-@forks
 def test_a_forked_parent_that_dies_is_replaced() -> None:
     with WarmPool(1) as pool:
         parent = pool.submit(os.getppid).result()
@@ -233,7 +207,6 @@ def test_a_forked_parent_that_dies_is_replaced() -> None:
         assert pool.submit(os.getppid).result() not in (parent, os.getpid())
 
 
-@forks
 @pytest.mark.parametrize(
     ("cell", "limits", "word"),
     [
@@ -262,7 +235,7 @@ def test_a_job_beyond_its_limits_fails_with_its_cell(
     assert word in outcome.html
 
 
-@pytest.mark.parametrize("kernels", ["ordinary", pytest.param("fork", marks=forks)])
+@pytest.mark.parametrize("kernels", ["ordinary", "fork"])
 def test_a_kernel_has_the_mekeval_of_its_run_and_says_nothing_on_its_own(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], kernels: str
 ) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,27 +15,6 @@ import pytest
 
 from mekeval.run.publish import PublicationError
 from mekeval.run.verify import verify_set
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="written for Linux")
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    module = importlib.import_module("run_file_faults")
-    for owner, name, stand_in in (*module.stand_ins(), *module.NO_KERNELS):
-        monkeypatch.setattr(owner, name, stand_in)
-    return module
-
-
-@pytest.fixture
-def published(calls: ModuleType, tmp_path: Path) -> Path:
-    """The folder of a published set, beside the notebooks of another."""
-    for word in calls.WORDS:
-        calls.notebooks(tmp_path / word, word)
-    calls.publish(tmp_path, calls.WORDS[0], tmp_path / "out")
-    return tmp_path / "out"
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from mekeval.run.kernels import can_fork
-
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "run_faults.py"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes as Linux shows them")
-@pytest.mark.skipif(not can_fork("fork"), reason="processes cannot be forked here")
 def test_after_a_kill_a_resume_gives_the_same_bytes_and_nothing_is_left() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARK), "--quick", "--json"], capture_output=True, text=True, check=False

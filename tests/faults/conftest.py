@@ -1,0 +1,29 @@
+"""Published sets to disturb: the file calls that fail, and a set beside the notebooks of another."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("run_file_faults")
+    for owner, name, stand_in in (*module.stand_ins(), *module.NO_KERNELS):
+        monkeypatch.setattr(owner, name, stand_in)
+    return module
+
+
+@pytest.fixture
+def published(calls: ModuleType, tmp_path: Path) -> Path:
+    """The folder of a published set, beside the notebooks of another."""
+    for word in calls.WORDS:
+        calls.notebooks(tmp_path / word, word)
+    calls.publish(tmp_path, calls.WORDS[0], tmp_path / "out")
+    return tmp_path / "out"
