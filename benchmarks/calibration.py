@@ -41,7 +41,8 @@ from mekeval.design import Rule
 from mekeval.run.cluster import as_here, on_cluster
 from mekeval.sensitivity import City, RulePlacebo, compare_with_cities, contiguous_windows, placebo_cities
 from mekeval.sensitivity.compare_cities import LARGEST
-from mekeval.sensitivity.reference_cities import MOST_GROWTH, ranked
+from mekeval.sensitivity.counterparts import ranked
+from mekeval.sensitivity.rule_question import MOST_GROWTH
 
 EIGHT = (
     "low_income",

@@ -50,6 +50,20 @@ class Store:
         """The store as the value of `SHARED_VARIABLE`."""
         return f"{self.token}:{self.folder}"
 
+    def take(self, other: Store) -> None:
+        """Have what another store of this run has."""
+        for key in other._keys():
+            found = other.get(key)
+            if found is not None:
+                self.put(key, found)
+
+    def _keys(self) -> list[str]:
+        with contextlib.suppress(OSError):
+            return sorted(
+                path.name for path in self.folder.iterdir() if path.name[0] != "." and path.is_file()
+            )
+        return []
+
     def get(self, key: str) -> object | None:
         """What is stored under a key; None where there is nothing that can be trusted."""
         store, held = _HELD.get()
@@ -113,8 +127,7 @@ def hold(text: str) -> None:
         return
     _HELD.set((store, {}))
     with contextlib.suppress(OSError, pickle.UnpicklingError):
-        names = sorted(path.name for path in store.folder.iterdir() if not path.name.startswith("."))
-        found = {name: store.get(name) for name in names}
+        found = {key: store.get(key) for key in store._keys()}
         _HELD.set((store, {name: one for name, one in found.items() if one is not None}))
 
 
@@ -188,6 +201,11 @@ def filling(store: Store) -> Iterator[None]:
         yield
     finally:
         _FILLED.reset(before)
+
+
+def filled() -> Store | None:
+    """The store that `filling` names here."""
+    return _FILLED.get()
 
 
 def at_hand() -> bool:

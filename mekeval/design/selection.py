@@ -223,6 +223,11 @@ def rule_criteria(panel: Panel, rule: Rule) -> pd.DataFrame:
     DesignError
         The rule has no criterion, or names an outcome or a year that the panel does not have or has no value in.
     """
+    return pd.DataFrame(criteria_columns(panel, rule), index=pd.Index(panel.units, name="area"))
+
+
+def criteria_columns(panel: Panel, rule: Rule) -> dict[str, Floats]:
+    """The columns of `rule_criteria`."""
     faults, columns = [], {}
     if not rule.criteria:
         faults.append(Fault(what="The rule has no criterion."))
@@ -267,7 +272,7 @@ def rule_criteria(panel: Panel, rule: Rule) -> pd.DataFrame:
                 )
     if faults:
         raise DesignError.of(faults)
-    return pd.DataFrame(columns, index=pd.Index(panel.units, name="area"))
+    return columns
 
 
 def apply_rule(

@@ -68,7 +68,7 @@ def imputation_pretrend_test(
     .. math:: Y_{it} = \alpha_i + \lambda_t + X_{it}'\beta + \sum_{p=1}^{P} \gamma_p 1\{i \text{ enters in } p
         \text{ periods}\} + \varepsilon_{it},
 
-    and a joint test of :math:`\gamma_1 = \dots = \gamma_P = 0`. As no treated observation enters, passing it does not
+    and a joint test of :math:`\gamma_1 = \ldots = \gamma_P = 0`. As no treated observation enters, passing it does not
     distort the estimates that follow, unlike a test on the leads of an event-study regression.
     Covariance clustered by unit with the factor :math:`\frac{G}{G-1}\frac{N-1}{N-K}`, K counting leads, covariates and
     periods (unit effects are nested in the clusters), as fixest does.

@@ -194,12 +194,12 @@ def synthetic_did(
     For a path with treated mean :math:`\bar Y_{g,t}`, comparison units C and :math:`T_0` periods before entry
 
     .. math::
-        \hat\omega &= \arg\min_{\omega_0,\omega}\ \sum_{t \le T_0} \Big(\omega_0 + \sum_{i \in C} \omega_i Y_{it}
-        - \bar Y_{g,t}\Big)^2 + \zeta^2 T_0 \|\omega\|^2, \\
-        \hat\lambda &= \arg\min_{\lambda_0,\lambda}\ \sum_{i \in C} \Big(\lambda_0 + \sum_{t \le T_0} \lambda_t Y_{it}
-        - \bar Y_{i,on}\Big)^2 + \zeta_\lambda^2 |C| \|\lambda\|^2, \\
+        \hat\omega &= \arg\min_{\omega_0,\omega}\ \sum_{t \le T_0} \Bigl(\omega_0 + \sum_{i \in C} \omega_i Y_{it}
+        - \bar Y_{g,t}\Bigr)^2 + \zeta^2 T_0 \|\omega\|^2, \\
+        \hat\lambda &= \arg\min_{\lambda_0,\lambda}\ \sum_{i \in C} \Bigl(\lambda_0 + \sum_{t \le T_0} \lambda_t Y_{it}
+        - \bar Y_{i,on}\Bigr)^2 + \zeta_\lambda^2 |C| \|\lambda\|^2, \\
         ATT(g, t) &= \bar Y_{g,t} - \sum_i \hat\omega_i Y_{it}
-        - \sum_{s \le T_0} \hat\lambda_s \Big(\bar Y_{g,s} - \sum_i \hat\omega_i Y_{is}\Big),
+        - \sum_{s \le T_0} \hat\lambda_s \Bigl(\bar Y_{g,s} - \sum_i \hat\omega_i Y_{is}\Bigr),
 
     with weights that are not negative and sum to one. The penalty is :math:`\zeta = (n_g T_{on})^{1/4} \sigma`,
     sigma being the standard deviation of the first differences of the comparison before entry, and
@@ -295,7 +295,7 @@ def synthetic_control(
     r"""Synthetic control: the treated against the weighted comparison that was nearest to them before entry.
 
     .. math::
-        \hat\omega = \arg\min_\omega\ \sum_{t \le T_0} \Big(\sum_{i \in C} \omega_i Y_{it} - \bar Y_{g,t}\Big)^2
+        \hat\omega = \arg\min_\omega\ \sum_{t \le T_0} \Bigl(\sum_{i \in C} \omega_i Y_{it} - \bar Y_{g,t}\Bigr)^2
         + \zeta^2 T_0 \|\omega\|^2, \qquad ATT(g, t) = \bar Y_{g,t} - \sum_i \hat\omega_i Y_{it},
 
     weights not negative, summing to one; :math:`\zeta = 10^{-6} \sigma` as in R's synthdid, so small that it only

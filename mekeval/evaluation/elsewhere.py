@@ -126,7 +126,8 @@ def look_elsewhere(
     mine = dict.fromkeys(own, target)
     city_of = {**references.city_of, **mine}
     if spec.window is not None:
-        order = [unit for unit in sorted(city_of) if _large(panel, unit, spec.minimum_population)]
+        large = _large(panel, spec.minimum_population)
+        order = [unit for unit in sorted(city_of) if unit in large]
         city_of = contiguous_windows(order, spec.window, target=mine) | mine
     if not set(city_of.values()) - {target}:
         raise StudyError(
@@ -243,11 +244,11 @@ def how_clear(elsewhere: Elsewhere, *, seed: int) -> SelectionStability | None:
         return None
 
 
-def _large(panel: Panel, unit: str, least: float) -> bool:
-    """Whether an area's first count has so many people; windows are drawn once, for all outcomes and years."""
-    counts = panel.values[SIZE][panel.units.index(unit)]
-    known = counts[~np.isnan(counts)]
-    return len(known) > 0 and bool(known[0] >= least)
+def _large(panel: Panel, least: float) -> set[str]:
+    """Areas whose first count has so many people; windows are drawn once, for all outcomes and years."""
+    counts = panel.values[SIZE]
+    first = counts[np.arange(len(counts)), (~np.isnan(counts)).argmax(axis=1)]
+    return {panel.units[row] for row in np.flatnonzero(first >= least)}
 
 
 def rule_before(elsewhere: Elsewhere, first: int) -> Rule:
@@ -278,7 +279,8 @@ def _base_year(panel: Panel, own: Sequence[str], name: str, base: int) -> int:
     if name not in panel.values:
         return base
     there = ~np.isnan(panel.values[name])
-    mine = np.isin(np.array(panel.units, dtype=object), list(own))
+    inside = set(own)
+    mine = np.array([unit in inside for unit in panel.units])
     both = (there[mine].mean(axis=0) >= 0.5) & (there[~mine].mean(axis=0) >= 0.5)
     known = [period for period, enough in zip(panel.periods, both, strict=True) if enough and period <= base]
     return max(known, default=base)

@@ -58,8 +58,7 @@ def level_breaks(table: pd.DataFrame, *, levels: Mapping[str, str] | None = None
     :math:`|z| > 3.5` [1]_ whose excess :math:`|c - g\mu|`
 
     - is at least a tenth of the spread between areas (1.4826 times the median absolute deviation of their levels),
-    times
-      :math:`\sqrt g`,
+      times :math:`\sqrt g`,
     - is at least twice as far as that of every other step but one, by years as above, and
     - is shared by four fifths of the areas.
 

@@ -46,7 +46,7 @@ class Bands(Shown):
     pointwise_critical_value : float
         The normal quantile.
     p_value : float
-        Of the hypothesis that all estimates with a standard error are zero, by the largest of their |att / se|.
+        Of the hypothesis that all estimates with a standard error are zero, by the largest of their ``|att / se|``.
     p_value_pre : float or None
         The same of those before entry alone; None where there are none.
     n_tested, n_tested_pre : int
@@ -91,7 +91,7 @@ def uniform_bands(
     .. math::
         R^b_k = \frac1n \sum_i V^b_i \psi_{ik}, \qquad
         \hat\sigma_k = \frac{q_{0.75}(R_k) - q_{0.25}(R_k)}{z_{0.75} - z_{0.25}}, \qquad
-        \hat c = q_{1-\alpha}\Big(\max_k |R^b_k| / \hat\sigma_k\Big),
+        \hat c = q_{1-\alpha}\Bigl(\max_k |R^b_k| / \hat\sigma_k\Bigr),
 
     the pointwise interval of an estimate is :math:`\hat\theta_k \pm z_{1-\alpha/2}\, \hat\sigma_k` and its uniform
     band :math:`\hat\theta_k \pm \hat c\, \hat\sigma_k`. The p-value of "all are zero" is the share of draws, the

@@ -90,9 +90,9 @@ def cluster_robust(
     residuals, the variance is the treatment's element of
 
     .. math::
-        V_1 &= \tfrac{G}{G-1} \tfrac{N-1}{N-K}\, M \textstyle\sum_g X_g' u_g u_g' X_g\, M, \\
-        V_2 &= M \textstyle\sum_g X_g' A_g u_g u_g' A_g X_g\, M, \qquad A_g = (I - H_{gg})^{+1/2}, \\
-        V_3 &= \tfrac{G-1}{G} \textstyle\sum_g (\hat\beta_{(g)} - \hat\beta)(\hat\beta_{(g)} - \hat\beta)',
+        V_1 &= \tfrac{G}{G-1} \tfrac{N-1}{N-K}\, M {\textstyle\sum_g} X_g' u_g u_g' X_g\, M, \\
+        V_2 &= M {\textstyle\sum_g} X_g' A_g u_g u_g' A_g X_g\, M, \qquad A_g = (I - H_{gg})^{+1/2}, \\
+        V_3 &= \tfrac{G-1}{G} {\textstyle\sum_g} (\hat\beta_{(g)} - \hat\beta)(\hat\beta_{(g)} - \hat\beta)',
 
     :math:`\hat\beta_{(g)}` being the estimate without unit g. CR1 and CR3 are judged by t(G - 1), CR2 by t with
     Satterthwaite's degrees of freedom: with :math:`p_g = (I - H)_{\cdot g} A_g X_g M c`,

@@ -95,7 +95,7 @@ def conformal(
 
     .. math::
         \hat p = \frac{1}{|\Pi|} \#\{\pi \in \Pi : S(\hat u_\pi) \ge S(\hat u)\}, \qquad
-        S(\hat u) = \textstyle\sum_{t\ on} |\hat u_t| \ \text{ or }\ \big|\sum_{t\ on} \hat u_t\big| .
+        S(\hat u) = {\textstyle\sum_{t\ on}} |\hat u_t| \ \text{ or }\ \bigl|\sum_{t\ on} \hat u_t\bigr| .
 
     The first statistic is that of no effect in any year, the second that of an effect that is the same in every
     year; its interval, and that of each year by itself (with the years before entry), hold all effects that are not

@@ -68,7 +68,7 @@ def adjust(
     Romano and Wolf's step-down permutes the treated sets of all outcomes together, so that it knows how they go
     together. With :math:`t_{Sm} = |a_{Sm}| / \sigma_m`, outcomes in falling order of their own :math:`t_m`,
 
-    .. math:: p_m = \max\big(p_{m-1}, \tfrac1{n} \#\{S : \max_{l \ge m} t_{Sl} \ge t_m\}\big).
+    .. math:: p_m = \max\bigl(p_{m-1}, \tfrac1{n} \#\{S : \max_{l \ge m} t_{Sl} \ge t_m\}\bigr).
 
     Holm multiplies the m-th smallest of M p-values by M - m + 1 and keeps them rising; Bonferroni by M.
 

@@ -48,7 +48,7 @@ def preparations(planned: Sequence[Job]) -> dict[Preparation, tuple[int, ...]]:
     """What is worth preparing, and the places of the jobs that wait for it."""
     wanted: dict[Preparation, list[int]] = {}
     for at, job in enumerate(planned):
-        if job.kind in ("city", "district"):
+        if job.kind in ("city", "district", "changes"):
             wanted.setdefault(_of(job), []).append(at)
     worth = {}
     for preparation, places in wanted.items():

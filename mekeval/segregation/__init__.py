@@ -10,7 +10,7 @@ from __future__ import annotations
 from .gap import GAP_MEASURES, GapChange, gap_change, index_changes
 from .indices import INDICES, MULTIGROUP_INDICES
 from .means import MEAN_INDICES, AreaInequality, Convergence, area_inequality, convergence
-from .measured import Change, Segregation, multigroup_segregation, segregation_indices
+from .measured import IndexChange, Segregation, multigroup_segregation, segregation_indices
 from .series import is_share, panel_segregation, study_segregation
 
 __all__ = [
@@ -19,9 +19,9 @@ __all__ = [
     "MEAN_INDICES",
     "MULTIGROUP_INDICES",
     "AreaInequality",
-    "Change",
     "Convergence",
     "GapChange",
+    "IndexChange",
     "Segregation",
     "area_inequality",
     "convergence",

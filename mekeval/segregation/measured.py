@@ -35,7 +35,7 @@ _BATCH = 200_000  # cells drawn at once: bounds the memory, and what a processor
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Change(Shown):
+class IndexChange(Shown):
     """How an index changed between two years, corrected for small areas.
 
     Attributes
@@ -112,7 +112,7 @@ class Segregation(Shown):
         _known(index, self.indices)
         return self.table.loc[self.table["index"] == index].set_index("period")
 
-    def change(self, index: str, first: int | None = None, last: int | None = None) -> Change:
+    def change(self, index: str, first: int | None = None, last: int | None = None) -> IndexChange:
         """How an index changed between two measured years, by default the first and the last.
 
         The draws of two years are independent, as if other people lived there in the other year. Mostly they are the
@@ -143,7 +143,7 @@ class Segregation(Shown):
             )
         moved, moves = float(values[1] - values[0]), drawn[:, 1] - drawn[:, 0]
         low, high = 2 * moved - np.quantile(moves, [1 - self.alpha / 2, self.alpha / 2])
-        return Change(
+        return IndexChange(
             index=index,
             first=years[0],
             last=years[1],

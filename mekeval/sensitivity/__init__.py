@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .check import Check, Thresholds
 from .checks import Surroundings, city_checks_of, rule_checks_of
+from .cities import City
 from .city_checks import leave_one_out, placebo_in_time, selection
 from .compare_cities import RulePlacebo, compare_with_cities, variance_model
 from .heterogeneity import (
@@ -21,7 +22,7 @@ from .heterogeneity import (
 )
 from .honest import HonestBounds, honest_bounds
 from .questions import CityQuestion, answer
-from .reference_cities import City, PlaceboCities, placebo_cities
+from .reference_cities import PlaceboCities, placebo_cities
 from .rule_checks import (
     rule_leave_one_out,
     rule_placebo_before,

@@ -21,7 +21,8 @@ from ..errors import DesignError, MekevalError
 from ..inference import Inference
 from ..panel import Floats, Panel
 from .check import USUAL, Check, Thresholds, not_run, variants_table
-from .compare_cities import compare_with_cities
+from .cities import CityAreas
+from .compare_cities import judged
 from .questions import (
     CityQuestion,
     Question,
@@ -35,7 +36,7 @@ from .questions import (
     without_years,
     years_compared,
 )
-from .reference_cities import PlaceboCities, cities_of
+from .reference_cities import cities_of
 from .rule_checks import rule_placebo_inference
 from .rule_question import RuleQuestion
 
@@ -124,8 +125,8 @@ def leave_one_comparison_out(question: Question, whole: Inference) -> Check:
     variants: list[Variant]
     try:
         if isinstance(question, RuleQuestion):
-            cities = cities_of(question)
-            variants = [(city.name, _without_city(question, cities, city.name)) for city in cities.references]
+            areas = cities_of(question).areas
+            variants = [(name, _without_city(question, areas, name)) for name in areas.names[1:]]
         else:
             variants = [(unit, _without(question, [unit])) for unit in entered(question)[1]]
     except MekevalError as error:
@@ -331,13 +332,10 @@ def _against(question: CityQuestion, elsewhere: Panel, others: Sequence[str]) ->
     return replace(question, panel=panel, design=design, population=None)
 
 
-def _without_city(question: RuleQuestion, cities: PlaceboCities, name: str) -> Callable[[], Inference]:
+def _without_city(question: RuleQuestion, areas: CityAreas, name: str) -> Callable[[], Inference]:
     """The answer without one reference city: what the rule chooses in the others does not depend on it."""
-    rest = [city for city in cities.references if city.name != name]
     return lambda: rule_placebo_inference(
-        compare_with_cities(cities.target, rest, alpha=question.alpha),
-        label=name,
-        n_treated=len(question.treated),
+        judged(areas.without(name), alpha=question.alpha), label=name, n_treated=len(question.treated)
     )
 
 

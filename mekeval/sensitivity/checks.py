@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..inference import Inference
-from ..panel import Panel
+from ..panel import Floats, Panel
 from .altered import (
     comparison_changed,
     functional_form,
@@ -155,6 +155,13 @@ def _strict(question: RuleQuestion) -> RuleQuestion:
     return asked if isinstance(asked, RuleQuestion) else question
 
 
+def _medians(values: Floats) -> Floats:
+    """The median of what is known in each row; missing where nothing is."""
+    ordered, known = np.sort(values, axis=1), (~np.isnan(values)).sum(axis=1)
+    at = np.arange(len(values))
+    return np.asarray((ordered[at, np.maximum(known - 1, 0) // 2] + ordered[at, known // 2]) / 2)
+
+
 def _general(question: Question, whole: Inference, about: Surroundings) -> Iterator[Check]:
     panel = question.panel
     persons = (
@@ -164,11 +171,7 @@ def _general(question: Question, whole: Inference, about: Surroundings) -> Itera
             question.outcome, np.full_like(panel.values[question.outcome], np.nan, dtype=np.float64)
         )
     )
-    known = ~np.isnan(persons)
-    middle = [
-        float(np.median(row[there])) if there.any() else np.nan
-        for row, there in zip(persons, known, strict=True)
-    ]
+    middle = _medians(persons).tolist()
     yield leave_one_comparison_out(question, whole)
     yield comparison_changed(
         question,

@@ -22,7 +22,8 @@ from scipy.special import stdtr, stdtrit
 from ..display import Shown
 from ..errors import DataError, DesignError, Fault
 from ..panel import Floats
-from .reference_cities import SPARE_AREAS, City, Mask, Rows
+from .cities import City, CityAreas
+from .reference_cities import SPARE_AREAS
 
 #: Fewer references: nothing can be identified. Fewer than the second: a warning.
 FEWEST_CITIES, FEW_CITIES = 8, 12
@@ -115,6 +116,89 @@ class RulePlacebo(Shown):
         """Whether both the t test and the rank agree that this is more than the rule brings about by itself."""
         return self.quotable_p <= self.alpha and self.rank_p <= max(0.10, 1 / len(self.cities))
 
+    @property
+    def estimates(self) -> Floats:
+        """That of each city, the target first."""
+        return self.cities["estimate"].to_numpy(dtype=float)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """The numbers of a `RulePlacebo`, before its tables are made.
+
+    Attributes
+    ----------
+    effect, se, low, high, df, bias, bias_se, p_value, rank_p, minimum_detectable_effect, alpha, variance, warnings
+        As in `RulePlacebo`; warnings are those of the comparison alone.
+    names : tuple of str
+        The cities, the target first.
+    columns : mapping of str to array, shape (n_cities,)
+        The numbers of `RulePlacebo.cities`.
+    """
+
+    effect: float
+    se: float
+    low: float
+    high: float
+    df: int
+    bias: float
+    bias_se: float
+    p_value: float
+    rank_p: float
+    minimum_detectable_effect: float
+    alpha: float
+    variance: tuple[float, float]
+    warnings: tuple[str, ...]
+    names: tuple[str, ...]
+    columns: Mapping[str, Floats]
+
+    @property
+    def quotable_p(self) -> float:
+        """As `RulePlacebo.quotable_p`."""
+        return max(self.p_value, SMALLEST_P)
+
+    @property
+    def estimates(self) -> Floats:
+        """As `RulePlacebo.estimates`."""
+        return self.columns["estimate"]
+
+    def told(
+        self,
+        cities: Sequence[City],
+        *,
+        matched: pd.DataFrame,
+        left_out: pd.DataFrame,
+        dropped: pd.DataFrame,
+        warnings: Sequence[str] = (),
+    ) -> RulePlacebo:
+        """With the tables; `warnings` are further ones."""
+        return RulePlacebo(
+            **{name: getattr(self, name) for name in _NUMBERS},
+            cities=_table(cities, self.columns),
+            target=cities[0],
+            matched=matched,
+            left_out=left_out,
+            dropped=dropped,
+            warnings=(*warnings, *self.warnings),
+        )
+
+
+#: What a `RulePlacebo` has of a `Judgement` as it is.
+_NUMBERS = (
+    "effect",
+    "se",
+    "low",
+    "high",
+    "df",
+    "bias",
+    "bias_se",
+    "p_value",
+    "rank_p",
+    "minimum_detectable_effect",
+    "alpha",
+    "variance",
+)
+
 
 def compare_with_cities(
     target: City,
@@ -174,26 +258,49 @@ def compare_with_cities(
             found=repr(variance),
         )
     cities = [target, *references]
-    a, b = variance_model(cities) if variance is None else variance
-    table, bias, bias_se = _judged(_estimates(cities, (a, b)))
-    effect, se = float(table["effect"].iloc[0]), float(table["se"].iloc[0])
-    scale = max(float(np.abs([city.level, city.change]).max()) for city in cities)
-    if not (np.isfinite(table["se"]).all() and (table["se"] > _ROUNDING * scale).all()):
+    return _judge(CityAreas.of(cities), variance, alpha).told(
+        cities,
+        matched=pd.DataFrame(columns=["area", "rank", "n_eligible", "by_rule", "matched_by"]),
+        left_out=pd.DataFrame(columns=["city", "reason", "note"]),
+        dropped=pd.DataFrame(columns=["city", "reason", "n"]),
+    )
+
+
+def judged(
+    areas: CityAreas, *, variance: tuple[float, float] | None = None, alpha: float = 0.05
+) -> Judgement:
+    """`compare_with_cities` of areas as the rule was applied to them, the target first."""
+    k = areas.sums(areas.chosen.astype(float))
+    numbers = np.concatenate([areas.change, areas.level, areas.population])
+    enough = len(areas.n) > FEWEST_CITIES and (k > 0).all() and (areas.n >= k + SPARE_AREAS).all()
+    if not (0 < alpha < 1 and enough and np.isfinite(numbers).all() and (areas.population > 0).all()):
+        target, *references = areas.cities()
+        compare_with_cities(target, references, variance=variance, alpha=alpha)  # says what is wrong
+    return _judge(areas, variance, alpha)
+
+
+def _judge(areas: CityAreas, variance: tuple[float, float] | None, alpha: float) -> Judgement:
+    a, b = _variance_model(areas) if variance is None else variance
+    parts, bias, bias_se = _among_others(_estimates(areas, (a, b)))
+    effect, se = float(parts["effect"][0]), float(parts["se"][0])
+    scale = float(max(np.abs(areas.level).max(), np.abs(areas.change).max()))
+    if not (np.isfinite(parts["se"]).all() and (parts["se"] > _ROUNDING * scale).all()):
         raise DesignError(
             "The reference cities do not differ, so nothing can be told from chance.",
             found="a standard error of zero",
             fix="Is the outcome constant, or rounded away?",
         )
-    df = len(references) - 1
-    residuals = table["residual"].to_numpy()
+    n = len(areas.n) - 1
+    df = n - 1
+    residuals = parts["residual"]
     quantile = float(stdtrit(df, 1 - alpha / 2))
-    warnings = ["few_cities"] if len(references) < FEW_CITIES else []
-    gap = table["gap"].abs().to_numpy()
+    warnings = ["few_cities"] if n < FEW_CITIES else []
+    gap = np.abs(parts["gap"])
     if gap[0] > gap[1:].max():
         warnings.append("gap_beyond_references")
-    if table["n_areas"].iloc[0] > LARGEST * table["n_areas"].iloc[1:].max():
+    if areas.n[0] > LARGEST * areas.n[1:].max():
         warnings.append("larger_than_references")
-    return RulePlacebo(
+    return Judgement(
         effect=effect,
         se=se,
         low=effect - quantile * se,
@@ -205,13 +312,10 @@ def compare_with_cities(
         rank_p=float(np.mean(np.abs(residuals) >= abs(residuals[0]) - 1e-12)),
         minimum_detectable_effect=float((quantile + stdtrit(df, POWER)) * se),
         alpha=alpha,
-        cities=table,
-        target=target,
         variance=(a, b),
-        matched=pd.DataFrame(columns=["area", "rank", "n_eligible", "by_rule", "matched_by"]),
-        left_out=pd.DataFrame(columns=["city", "reason", "note"]),
-        dropped=pd.DataFrame(columns=["city", "reason", "n"]),
         warnings=tuple(warnings),
+        names=areas.names,
+        columns=parts,
     )
 
 
@@ -226,7 +330,10 @@ def variance_model(cities: Sequence[City]) -> tuple[float, float]:
     a, b : float
         In the squared unit of the outcome, and that times persons.
     """
-    flat = _joined(cities)
+    return _variance_model(CityAreas.of(cities))
+
+
+def _variance_model(flat: CityAreas) -> tuple[float, float]:
     centre = flat.sums(flat.change * flat.population) / flat.sums(flat.population)
     deviation = flat.change - np.repeat(centre, flat.n)
     deviation = np.clip(deviation, *np.quantile(deviation, _CLIP))
@@ -243,39 +350,19 @@ def variance_model(cities: Sequence[City]) -> tuple[float, float]:
     return float(coefficients[0]), float(coefficients[1])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Areas:
-    """The areas of several cities, one after the other: arrays of shape (n_areas,), and `n` of shape (n_cities,)."""
-
-    change: Floats
-    level: Floats
-    population: Floats
-    chosen: Mask
-    n: Rows
-
-    def sums(self, values: Floats) -> Floats:
-        """Sums over the areas of each city, shape (n_cities, ...)."""
-        return np.asarray(np.add.reduceat(values, np.cumsum(self.n) - self.n, axis=0))
-
-
-def _joined(cities: Sequence[City]) -> _Areas:
-    return _Areas(
-        change=np.concatenate([city.change for city in cities]),
-        level=np.concatenate([city.level for city in cities]),
-        population=np.concatenate([city.population for city in cities]),
-        chosen=np.concatenate([city.chosen for city in cities]),
-        n=np.array([len(city.chosen) for city in cities]),
-    )
-
-
 def city_estimates(cities: Sequence[City], variance: tuple[float, float]) -> pd.DataFrame:
     """Estimate, sampling variance, gap and residual scale of each city; columns as in `RulePlacebo.cities`."""
-    return pd.DataFrame(_estimates(cities, variance))
+    return _table(cities, _estimates(CityAreas.of(cities), variance))
 
 
-def _estimates(cities: Sequence[City], variance: tuple[float, float]) -> dict[str, object]:
-    """The columns of `city_estimates`, all cities at once."""
-    flat = _joined(cities)
+def _table(cities: Sequence[City], columns: Mapping[str, Floats]) -> pd.DataFrame:
+    names = [city.name for city in cities]
+    areas = [tuple(compress(city.areas, city.chosen)) for city in cities]
+    return pd.DataFrame({"name": names, "areas": areas, **columns})
+
+
+def _estimates(flat: CityAreas, variance: tuple[float, float]) -> dict[str, Floats]:
+    """The numbers of `city_estimates`, all cities at once."""
     v = variance[0] + variance[1] / flat.population
     chosen = flat.chosen.astype(float)
     weight = (1 - chosen) / v
@@ -293,8 +380,6 @@ def _estimates(cities: Sequence[City], variance: tuple[float, float]) -> dict[st
     leverage = weight * (np.repeat(1 / precision, flat.n) + np.repeat(away, flat.n) * size)
     phi = (flat.sums(residual**2 * weight) + _PRIOR) / (flat.n - k - 2 + _PRIOR)
     return {
-        "name": [city.name for city in cities],
-        "areas": [tuple(compress(city.areas, city.chosen)) for city in cities],
         "population": flat.sums(flat.population),
         "n_areas": flat.n,
         "n_chosen": k.astype(int),
@@ -305,12 +390,12 @@ def _estimates(cities: Sequence[City], variance: tuple[float, float]) -> dict[st
     }
 
 
-def _judged(parts: Mapping[str, object]) -> tuple[pd.DataFrame, float, float]:
+def _among_others(parts: Mapping[str, Floats]) -> tuple[dict[str, Floats], float, float]:
     """Each city against all others, and the target's bias with its standard error.
 
     Row i of every (n, n) array holds what the others of city i say of each city.
     """
-    s2, gap, estimate = (np.asarray(parts[name]) for name in ("s2", "gap", "estimate"))
+    s2, gap, estimate = parts["s2"], parts["gap"], parts["estimate"]
     n, gap2 = len(s2), gap**2
     others = ~np.eye(n, dtype=bool)
     mean_gap2 = (gap2.sum() - gap2) / (n - 1)
@@ -323,17 +408,15 @@ def _judged(parts: Mapping[str, object]) -> tuple[pd.DataFrame, float, float]:
     spread = (precision * (estimate - bias[:, None]) ** 2).sum(axis=1) / (n - 2)
     se = np.sqrt(spread * (variance.diagonal() + 1 / total))
     effect = estimate - bias
-    table = pd.DataFrame(
-        {
-            **parts,
-            "variance": variance[0],
-            "weight": precision[0] / total[0],
-            "effect": effect,
-            "se": se,
-            "residual": effect / se,
-        }
-    )
-    return table, float(bias[0]), float(np.sqrt(spread[0] / total[0]))
+    columns = {
+        **parts,
+        "variance": variance[0],
+        "weight": precision[0] / total[0],
+        "effect": effect,
+        "se": se,
+        "residual": effect / se,
+    }
+    return columns, float(bias[0]), float(np.sqrt(spread[0] / total[0]))
 
 
 def _refuse(target: City, references: Sequence[City]) -> None:

@@ -22,7 +22,7 @@ from ..panel import Floats, Panel
 from .check import USUAL, Thresholds
 from .reference_cities import cities_of
 from .rule_checks import rule_placebo_inference
-from .rule_placebo import ask
+from .rule_placebo import asked_quickly
 from .rule_question import RuleQuestion
 
 
@@ -75,7 +75,7 @@ def answer(question: Question, *, most_sets: int = MOST_SETS) -> Inference:
     """
     if isinstance(question, RuleQuestion):
         return rule_placebo_inference(
-            ask(question), label=", ".join(question.treated), n_treated=len(question.treated)
+            asked_quickly(question), label=", ".join(question.treated), n_treated=len(question.treated)
         )
     return infer(
         overall(_effects(question), question.unit),
@@ -408,7 +408,9 @@ def _effects(question: CityQuestion) -> Effects:
 def _inside(question: Question) -> set[str]:
     """The units of the city that have their data."""
     return set(
-        cities_of(question).target.areas if isinstance(question, RuleQuestion) else _effects(question).units
+        cities_of(question).areas.cities()[0].areas
+        if isinstance(question, RuleQuestion)
+        else _effects(question).units
     )
 
 
@@ -419,7 +421,7 @@ def _years(text: object) -> list[int]:
 
 def _ranked(question: RuleQuestion, units: Sequence[str]) -> tuple[str, ...]:
     """Those of some areas of the target that enter and that the rule can rank."""
-    target = cities_of(question).target
+    target = cities_of(question).areas.cities()[0]
     persons = dict(zip(target.areas, target.population, strict=True))
     known = rule_criteria(question.panel, question.rule).notna().all(axis=1)
     return tuple(

@@ -39,7 +39,7 @@ from .questions import (
     years_before,
     years_compared,
 )
-from .rule_placebo import ask
+from .rule_placebo import asked_quickly
 from .rule_question import RuleQuestion
 
 #: A population that grew by less than this share more than elsewhere did not: the rest is rounding.
@@ -305,12 +305,15 @@ def event_bounds(question: Question, *, sizes: Sequence[float] = (0.0, 0.5, 1.0,
     base = pre[-1]
     years = [*pre[:-1], *post]
     # Of an earlier year it is the change from there to the base, with the opposite sign.
-    asked = [ask(replace(question, pre=(min(base, year),), post=(max(base, year),))) for year in years]
+    asked = [
+        asked_quickly(replace(question, pre=(min(base, year),), post=(max(base, year),))) for year in years
+    ]
     signs = np.array([1.0 if year > base else -1.0 for year in years])
     estimates = signs * np.array([found.effect for found in asked])
     errors = np.array([found.se for found in asked])
-    residuals = [found.cities.iloc[1:].set_index("name")["residual"] for found in asked]
-    table = pd.concat(residuals, axis=1, join="inner").to_numpy() * signs
+    residuals = [dict(zip(found.names[1:], found.columns["residual"][1:], strict=True)) for found in asked]
+    common = [name for name in residuals[0] if all(name in others for others in residuals)]
+    table = np.array([[of_year[name] for name in common] for of_year in residuals]).T * signs
     if len(table) <= len(years) + 1:
         raise DesignError(
             "There are too few reference cities for the covariance of so many years.",

@@ -6,7 +6,6 @@ that `compare_with_cities` judges. Never: a city or an area left out without a r
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,46 +14,30 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..design import Rule, rule_criteria
-from ..design.selection import comparable, joined
+from ..design import Rule
+from ..design.selection import criteria_columns
 from ..display import Shown
 from ..errors import DesignError, Fault
 from ..panel import Floats, Panel
+from .cities import City, CityAreas, Mask
+from .counterparts import Matched, ground_of, match, nearest, orders_of
 from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion, refuse
 
 #: A city needs this many eligible areas beside the chosen ones.
 SPARE_AREAS = 5
 #: Years before the programme over which growth is measured at least, where the base is shorter.
 _GROWTH_YEARS = 5
-Rows = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class City(Shown):
-    """One city, with the areas that the rule chooses in it.
-
-    Attributes
-    ----------
-    name : str
-    change : array, shape (n_areas,)
-        Mean after minus mean before, of each area, in the outcome's unit.
-    level : array, shape (n_areas,)
-        Mean before.
-    population : array, shape (n_areas,)
-        Persons in the last year before.
-    chosen : array of bool, shape (n_areas,)
-        The areas that the rule chooses; in the target the treated ones.
-    areas : tuple of str
-        n_areas codes; empty where they are not known.
-    """
-
-    name: str
-    change: Floats
-    level: Floats
-    population: Floats
-    chosen: Mask
-    areas: tuple[str, ...] = ()
+#: Why an area does not enter, or could not be chosen; as numbers in arrays.
+_REASONS = (
+    "",
+    "rebuilt",
+    "missing_year",
+    "small",
+    "no_population",
+    "set_aside",
+    "criterion_missing",
+    "below_minimum",
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -94,6 +77,58 @@ class PlaceboCities(Shown):
     dropped: pd.DataFrame
     matched: pd.DataFrame
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RuleApplied:
+    """`PlaceboCities` before its tables are made: of hundreds of altered questions only the numbers are needed.
+
+    Attributes
+    ----------
+    areas : CityAreas
+        The target first.
+    left_out : tuple of (str, str, str)
+        Rows of `PlaceboCities.left_out`.
+    reasons : mapping of str to array of int
+        Of each city's areas why they were dropped, as places in a list of words.
+    matched : Matched
+    n_ranked : int
+        Eligible areas of the target.
+    warnings : tuple of str
+    """
+
+    areas: CityAreas
+    left_out: tuple[tuple[str, str, str], ...]
+    reasons: Mapping[str, npt.NDArray[np.int8]]
+    matched: Matched
+    n_ranked: int
+    warnings: tuple[str, ...]
+
+    def told(self) -> PlaceboCities:
+        """With its tables."""
+        target, *references = self.areas.cities()
+        dropped = [
+            (name, reason, n)
+            for name, reasons in self.reasons.items()
+            for reason, n in sorted(Counter(_REASONS[at] for at in reasons[reasons > 0].tolist()).items())
+        ]
+        found = self.matched
+        return PlaceboCities(
+            target=target,
+            references=tuple(references),
+            left_out=pd.DataFrame(list(self.left_out), columns=["city", "reason", "note"]),
+            dropped=pd.DataFrame(dropped, columns=["city", "reason", "n"]),
+            matched=pd.DataFrame(
+                {
+                    "area": list(found.areas),
+                    "rank": pd.array(found.ranks, dtype="Int64"),
+                    "n_eligible": self.n_ranked,
+                    "by_rule": found.chosen,
+                    "matched_by": found.ways,
+                }
+            ),
+            warnings=self.warnings,
+        )
 
 
 def placebo_cities(
@@ -184,63 +219,56 @@ def placebo_cities(
             smallest_area=smallest_area,
             most_growth=most_growth,
         )
-    )
+    ).told()
 
 
-def cities_of(question: RuleQuestion) -> PlaceboCities:
-    """The target and the reference cities of a question; see `placebo_cities`."""
+def cities_of(question: RuleQuestion) -> RuleApplied:
+    """The target and the reference cities of a question, as arrays; see `placebo_cities`."""
     panel, rule, treated = question.panel, question.rule, question.treated
     pre, post, target = question.pre, question.post, question.target
-    rows_of = _cities(panel, question.city_of)
-    refuse(question, rows_of)
+    ground = ground_of(panel.units, tuple(map(question.city_of.get, panel.units)))
+    refuse(question, ground.rows_of)
     before, after = ([panel.periods.index(year) for year in years] for years in (pre, post))
     level = panel.values[question.outcome][:, before].mean(axis=1)
     change = panel.values[question.outcome][:, after].mean(axis=1) - level
-    people = _last_count(panel, question.population, max(pre))
+    counts = panel.values[question.population]
+    people = _last_count(counts, panel.periods, max(pre))
     signs = [-1.0 if rule.higher_is.get(name) == "better" else 1.0 for name in rule.criteria]
-    values = rule_criteria(panel, rule).to_numpy(dtype=float) * signs
-    units = np.array(panel.units, dtype=object)
-    reach = min(*pre, max(pre) - _GROWTH_YEARS)
-    moved, since = (
-        _growth(panel, question.population, [year for year in panel.periods if first <= year <= last])
-        for first, last in ((reach, max(pre)), (max(pre), max(post)))
+    values = np.array(list(criteria_columns(panel, rule).values())).T * signs
+    ours, beside = (
+        np.array([ground.row_of[unit] for unit in some], dtype=np.intp)
+        for some in (treated, question.set_aside)
     )
-    is_treated, aside = (_among(units, some) for some in (treated, question.set_aside))
+    reach = min(*pre, max(pre) - _GROWTH_YEARS)
+    moved = _growth(counts, panel.periods, reach, max(pre))
+    since = _growth(counts[ours], panel.periods, max(pre), max(post))
     limit = np.inf if question.most_growth is None else np.log1p(question.most_growth)
-    reason = np.array([""] * len(units), dtype="U32")
-    reason[(moved > limit) & ~is_treated] = "rebuilt"
-    reason[~np.isfinite(change)] = "missing_year"
-    reason[~(people >= question.smallest_area)] = "small"
-    reason[~np.isfinite(people)] = "no_population"
-    enters: Mask = np.asarray(reason == "")
+    rebuilt = moved > limit
+    rebuilt[ours] = False
+    reason = np.zeros(len(panel.units), dtype=np.int8)
+    for name, holds in (
+        ("rebuilt", rebuilt),
+        ("missing_year", ~np.isfinite(change)),
+        ("small", ~(people >= question.smallest_area)),
+        ("no_population", ~np.isfinite(people)),
+    ):
+        reason[holds] = _REASONS.index(name)
+    enters = reason == 0
     missing: Mask = np.asarray(np.isnan(values).any(axis=1))
     eligible = enters & ~missing & (people >= rule.minimum_population)
     faults = [
-        Fault(what="A treated area does not enter.", where=str(units[at]), found=str(reason[at]))
-        for at in np.flatnonzero(is_treated & ~enters)
+        Fault(what="A treated area does not enter.", where=panel.units[at], found=_REASONS[reason[at]])
+        for at in np.sort(ours)
+        if not enters[at]
     ]
     if faults:
         raise DesignError.of(faults)
-
-    def city(name: str, rows: Rows, chosen: Rows, without: Rows) -> City:
-        kept, picked = enters.copy(), np.zeros(len(units), dtype=bool)
-        kept[without], picked[chosen] = False, True
-        kept_rows = rows[kept[rows]]
-        return City(
-            name=name,
-            change=change[kept_rows],
-            level=level[kept_rows],
-            population=people[kept_rows],
-            chosen=picked[kept_rows],
-            areas=tuple(units[kept_rows]),
-        )
-
-    names = sorted(rows_of)
-    may = {name: rows[eligible[rows]] for name, rows in rows_of.items()}
-    orders = _ranked_all(may, values, rule)
+    orders = orders_of(ground, eligible, values, rule)
     own_ranked, n_own = orders[target]
-    matched = _match(own_ranked, (n_own, rule.choose), units, treated, question.discretionary)
-    aside_ranks = [at for at, row in enumerate(own_ranked, start=1) if aside[row]]
+    rank = {panel.units[row]: at for at, row in enumerate(own_ranked.tolist(), start=1)}
+    matched = match(rank, (n_own, rule.choose), treated, question.discretionary)
+    aside = set(question.set_aside)
+    aside_ranks = tuple(at for unit, at in rank.items() if unit in aside)
     k = len(treated)
     if own_ranked.size < k + SPARE_AREAS:
         raise DesignError(
@@ -249,11 +277,14 @@ def cities_of(question: RuleQuestion) -> PlaceboCities:
             found=f"{own_ranked.size} eligible areas, {k} treated",
             expected=f"at least {SPARE_AREAS} more than the treated ones",
         )
-    references, left_out = [], []
-    for name in names:
+    kept, picked = enters.copy(), np.zeros(len(panel.units), dtype=bool)
+    kept[beside], picked[ours] = False, True
+    used: list[str] = [target]
+    left_out: list[tuple[str, str, str]] = []
+    for name, rows in ground.rows_of.items():
         if name == target:
             continue
-        n_here, (order, n_chosen) = len(may[name]), orders[name]
+        n_here, (order, n_chosen) = int(eligible[rows].sum()), orders[name]
         if name in question.exclude:
             left_out.append((name, "excluded", question.exclude[name]))
             continue
@@ -266,93 +297,51 @@ def cities_of(question: RuleQuestion) -> PlaceboCities:
         if matched.whole and not n_chosen:
             left_out.append((name, "below_threshold", f"no area scores {rule.at_least:g}"))
             continue
-        top = list(range(1, n_chosen + 1)) if matched.whole else []
-        ranks = [*top, *_nearest(matched.ranks, top, rule.choose, own_ranked.size, order.size)]
-        also = _nearest(aside_ranks, ranks, rule.choose, own_ranked.size, order.size)
+        top = tuple(range(1, n_chosen + 1)) if matched.whole else ()
+        ranks = (*top, *nearest(matched.by_rank, top, rule.choose, own_ranked.size, order.size))
+        also = nearest(aside_ranks, ranks, rule.choose, own_ranked.size, order.size)
         if n_here < k + len(also) + SPARE_AREAS:
             left_out.append(
                 (name, "too_few_areas", f"{n_here} eligible, {k + len(also) + SPARE_AREAS} needed")
             )
             continue
-        chosen, without = (order[np.array(one, dtype=int) - 1] for one in (ranks, also))
-        references.append(city(name, rows_of[name], chosen, without))
-    told = reason.copy()
-    told[(told == "") & aside] = "set_aside"
-    told[(told == "") & missing] = "criterion_missing"
-    told[(told == "") & ~eligible] = "below_minimum"
+        picked[order[np.array(ranks, dtype=np.intp) - 1]] = True
+        kept[order[np.array(also, dtype=np.intp) - 1]] = False
+        used.append(name)
+    parts = [rows[kept[rows]] for rows in map(ground.rows_of.__getitem__, used)]
+    rows = np.concatenate(parts)
+    reason[beside[reason[beside] == 0]] = _REASONS.index("set_aside")
+    reason[(reason == 0) & missing] = _REASONS.index("criterion_missing")
+    reason[(reason == 0) & ~eligible] = _REASONS.index("below_minimum")
     warnings = {
-        "treated_rebuilt": bool((moved[is_treated] > limit).any()),
-        "rebuilt_since": bool((since[is_treated] > limit).any()),
-        "growth_unknown": bool(np.isnan(moved[is_treated]).any()) and question.most_growth is not None,
+        "treated_rebuilt": bool((moved[ours] > limit).any()),
+        "rebuilt_since": bool((since > limit).any()),
+        "growth_unknown": bool(np.isnan(moved[ours]).any()) and question.most_growth is not None,
         "rule_chooses_others": matched.others,
         "criteria_after_start": _last_base_year(rule) >= min(post),
     }
-    return PlaceboCities(
-        target=city(target, rows_of[target], np.flatnonzero(is_treated), np.flatnonzero(aside)),
-        references=tuple(references),
-        left_out=pd.DataFrame(left_out, columns=["city", "reason", "note"]),
-        dropped=_counted({name: told[rows_of[name]] for name in names}),
-        matched=matched.table,
+    return RuleApplied(
+        areas=CityAreas(
+            names=tuple(used),
+            change=change[rows],
+            level=level[rows],
+            population=people[rows],
+            chosen=picked[rows],
+            n=np.array([len(part) for part in parts]),
+            codes=ground.units[rows],
+        ),
+        left_out=tuple(left_out),
+        reasons={name: reason[own] for name, own in ground.rows_of.items()},
+        matched=matched,
+        n_ranked=own_ranked.size,
         warnings=tuple(key for key, holds in warnings.items() if holds),
     )
 
 
-def _among(units: npt.NDArray[np.object_], some: Sequence[str]) -> Mask:
-    """Which units are among some."""
-    wanted = set(some)
-    return np.fromiter((unit in wanted for unit in units), dtype=bool, count=len(units))
-
-
-def _counted(told: Mapping[str, npt.NDArray[np.str_]]) -> pd.DataFrame:
-    """How many areas of each city each reason kept out, by city and reason; as `PlaceboCities.dropped`."""
-    rows = [
-        (name, reason, n)
-        for name, reasons in told.items()
-        for reason, n in sorted(Counter(reasons[reasons != ""].tolist()).items())
-    ]
-    return pd.DataFrame(rows, columns=["city", "reason", "n"])
-
-
-def _ranked_all(rows_of: Mapping[str, Rows], values: Floats, rule: Rule) -> dict[str, tuple[Rows, int]]:
-    """The eligible rows of each city as `ranked` gives them, cities with as many of them at once."""
-    same: dict[int, list[str]] = {}
-    for name, rows in rows_of.items():
-        same.setdefault(len(rows), []).append(name)
-    found: dict[str, tuple[Rows, int]] = {}
-    for names in same.values():
-        rows = np.stack([rows_of[name] for name in names])
-        found.update(zip(names, ranked(rows, values, rule), strict=True))
-    return found
-
-
-def ranked(rows: Rows, values: Floats, rule: Rule) -> list[tuple[Rows, int]]:
-    """Eligible rows of each city from the worst on, and how many the rule chooses; none where a criterion is flat.
-
-    The array form of `mekeval.select_areas`, for cities with equally many areas; `rows`, shape (n_cities, n_areas), are
-    in the order of the codes, which breaks ties.
-    """
-    own = values[rows]
-    if rows.shape[1] < 2:
-        return [(one[:0], 0) for one in rows]
-    varies = (np.ptp(own, axis=1) > 0).all(axis=1)
-    weights = np.array([rule.weights.get(name, 1.0) for name in rule.criteria])
-    score = np.zeros(rows.shape)
-    score[varies] = joined(comparable(own[varies], rule.score), weights)
-    order = np.argsort(-score, axis=1, kind="stable")
-    reached = (
-        np.full(len(rows), rows.shape[1]) if rule.at_least is None else (score >= rule.at_least).sum(axis=1)
-    )
-    return [
-        (one[at], min(rule.choose, int(n))) if good else (one[:0], 0)
-        for one, at, n, good in zip(rows, order, reached, varies, strict=True)
-    ]
-
-
-def _last_count(panel: Panel, population: str, year: int) -> Floats:
+def _last_count(people: Floats, periods: Sequence[int], year: int) -> Floats:
     """The last known count of each area's people up to a year, or the first after it; missing where there is none."""
-    people = panel.values[population]
-    early = [at for at, period in enumerate(panel.periods) if period <= year][::-1]
-    late = [at for at, period in enumerate(panel.periods) if period > year]
+    early = [at for at, period in enumerate(periods) if period <= year][::-1]
+    late = [at for at, period in enumerate(periods) if period > year]
     ordered = people[:, [*early, *late]]
     known = np.isfinite(ordered)
     return np.where(known.any(axis=1), ordered[np.arange(len(ordered)), known.argmax(axis=1)], np.nan)
@@ -363,107 +352,19 @@ def _last_base_year(rule: Rule) -> int:
     return max(max((years,) if isinstance(years, int) else years) for years in rule.criteria.values())
 
 
-def _growth(panel: Panel, population: str, years: Sequence[int]) -> Floats:
-    """Absolute log change of each area's population a year, between the first and the last of the years known for it.
+def _growth(counts: Floats, periods: Sequence[int], start: int, end: int) -> Floats:
+    """Absolute log change of each area's population a year, between the first and the last count in these years.
 
     Missing where it is known in one year only; of an area that was empty, infinite.
     """
-    people = panel.values[population][:, [panel.periods.index(year) for year in years]]
+    columns = [at for at, year in enumerate(periods) if start <= year <= end]
+    people, years = counts[:, columns], np.array(periods, dtype=float)[columns]
     known = np.isfinite(people)
     first, last = known.argmax(axis=1), people.shape[1] - 1 - known[:, ::-1].argmax(axis=1)
     at = np.arange(len(people))
-    span = np.array(years, dtype=float)[last] - np.array(years, dtype=float)[first]
+    span = years[last] - years[first]
     growth = np.full(len(people), np.nan)
     ok = (span > 0) & known.any(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         growth[ok] = np.abs(np.log(people[at, last] / people[at, first]))[ok] / span[ok]
     return growth
-
-
-def _cities(panel: Panel, city_of: Mapping[str, str]) -> dict[str, Rows]:
-    """Rows of each city's areas, in the order of their codes."""
-    rows: dict[str, list[int]] = {}
-    for at in np.argsort(np.array(panel.units), kind="stable"):
-        name = city_of.get(panel.units[at])
-        if name is not None:
-            rows.setdefault(name, []).append(int(at))
-    return {name: np.array(own, dtype=np.intp) for name, own in rows.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Matched:
-    """How the treated areas find their counterparts.
-
-    Attributes
-    ----------
-    table : pandas.DataFrame
-        As `PlaceboCities.matched`.
-    whole : bool
-        Whether the rule's whole choice is one of the ways.
-    ranks : list of int
-        Of the areas that are matched by their rank.
-    others : bool
-        Whether the rule would have chosen others than those matched by it.
-    """
-
-    table: pd.DataFrame
-    whole: bool
-    ranks: list[int]
-    others: bool
-
-
-def _match(
-    order: Rows,
-    wholes: tuple[int, int],
-    units: npt.NDArray[np.object_],
-    treated: Sequence[str],
-    extra: Sequence[str],
-) -> _Matched:
-    """How each treated area finds its counterparts.
-
-    `wholes`: how many areas the rule chooses in the target, and how many it may choose at most.
-    """
-    rank = {str(units[row]): at for at, row in enumerate(order, start=1)}
-    ruled = [unit for unit in treated if unit not in extra]
-    whole = len(ruled) > 0 and len(ruled) in wholes
-    ways = ["rule" if whole and unit in ruled else "rank" for unit in treated]
-    chosen = [rank.get(unit, np.inf) <= wholes[0] for unit in treated]
-    lost = [unit for unit, way in zip(treated, ways, strict=True) if way == "rank" and unit not in rank]
-    if lost:
-        raise DesignError(
-            "A treated area has no rank under the rule, so it has no counterpart elsewhere.",
-            found=", ".join(lost),
-            expected="an area with all criteria and the minimum population",
-        )
-    ranks = [rank.get(unit) for unit in treated]
-    matched = pd.DataFrame(
-        {
-            "area": list(treated),
-            "rank": pd.array(ranks, dtype="Int64"),
-            "n_eligible": order.size,
-            "by_rule": chosen,
-            "matched_by": ways,
-        }
-    )
-    return _Matched(
-        table=matched,
-        whole=whole,
-        ranks=[at for at, way in zip(ranks, ways, strict=True) if way == "rank" and at is not None],
-        others=any(way == "rule" and not one for way, one in zip(ways, chosen, strict=True)),
-    )
-
-
-def _nearest(ranks: Sequence[int], taken: Sequence[int], choose: int, n_own: int, n_here: int) -> list[int]:
-    """The free ranks of another city that are nearest to the given ones of the target, the worst first."""
-    free, found = sorted(set(range(1, n_here + 1)).difference(taken)), []
-    for rank in sorted(ranks):
-        if not free:
-            break  # the city is too small, and is left out for it
-        wanted = float(rank)
-        if rank > choose:
-            wanted = choose + (rank - choose) * (n_here - choose) / (n_own - choose)
-        at = bisect_left(free, wanted)
-        nearest = min(free[max(at - 1, 0) : at + 1], key=lambda one: (abs(one - wanted), one))
-        found.append(nearest)
-        free.remove(nearest)
-    return found

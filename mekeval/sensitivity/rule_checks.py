@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import MekevalError
 from ..inference import Inference
 from .check import Check, not_run, variants_table
-from .compare_cities import SMALLEST_P, RulePlacebo
-from .rule_placebo import ask
+from .compare_cities import SMALLEST_P, Judgement, RulePlacebo
+from .rule_placebo import asked_quickly
 from .rule_question import RuleQuestion
 
 #: Warnings of the rule placebo with which it does not count as passed, the gravest first.
@@ -28,14 +28,14 @@ CANNOT_ANSWER = (
 )
 
 
-def rule_placebo_inference(placebo: RulePlacebo, *, label: str, n_treated: int) -> Inference:
+def rule_placebo_inference(placebo: RulePlacebo | Judgement, *, label: str, n_treated: int) -> Inference:
     """The rule placebo in the form of every other test: the effect beyond what the rule brings about by itself.
 
     `p_value` is the one that may be quoted, `n_comparison` and `n_sets` count the reference cities, and `reference`
     holds their estimates as seen from their own centre.
     """
-    others = placebo.cities.iloc[1:]
-    spread = np.sort(others["estimate"].to_numpy(dtype=float) - placebo.bias)
+    others = placebo.estimates[1:]
+    spread = np.sort(others - placebo.bias)
     return Inference(
         label=label,
         estimate=placebo.effect,
@@ -102,7 +102,7 @@ def rule_placebo_before(question: RuleQuestion, *, size: float) -> Check:
         return not_run(name, "few_years", n=len(years))
     half = len(years) // 2
     try:
-        found = ask(replace(question, pre=years[:half], post=years[half:]))
+        found = asked_quickly(replace(question, pre=years[:half], post=years[half:]))
     except MekevalError as error:
         return not_run(name, "error", message=error.faults[0].what)
     facts: dict[str, float | str] = {
@@ -142,7 +142,7 @@ def rule_leave_one_out(question: RuleQuestion, *, whole: RulePlacebo) -> Check:
                 discretionary=tuple(one for one in question.discretionary if one != unit),
                 set_aside=(*question.set_aside, unit),
             )
-            found = rule_placebo_inference(ask(part), label=unit, n_treated=len(rest))
+            found = rule_placebo_inference(asked_quickly(part), label=unit, n_treated=len(rest))
             rows.append((unit, found, ""))
     except MekevalError as error:
         return not_run(name, "error", message=error.faults[0].what)

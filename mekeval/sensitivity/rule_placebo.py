@@ -16,14 +16,16 @@ from ..design import Rule
 from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats, Panel
+from .cities import City
 from .compare_cities import (
     FEWEST_CITIES,
+    Judgement,
     RulePlacebo,
     city_estimates,
-    compare_with_cities,
+    judged,
     variance_model,
 )
-from .reference_cities import City, cities_of, placebo_cities
+from .reference_cities import cities_of, placebo_cities
 from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion
 
 
@@ -43,7 +45,7 @@ class RulePlaceboInTime(Shown):
     smallest_p : float
         1 / (n + 1): no test with them can give less.
     rank_p : float
-        Share of all starts, the programme included, whose |estimate / se| is at least the programme's.
+        Share of all starts, the programme included, whose ``|estimate / se|`` is at least the programme's.
     left_out : pandas.DataFrame
         Earlier starts that could not be used: `years_earlier`, `reason` (as in `PlaceboCities.left_out`) and `note`.
     statement : str
@@ -183,17 +185,21 @@ smallest_area, most_growth
 
 def ask(question: RuleQuestion) -> RulePlacebo:
     """Put a question to `rule_placebo`."""
-    cities = cities_of(question)
-    found = compare_with_cities(
-        cities.target, cities.references, variance=question.variance, alpha=question.alpha
-    )
-    return replace(
-        found,
+    applied = cities_of(question)
+    found = judged(applied.areas, variance=question.variance, alpha=question.alpha)
+    cities = applied.told()
+    return found.told(
+        [cities.target, *cities.references],
         matched=cities.matched,
         left_out=cities.left_out,
         dropped=cities.dropped,
-        warnings=(*cities.warnings, *found.warnings),
+        warnings=cities.warnings,
     )
+
+
+def asked_quickly(question: RuleQuestion) -> Judgement:
+    """The numbers of `ask`."""
+    return judged(cities_of(question).areas, variance=question.variance, alpha=question.alpha)
 
 
 def rule_placebo_in_time(

@@ -6,6 +6,7 @@ Never: a size whose interval rests on other draws than that of its neighbour.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -164,19 +165,23 @@ def flci(given: Problem, size: float) -> tuple[float, float]:
     return centre - found.half_length, centre + found.half_length
 
 
-def excludes_zero(given: Problem, size: float) -> bool:
-    """Whether the interval, from its lowest to its highest value, leaves zero out; zero itself is tested as well."""
+def _lets_in_zero(given: Problem, size: float, begin: Sequence[int]) -> int | None:
+    """The place of a part that does not reject zero, or -1 where the interval holds it all the same; else None.
+
+    One part decides, whichever it is: those at the places in `begin` are asked first.
+    """
     if given.method == "FLCI":
         low, high = flci(given, size)
-        return not low <= 0 <= high
-    first = _first_stage(given, size)
-    tests = []
-    for part in _parts(given, size):
-        tests.append(_Test(given, part, first))
-        if not tests[-1].rejects_zero():
-            return False
-    low, high = _by_inversion(given, tests)
-    return not low <= 0 <= high
+        return -1 if low <= 0 <= high else None
+    first, parts = _first_stage(given, size), _parts(given, size)
+    tests: dict[int, _Test] = {}
+    places: list[int] = [*begin, *range(len(parts))]
+    for at in dict.fromkeys(places):
+        tests[at] = _Test(given, parts[at], first)
+        if not tests[at].rejects_zero():
+            return at
+    low, high = _by_inversion(given, list(tests.values()))
+    return -1 if low <= 0 <= high else None
 
 
 def breakdown(given: Problem, sizes: npt.NDArray[np.float64], start: float) -> float:
@@ -189,11 +194,20 @@ def breakdown(given: Problem, sizes: npt.NDArray[np.float64], start: float) -> f
     start : float
         A size to begin with where none of `sizes` includes zero.
     """
-    if not excludes_zero(given, 0.0):
+    begin: list[int] = []
+
+    def excluded(size: float) -> bool:
+        """Whether the interval leaves zero out; a part that lets it in at one size mostly does so at the next."""
+        at = _lets_in_zero(given, size, begin)
+        if at is not None and at >= 0 and given.corners.complete:
+            begin[:] = [at]
+        return at is None
+
+    if not excluded(0.0):
         return -np.inf
     low, high = 0.0, np.inf
     for size in np.unique(sizes[sizes > 0]):
-        if not excludes_zero(given, float(size)):
+        if not excluded(float(size)):
             high = float(size)
             break
         low = float(size)
@@ -201,7 +215,7 @@ def breakdown(given: Problem, sizes: npt.NDArray[np.float64], start: float) -> f
     for _ in range(_DOUBLINGS):
         if np.isfinite(high):
             break
-        if excludes_zero(given, 2 * step):
+        if excluded(2 * step):
             low = step = 2 * step
         else:
             high = 2 * step
@@ -211,7 +225,7 @@ def breakdown(given: Problem, sizes: npt.NDArray[np.float64], start: float) -> f
         if high - low <= _PRECISION * high:
             break
         middle = (low + high) / 2
-        if excludes_zero(given, middle):
+        if excluded(middle):
             low = middle
         else:
             high = middle
