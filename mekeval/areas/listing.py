@@ -14,15 +14,19 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pandas as pd
 
+from ..definition import LANGUAGES
 from ..display import Shown
 from ..errors import Fault, Place, StudyError, closest
 from .hierarchy import above, parent_faults
 
-COLUMNS = ("code", "level", "parent", "name_fi", "name_sv", "name_en", "population", "tile_row", "tile_col")
+#: What an area is called in each language.
+NAMES = tuple(f"name_{language}" for language in LANGUAGES)
+COLUMNS = ("code", "level", "parent", *NAMES, "population", "tile_row", "tile_col")
 #: No area has more people than this, and no tile map more rows.
 _MOST = 1_000_000_000
 #: The code that a label begins with: digits in groups, and the letter by which twins differ ("091 201", "091201P").
@@ -32,6 +36,7 @@ _ALIKE = 0.75
 _LONGEST_LABEL, _MOST_FAULTS = 500, 1_000
 
 
+@lru_cache(maxsize=10_000)
 def fold(name: str) -> str:
     """Reduce a name to what people agree on: no case, no marks on letters, no punctuation, no doubled spaces.
 
@@ -61,7 +66,7 @@ class Areas(Shown):
     table: pd.DataFrame
     unit: str
 
-    @property
+    @cached_property
     def units(self) -> tuple[str, ...]:
         """Codes of the areas that are compared, in the order of the file."""
         return tuple(self.table.index[self.table["level"] == self.unit])
@@ -69,10 +74,9 @@ class Areas(Shown):
     def name(self, code: str, language: str) -> str:
         """What an area is called in a language (fi, sv or en); the Finnish name where it has no other.
 
-        Many places of Finland have no Swedish name: the official one is then the name in every language, and an empty
-        cell is no fault.
+        Many places of Finland have no Swedish name: the official one is then the name in every language.
         """
-        return str(self.table.at[code, f"name_{language}"] or self.table.at[code, "name_fi"])
+        return self._names[code][LANGUAGES.index(language)]
 
     def resolve(self, name: str) -> str:
         """The code of a unit from its code or its name in any language, with or without ä and ö.
@@ -91,11 +95,10 @@ class Areas(Shown):
         text = name.strip()
         if text in self.units:
             return text
-        known = self._by_name(self.units)
-        codes = known.get(fold(text), ())
+        codes = self._by_name(self.units).get(fold(text), ())
         if len(codes) == 1:
             return codes[0]
-        names = [str(self.table.loc[code, "name_fi"]) for code in self.units]
+        names = [self.name(code, "fi") for code in self.units]
         if codes:
             raise StudyError(
                 "Two areas have this name.",
@@ -106,6 +109,11 @@ class Areas(Shown):
         raise StudyError(
             f"The study has no {self.unit} of this name.", found=repr(name), expected=closest(text, names)
         )
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        rows = self.table[list(NAMES)].itertuples(name=None)
+        return {code: [str(name or names[0]) for name in names] for code, *names in rows}
 
     def ancestors(self, code: str) -> tuple[str, ...]:
         """Codes of the listed areas that an area lies in, the nearest first.
@@ -140,10 +148,9 @@ class Areas(Shown):
 
     def _on(self, level: str | None) -> list[str]:
         """Codes of one level, or all of them."""
-        if level is None:
-            return [str(code) for code in self.table.index]
-        codes = [str(code) for code in self.table.index[self.table["level"] == level]]
-        if not codes:
+        table = self.table if level is None else self.table[self.table["level"] == level]
+        codes = [str(code) for code in table.index]
+        if level is not None and not codes:
             raise StudyError(
                 "No area is on this level.",
                 found=repr(level),
@@ -221,18 +228,15 @@ class Areas(Shown):
             raise StudyError.of(faults)
         return found
 
-    def _folded(self, code: str) -> set[str]:
-        names = self.table.loc[code, ["name_fi", "name_sv", "name_en"]]
-        return {fold(str(name)) for name in names} - {""}
-
     def _by_name(self, codes: Iterable[str]) -> dict[str, tuple[str, ...]]:
         known: dict[str, tuple[str, ...]] = {}
-        columns = self.table.loc[list(codes), ["name_fi", "name_sv", "name_en"]]
-        for code, *names in columns.itertuples(name=None):
-            for folded in dict.fromkeys(fold(name) for name in dict.fromkeys(map(str, names))):
-                if folded:
-                    known[folded] = (*known.get(folded, ()), code)
+        for code in codes:
+            for folded in self._folded(code):
+                known[folded] = (*known.get(folded, ()), code)
         return known
+
+    def _folded(self, code: str) -> set[str]:
+        return {fold(name) for name in self._names[code]} - {""}
 
 
 def _name_after(label: str, end: int) -> str:
@@ -302,7 +306,7 @@ def found_areas(labels: Iterable[str], pattern: str, level: str, *, where: str =
             found=repr(pattern),
             expected=str(cause),
         ) from None
-    groups = ("code", "name", "name_fi", "name_sv", "name_en", "parent")
+    groups = ("code", "name", *NAMES, "parent")
     unknown = sorted(set(compiled.groupindex) - set(groups))
     if "code" not in compiled.groupindex or unknown:
         raise StudyError(

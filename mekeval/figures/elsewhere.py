@@ -47,9 +47,9 @@ def city_names(study: Study, language: str) -> dict[str, str]:
     names = {study.spec.areas.city.fi: study.spec.areas.city.text(language)}
     listed = study.reference_areas
     if listed is not None:
-        parents = set(listed.table["parent"])
-        codes = [code for code in listed.table.index if code in parents]
-        names |= {str(listed.table.loc[code, "name_fi"]): listed.name(code, language) for code in codes}
+        parents = set(listed.table["parent"].tolist())
+        codes = [code for code in listed.table.index.tolist() if code in parents]
+        names |= {listed.name(code, "fi"): listed.name(code, language) for code in codes}
     return names
 
 

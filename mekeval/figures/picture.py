@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,11 +73,22 @@ def _settings() -> Any:
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in our style on matplotlib's own defaults, whatever the reader has set, and leave his settings alone."""
-    with matplotlib.rc_context():
-        dict.update(
-            matplotlib.rcParams, _settings()
-        )  # they have been checked: to do so again takes longer than to draw
+    before = {name: value for name, value in dict.items(matplotlib.rcParams) if name.startswith(_TAKEN)}
+    # All of them have been checked: to do so again, as matplotlib's own context does, takes longer than to draw.
+    dict.update(matplotlib.rcParams, _settings())
+    try:
         yield
+    finally:
+        dict.update(matplotlib.rcParams, before)
+
+
+def warm_up() -> None:
+    """Have the letters at hand, for processes that are forked from this one."""
+    with style():
+        figure = Figure(figsize=(1, 1))
+        for weight in ("normal", "bold"):
+            figure.text(0, 0, string.printable.strip(), weight=weight)
+        written_svg(figure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +163,9 @@ class Picture:
 
 
 def _compact(svg: str) -> str:
-    """The same picture in fewer characters: no comments, line breaks or long names, places no finer than seen."""
-    svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"\n\s*", "", svg).replace("DejaVuSans-", "g-").replace("<use xlink:href=", "<use href=")
+    """The same picture in fewer characters: no line breaks or long names, places no finer than seen."""
+    svg = re.sub(r"\s*<!--.*?-->|\n\s*", "", svg, flags=re.DOTALL)
+    svg = svg.replace("DejaVuSans-", "g-").replace("<use xlink:href=", "<use href=")
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
     svg = re.sub(r'(<use href="[^"]+" transform="translate\(\d+(?:\.\d)?)\d* 0\)', r"\1)", svg)
     return re.sub(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis, YAxis
@@ -42,6 +42,7 @@ class _OneTick(Axis):
 
     _clip: tuple[Any, Any] | None = None
     _unmade = False
+    _drawn: tuple[list[Any], tuple[list[Any], list[Any]]] | None = None
 
     @contextmanager
     def _without_ticks(self) -> Iterator[None]:
@@ -87,7 +88,7 @@ class _OneTick(Axis):
             "majorTicks" not in self.__dict__
             and isinstance(locator, FixedLocator)
             and isinstance(self.get_minor_locator(), NullLocator)
-            and not self.label.get_text()
+            and (not self.label.get_text() or self._alone())
             and self.get_visible()
         )
         places: Any = self.get_majorticklocs() if plain else ()
@@ -96,6 +97,9 @@ class _OneTick(Axis):
             super().draw(renderer)
             return
         renderer.open_group(_GROUP)
+        labelled, own = bool(self.label.get_text()), cast("Any", self)
+        drawn: list[Any] = []
+        boxes: tuple[list[Any], list[Any]] = ([], [])
         if len(places):
             tick = self._get_tick(major=True)
             transform = self.get_transform()
@@ -106,8 +110,33 @@ class _OneTick(Axis):
                     tick.label1.set_text(text)
                     tick.label2.set_text(text)
                     tick.draw(renderer)
+                    drawn = [tick]
+                    if labelled:
+                        for found, more in zip(
+                            boxes, own._get_ticklabel_bboxes(drawn, renderer), strict=True
+                        ):
+                            found.extend(more)
+        if labelled:
+            with self._without_ticks():
+                self.majorTicks, self._drawn = drawn, (drawn, boxes)
+                own._update_label_position(renderer)
+                self._drawn = None
+            self.label.draw(renderer)
         renderer.close_group(_GROUP)
         self.stale = False
+
+    def _alone(self) -> bool:
+        """Whether the title of this scale stands by itself, not in line with those of other axes."""
+        groups, name = getattr(self.axes.figure, "_align_label_groups", {}), getattr(self, "axis_name", "")
+        return name not in groups or len(groups[name].get_siblings(self.axes)) == 1
+
+    def _update_ticks(self) -> Any:
+        return super()._update_ticks() if self._drawn is None else self._drawn[0]  # type: ignore[misc]
+
+    def _get_tick_boxes_siblings(self, renderer: Any) -> Any:
+        if self._drawn is not None:
+            return self._drawn[1]
+        return super()._get_tick_boxes_siblings(renderer)  # type: ignore[misc]
 
 
 class _X(_OneTick, XAxis):

@@ -9,16 +9,17 @@ import datetime
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 
 from babel import Locale
 from babel.dates import format_date
-from babel.numbers import NumberPattern, parse_pattern
+from babel.numbers import get_decimal_symbol, get_group_symbol
 
+from ..definition import LANGUAGES as LANGUAGES
 from ..errors import MekevalError, closest
 
-LANGUAGES = ("fi", "sv", "en")
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 _LOCALES = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
@@ -88,7 +89,11 @@ class Texts:
         sign : bool
             Whether a positive number carries a plus sign.
         """
-        text = str(_number_form(decimals).apply(abs(value), _locale(self.language))).replace(" ", NO_BREAK)
+        # As Babel's pattern "#,##0.00" does it, in a tenth of the time.
+        digits = Decimal(str(abs(value)))
+        text = "\N{INFINITY}"
+        if not digits.is_infinite():
+            text = f"{digits.quantize(Decimal((0, (1,), -decimals))):,f}".translate(_signs(self.language))
         rounds_to_zero = not any(digit in text for digit in "123456789")
         if value < 0 and not rounds_to_zero:
             return MINUS + text
@@ -146,13 +151,12 @@ def keys(language: str) -> frozenset[str]:
 
 
 @cache
-def _number_form(decimals: int) -> NumberPattern:
-    return parse_pattern("#,##0" + ("." + "0" * decimals if decimals else ""))
-
-
-@cache
-def _locale(language: str) -> Locale:
-    return Locale.parse(_LOCALES[language])
+def _signs(language: str) -> dict[int, str]:
+    """What stands in the language for the signs of a plain number: between thousands, before decimals."""
+    locale = Locale.parse(_LOCALES[language])
+    return str.maketrans(
+        {",": get_group_symbol(locale).replace(" ", NO_BREAK), ".": get_decimal_symbol(locale)}
+    )
 
 
 @cache

@@ -10,6 +10,7 @@ import importlib
 
 import nbformat
 
+from ...figures.picture import warm_up
 from ...render.notebook import notebook_fragment
 from ...text import LANGUAGES, Texts
 from .. import prepared as prepared  # and with it the jobs, papermill and all that reports are made with
@@ -39,5 +40,6 @@ def load() -> None:
         nbformat.v4.new_code_cell("0"),  # type: ignore[no-untyped-call]
     ]
     notebook_fragment(nbformat.v4.new_notebook(cells=content))  # type: ignore[no-untyped-call]
+    warm_up()
     for language in LANGUAGES:
         Texts(language).number(0.5)
