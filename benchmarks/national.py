@@ -2,9 +2,9 @@
 
 For each municipality `new_study` writes a study from Paavo, whose rule proposes the five worst areas, and `run_study`
 makes the report of the city (with --districts also of the five areas) in one language, two municipalities at a time.
-No programme ran in most of them, and every report says so. The time of all is set against that of the first few, and
-what all processes hold against what they held by then. A municipality that is refused or whose report fails is named
-on standard error, and counted.
+No programme ran in most of them, and every report says so. A municipality with too few areas that are large enough
+for the rule is refused in words, and counted. The time of all is set against that of the first few, and
+what all processes hold against what they held by then. Each municipality is named on standard error as it is done.
 """
 
 from __future__ import annotations
@@ -39,13 +39,17 @@ FEWEST = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What became of one municipality; `error` is empty where all went well."""
+    """What became of one municipality; `error` is empty where all went well.
+
+    Refused is one of which no study can be made, in words: too few areas that are large enough for the rule.
+    """
 
     name: str
     reports: int
     written: float
     run: float
     error: str
+    refused: bool = False
 
 
 def municipalities(raw: Path) -> list[str]:
@@ -61,7 +65,11 @@ def one_city(name: str, *, raw: Path, folder: Path, kinds: Sequence[str]) -> Don
     begun = time.perf_counter()
     written = 0.0
     try:
-        made = new_study(folder / name, municipality_of=name, raw=raw)
+        try:
+            made = new_study(folder / name, municipality_of=name, raw=raw)
+        except MekevalError as cause:
+            spent = time.perf_counter() - begun
+            return Done(name=name, reports=0, written=spent, run=0.0, error=str(cause), refused=True)
         written = time.perf_counter() - begun
         result = run_study(
             made.folder,
@@ -158,7 +166,14 @@ def rows_of(
             peer_value=early,
             ratio_at_most=1.2,
         ),
-        row("national, refused or failed", size, sum(bool(one.error) for one in done), "", at_most=0),
+        row("national, no study possible", size, sum(one.refused for one in done), "municipalities"),
+        row(
+            "national, failed",
+            size,
+            sum(bool(one.error) and not one.refused for one in done),
+            "municipalities",
+            at_most=0,
+        ),
     ]
 
 

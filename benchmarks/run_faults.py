@@ -5,7 +5,8 @@ parent, a worker, a kernel) at an instant drawn evenly over the time a run takes
 compares every byte. The runner and its forked parent are forked from this process, which has everything loaded, so that
 a cycle costs a second; with --whole they are started as a user starts them, and nothing is left out.
 
-In the place of the shipped notebooks stand three that show a word and a finding. Run it from a checkout at rest.
+In the place of the shipped notebooks stand three that show a word and a finding, but with --shipped. Run it from a
+checkout at rest: a run notices that mekeval's own code has changed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from mekeval.run import asked, going, matrix, pool, workers
 from mekeval.run.kernels import Warm, preloaded
 from mekeval.run.kernels.warm import Server
 from mekeval.run.verify import verify_set
-from mekeval.shipped import example_study
+from mekeval.shipped import example_study, shipped
 from mekeval.study import read_study
 
 SEED, SET, VICTIMS = 20261122, "vantaa-mek", ("runner", "forked parent", "worker", "kernel")
@@ -62,9 +63,15 @@ display({{FINDINGS_TYPE: {{"title": "T", "description": "D", "findings": found}}
 """
 
 
-def notebooks(folder: Path, word: str) -> Path:
-    """Notebooks that take no time and show a word."""
+def notebooks(folder: Path, word: str, *, real: bool = False) -> Path:
+    """Notebooks that take no time and show a word; or the shipped ones, and the word below."""
     folder.mkdir(parents=True)
+    for name in _HEADS if real else ():
+        content = nbformat.read(shipped("notebooks", f"{name}.ipynb"), as_version=4)
+        content.cells.append(nbformat.v4.new_markdown_cell(word, id="word"))
+        nbformat.write(content, folder / f"{name}.ipynb")
+    if real:
+        return folder
     for name, head in _HEADS.items():
         body = _SHOWS.format(word=word)
         if name == "data_quality":
@@ -98,6 +105,7 @@ def stand_ins() -> tuple[tuple[object, str, object], ...]:
 
 def make_ready() -> None:
     """Load what a run loads, read the example study once, and adopt what killed processes leave behind."""
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # as in the warm process
     preloaded.load()
     for module, name, stand_in in (*stand_ins(), (pool, "start_warm", _forked_warm)):
         setattr(module, name, stand_in)
@@ -181,7 +189,7 @@ def _stand_in(job: Any, **_: object) -> Any:
     text = job.notebook.read_text(encoding="utf-8")
     word = re.findall(r"<h1>(\w+)</h1>", text)[0]
     finding = {"year": job.year, "subject": "all", "outcome": "low_income_rate", "verdict": word}
-    found = () if job.kind == "quality" else (finding,)
+    found = () if job.kind in ("quality", "changes") else (finding,)
     return Outcome(job=job, html=f"<h1>{word}</h1>", notebook=text, findings=found, error="", seconds=0.1)
 
 
@@ -447,7 +455,13 @@ def _differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 
 
 def kill_runs(
-    number: int, *, kernels: bool = True, whole: bool = False, seed: int = SEED, told: bool = False
+    number: int,
+    *,
+    kernels: bool = True,
+    whole: bool = False,
+    real: bool = False,
+    seed: int = SEED,
+    told: bool = False,
 ) -> tuple[Counts, float]:
     """So many cycles; what was found, and the seconds that an undisturbed run takes."""
     pick, counts = random.Random(seed), Counts()
@@ -457,7 +471,7 @@ def kill_runs(
         scratch.mkdir()
         os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
         for word in WORDS:
-            notebooks(folder / word, word)
+            notebooks(folder / word, word, real=real)
         setting = Setting(folder=folder, out=folder / "out", kernels=kernels, whole=whole)
         good, seconds = undisturbed(setting)
         ended(setting.run(WORDS[1], setting.out), 300)
@@ -473,7 +487,7 @@ def kill_runs(
                     counts.kills[what], reach = counts.kills[what] + 1, min(1.03 * reach, 3 * seconds)
                 else:
                     counts.fault(kind, what)
-            if told and count % 10 == 0:
+            if told and (whole or count % 10 == 0):
                 print(
                     count,
                     counts.too_late,
@@ -549,15 +563,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=500, help="of runs with real kernels")
     parser.add_argument("--bare", type=int, default=500, help="of runs without kernels")
     parser.add_argument("--whole", type=int, default=10, help="of runs that nothing was loaded for before")
+    parser.add_argument("--shipped", type=int, default=0, help="as --whole, with the shipped notebooks")
     parser.add_argument("--seed", type=int, default=SEED)
     chosen = parser.parse_args()
-    kills, bare, whole = (3, 5, 0) if chosen.quick else (chosen.kills, chosen.bare, chosen.whole)
+    given = (chosen.kills, chosen.bare, chosen.whole, chosen.shipped)
+    kills, bare, whole, real = (3, 5, 0, 0) if chosen.quick else given
     make_ready()
     rows: list[Row] = []
     for number, task, options in (
         (bare, "killed, without kernels", {"kernels": False}),
         (kills, "killed, real kernels", {}),
         (whole, "killed, started as a user does", {"whole": True}),
+        (real, "killed, with the shipped notebooks", {"whole": True, "real": True}),
     ):
         if number:
             counts, seconds = kill_runs(number, seed=chosen.seed, told=not chosen.json, **options)

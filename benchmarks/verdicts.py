@@ -22,7 +22,8 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,9 +31,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mekeval import MekevalError
 from mekeval.design import Rule
 from mekeval.findings import VERDICTS, Finding, conclude
 from mekeval.panel import Floats, Panel
+from mekeval.run.cluster import as_here, on_cluster
 from mekeval.sensitivity import Check, RuleQuestion, Surroundings, ask, rule_checks_of, rule_placebo_inference
 
 YEARS = tuple(range(2010, 2025))
@@ -279,9 +282,17 @@ def one_draw(seed: int, draw: int) -> list[tuple[str, str, str]]:
     return given
 
 
-def table(*, draws: int, seed: int, workers: int | None = None) -> pd.DataFrame:
-    """One row for each scenario: the share of each verdict, and what decided most often where it was fragile."""
-    with ProcessPoolExecutor(workers) as pool:
+def table(
+    *, draws: int, seed: int, workers: int | None = None, executor: Executor | None = None
+) -> pd.DataFrame:
+    """One row for each scenario: the share of each verdict, and what decided most often where it was fragile.
+
+    Each country has random numbers of its own: the table is the same in any number of processes, and in any `executor`
+    in their place.
+    """
+    own: AbstractContextManager[Executor]
+    own = ProcessPoolExecutor(workers) if executor is None else nullcontext(executor)
+    with own as pool:
         given = [one for part in pool.map(partial(one_draw, seed), range(draws)) for one in part]
     found = pd.DataFrame(given, columns=["scenario", "verdict", "because"])
     rows = []
@@ -328,12 +339,19 @@ if __name__ == "__main__":
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, help="processes; as many as there are processors")
+    parser.add_argument(
+        "--scheduler", help="tcp://host:port of a Dask scheduler; its workers have this PYTHONPATH"
+    )
     parser.add_argument("--quick", action="store_true", help="ten draws; end in under 60 s")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--write", action="store_true", help="write the table into docs/verdicts.md")
     options = parser.parse_args()
     n = 10 if options.quick else options.draws
-    result = table(draws=n, seed=options.seed, workers=options.workers)
+    try:
+        with on_cluster(options.scheduler, as_here()) if options.scheduler else nullcontext() as pool:
+            result = table(draws=n, seed=options.seed, workers=options.workers, executor=pool)
+    except MekevalError as error:
+        parser.exit(2, f"{error}\n")
     text = as_markdown(result, draws=n, seed=options.seed)
     print(result.to_json(orient="records", indent=1) if options.json else text)
     if options.write:

@@ -21,10 +21,14 @@ from rows import Row, markdown
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "docs" / "benchmarks.md"
-#: In the order of the page; those of the first kind print their own tables and need the real data.
-REAL = ("calibration", "first_wave")
+#: These print their own tables.
+OWN_TABLE = ("calibration", "first_wave")
+#: These need the real data, and these take none.
+REAL = (*OWN_TABLE, "national")
+WITHOUT = ("run_faults", "run_file_faults")
+#: In the order of the page.
 NAMES = (
-    *REAL,
+    *OWN_TABLE,
     "estimators",
     "inference",
     "honest",
@@ -35,6 +39,9 @@ NAMES = (
     "faults",
     "register",
     "runs",
+    "run_faults",
+    "run_file_faults",
+    "national",
     "exploring",
     "pages",
 )
@@ -55,12 +62,12 @@ def measured(name: str, *, raw: Path | None, quick: bool) -> str:
     about = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
     if name in REAL and raw is None:
         return f"{about}\n\nNeeds the real data: `make bench RAW=DIR`."
-    command = [sys.executable, str(script), *(() if name in REAL else ("--json",))]
+    command = [sys.executable, str(script), *(() if name in OWN_TABLE else ("--json",))]
     command += ["--quick"] if quick and name != "first_wave" else []
-    command += ["--raw", str(raw)] if raw else []
+    command += ["--raw", str(raw)] if raw and name not in WITHOUT else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     table = done.stdout.strip()
-    if name not in REAL:
+    if name not in OWN_TABLE:
         table = markdown([Row(**one) for one in json.loads(table)])
     return f"{about}\n\n{table}"
 

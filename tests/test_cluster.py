@@ -180,6 +180,15 @@ def test_a_job_that_kills_workers_fails_alone(address: str, tmp_path: Path) -> N
     assert "FAILED 2025/09282-mikkola.fi: Every worker that took this job was ended." in result.output
 
 
+def test_a_notebook_that_hangs_on_a_worker_fails_alone(address: str, tmp_path: Path) -> None:
+    folder = notebooks(tmp_path / "notebooks", 'while district == "Mikkola": pass')
+    result = run(
+        tmp_path / "out", folder, ["Hakunila", "Mikkola"], scheduler=address, memory=3.0, time_limit=8.0
+    )
+    assert result.done == ("2025/09294-hakunila.fi",), result.errors
+    assert "more time than it may have: 8 s" in result.errors["2025/09282-mikkola.fi"]
+
+
 # Refused before anything runs
 
 

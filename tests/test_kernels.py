@@ -64,7 +64,8 @@ def warm() -> Iterator[Warm]:
     process.close()
 
 
-def test_both_kinds_of_kernels_give_the_same_bytes(tmp_path: Path) -> None:
+def test_both_kinds_of_kernels_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")  # as many servers have it, and then no picture would be shown
     path = notebook(
         tmp_path,
         """
@@ -92,7 +93,7 @@ def test_both_kinds_of_kernels_give_the_same_bytes(tmp_path: Path) -> None:
     assert "image/png" in forked and "from a shell" in forked and "module://matplotlib_inline" in forked
 
 
-def test_a_backend_in_the_environment_is_obeyed(tmp_path: Path) -> None:
+def test_a_backend_that_the_caller_asks_for_is_obeyed(tmp_path: Path) -> None:
     path = notebook(tmp_path, "import matplotlib; print(matplotlib.get_backend())")
     for limits in (FORKED, ORDINARY):
         assert said(run(path, limits, MPLBACKEND="svg")) == ["svg"]
@@ -176,6 +177,14 @@ def test_papermill_takes_the_kernel_from_any_kernelspec_that_names_it(
         str(path), None, parameters={"x": 3}, kernel_name="quick", language="python", progress_bar=False
     )
     assert said(executed) != [str(os.getpid())]
+
+
+def test_a_warm_process_that_is_still_loading_ends_with_the_run() -> None:
+    process = start_warm()
+    assert process._process is not None
+    time.sleep(0.3)  # it loads for longer than that
+    process._link.close()
+    assert process._process.wait(timeout=30) == 0
 
 
 def test_a_worker_that_dies_costs_its_call_and_no_other() -> None:

@@ -8,25 +8,13 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..dates import dated
-from ..definition import definition_bytes, definition_file, definition_tables, raw_root
-from ..errors import StudyError
-from ..run.keys import (
-    MANIFEST,
-    packages,
-    present,
-    sealed,
-    sha256_of,
-    source_sha256,
-    study_inputs,
-    study_languages,
-    study_name,
-)
+from ..definition import definition_file
+from ..run.asked import OfStudy, damaged, outlined, read_sealed
+from ..run.keys import packages, source_sha256, study_languages
 from ..shipped import shipped
 
 NOTEBOOK = "data_quality.ipynb"
@@ -34,56 +22,20 @@ KIND = "clean"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What was asked of `clean_study`; `ask` makes it.
+class Question(OfStudy):
+    """What was asked of `clean_study`; `ask` makes it. Its `languages` are empty where the study's own are meant.
 
     Attributes
     ----------
-    definition : Path
-        The study's `study.toml`, or another file in its place.
-    raw : Path or None
-        Folder of external raw data, as given.
-    as_of : date or None
-    out : Path
-    languages : tuple of str
-        Empty where the study's own are meant.
     report : bool
-    notebooks : Path or None
-    outline : mapping
-        What stands in the definition, unchecked; empty where it cannot be read, which `read_study` then says.
-    sha256 : str
-        Of the definition when it was read; empty where it is not there.
     """
 
-    definition: Path
-    raw: Path | None
-    as_of: datetime.date | None
-    out: Path
-    languages: tuple[str, ...]
     report: bool
-    notebooks: Path | None
-    outline: Mapping[str, object]
-    sha256: str
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the study."""
-        return self.definition.parent
-
-    @property
-    def raw_folder(self) -> Path | None:
-        """The folder of external raw data, as far as one is known."""
-        return raw_root("external", self.folder, self.raw)
 
     @property
     def notebook(self) -> Path:
         """The notebook of the report."""
         return (self.notebooks or shipped("notebooks")) / NOTEBOOK
-
-    @property
-    def set(self) -> Path:
-        """Where the set appears."""
-        return self.out / dated(name_of(self), self.as_of)
 
     @property
     def refusals(self) -> Path:
@@ -103,14 +55,7 @@ def ask(
 ) -> Question:
     """The question, with the study's definition read once and in bounded time; parameters as in `clean_study`."""
     file = definition_file(Path(study))
-    outline: Mapping[str, object] = {}
-    sha256 = ""
-    try:
-        text = definition_bytes(file)
-        sha256 = hashlib.sha256(text).hexdigest()
-        outline = definition_tables(text, where=str(file))
-    except StudyError:
-        pass  # `read_study` says it
+    outline, sha256 = outlined(file)
     return Question(
         definition=file,
         raw=None if raw is None else Path(raw),
@@ -124,11 +69,6 @@ def ask(
     )
 
 
-def name_of(question: Question) -> str:
-    """The study's name, or that of its folder where `study.toml` does not tell."""
-    return study_name(question.outline, question.folder)
-
-
 def languages_of(question: Question) -> tuple[str, ...]:
     """The languages of the report: those asked for, or the study's own."""
     return question.languages or study_languages(question.outline)
@@ -136,22 +76,21 @@ def languages_of(question: Question) -> tuple[str, ...]:
 
 def standing(question: Question) -> Mapping[str, object] | None:
     """The manifest of the published set, where it answers this very question and is whole; None elsewhere."""
-    folder = question.set
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest != sealed(manifest) or present(folder) != manifest["files"].keys():
+        manifest = read_sealed(question.set)
+        before = manifest["made_from"]
+        if not isinstance(before, dict):
             return None
-        before, files = manifest["made_from"], manifest["files"]
         if before["parameters"] != parameters(question) or before["code"] != code(question):
             return None
         listed = before["inputs"]
-        if before["packages"] != packages() or listed != inputs(question, listed):
+        if before["packages"] != packages() or listed != question.inputs(listed):
             return None
-        if any(sha256_of(folder / name) != found for name, found in files.items()):
+        if damaged(question.set, manifest):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return manifest if isinstance(manifest, dict) else None
+    return manifest
 
 
 def published(question: Question, manifest: Mapping[str, object]) -> tuple[Path, tuple[Path, ...]]:
@@ -164,10 +103,10 @@ def published(question: Question, manifest: Mapping[str, object]) -> tuple[Path,
 
 
 def made_from(question: Question, listed: Iterable[str]) -> dict[str, object]:
-    """Everything that decides about a set, for its manifest; `listed` as in `inputs`."""
+    """Everything that decides about a set, for its manifest; `listed` as in `study_inputs`."""
     return {
         "parameters": parameters(question),
-        "inputs": inputs(question, listed),
+        "inputs": question.inputs(listed),
         "code": code(question),
         "packages": packages(),
     }
@@ -181,11 +120,6 @@ def parameters(question: Question) -> dict[str, object]:
         "languages": list(languages_of(question)) if question.report else [],
         "report": question.report,
     }
-
-
-def inputs(question: Question, listed: Iterable[str]) -> dict[str, str]:
-    """sha256 of every file in the study's folder itself, and of those listed ("raw:" or "study:" and a name)."""
-    return study_inputs(question.folder, question.raw, question.outline, listed)
 
 
 def code(question: Question) -> str:

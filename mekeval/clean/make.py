@@ -26,7 +26,7 @@ from ..study import Study, read_study, require_language
 from ..tables import frame_csv
 from ..text import Texts
 from . import Cleaned
-from .key import KIND, Question, inputs, languages_of, made_from, published
+from .key import KIND, Question, languages_of, made_from, published
 
 #: Where a fault is when it is one of the command line.
 _ASKED = ("as_of", "--as-of", "--raw")
@@ -63,7 +63,7 @@ def make(question: Question) -> Cleaned:
             write(new, f"{outcome.job.name}.ipynb", outcome.notebook)
         hidden = hidden_numbers(study, as_of=question.as_of, indicators=indicators)
         check_outputs(new, study, hidden, shown=indicators.table)
-        _refuse_changed(before["inputs"], inputs(question, listed))
+        _refuse_changed(before["inputs"], question.inputs(listed))
         manifest = sealed(_manifest(study, indicators, new, before, begun))
         write(new, MANIFEST, canonical(manifest))
     with contextlib.suppress(OSError):

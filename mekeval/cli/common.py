@@ -1,4 +1,4 @@
-"""What all commands share: the group they belong to, plain messages, exit codes and signals."""
+"""What all commands share: the group they belong to, options, plain messages, exit codes and signals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import ParamSpec
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -16,14 +17,74 @@ from .. import __version__
 from ..errors import MekevalError
 
 P = ParamSpec("P")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 REFUSED = 2
+#: A file or a folder.
+PLACE = click.Path(path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mekeval")
 def main() -> None:
     """Did an area programme work? Evaluation reports from raw statistics."""
+
+
+def raw_option(command: Command) -> Command:
+    """`--raw`: where the raw data lie."""
+    return click.option("--raw", type=PLACE, help="Folder of raw data that lie outside the study.")(command)
+
+
+def data_options(command: Command) -> Command:
+    """`--raw` and `--as-of`: which data of a study."""
+    day_option = click.option(
+        "--as-of", help="Only what was published by this day (2024-06-30) or year (2024)."
+    )
+    return raw_option(day_option(command))
+
+
+def out_option(folder: str, what: str) -> Callable[[Command], Command]:
+    """`--out`: the folder in which a set is published."""
+    return click.option(
+        "--out", type=PLACE, default=Path(folder), show_default=True, help=f"Folder for the {what}."
+    )
+
+
+def languages_option(
+    which: str = "fi, sv or en, one of the study's", usual: str = "all of the study's"
+) -> Callable[[Command], Command]:
+    """`--language`: languages, as `languages`."""
+    said = f"{which}; may be repeated. Default: {usual}."
+    return click.option("--language", "languages", multiple=True, help=said)
+
+
+def jobs_option(
+    said: str = "Processes. Default: one for each processor.",
+) -> Callable[[Command], Command]:
+    """`--jobs`: how many at a time."""
+    return click.option("--jobs", type=click.IntRange(min=1), help=said)
+
+
+def limits_options(memory: str, time_limit: str) -> Callable[[Command], Command]:
+    """`--memory` and `--time-limit`: what a job may use; None where nothing is said, and then as said here."""
+
+    def given(command: Command) -> Command:
+        least = click.option(
+            "--memory",
+            type=float,
+            metavar="GB",
+            help=f"Memory that the notebook of a job may use; 0: no limit. Held on Linux. Default: {memory}.",
+        )
+        longest = click.option(
+            "--time-limit",
+            type=float,
+            metavar="SECONDS",
+            help="Time that the notebook of a job may take; then it is ended and its job fails. 0: no limit. "
+            f"Default: {time_limit}.",
+        )
+        return least(longest(command))
+
+    return given
 
 
 def plainly(command: Callable[P, None]) -> Callable[P, None]:

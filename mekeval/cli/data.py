@@ -9,26 +9,24 @@ from pathlib import Path
 import click
 
 from ..errors import Fault, MekevalError
-from .common import day, main, plainly, signals
+from .common import (
+    PLACE,
+    data_options,
+    day,
+    jobs_option,
+    languages_option,
+    main,
+    out_option,
+    plainly,
+    signals,
+)
 
 
 @main.command()
-@click.argument("study", type=click.Path(path_type=Path))
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder of raw data that lie outside the study.")
-@click.option("--as-of", help="Only what was published by this day (2024-06-30) or year (2024).")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("clean"),
-    show_default=True,
-    help="Folder for the cleaned data.",
-)
-@click.option(
-    "--language",
-    "languages",
-    multiple=True,
-    help="fi, sv or en, one of the study's; may be repeated. Default: all of the study's.",
-)
+@click.argument("study", type=PLACE)
+@data_options
+@out_option("clean", "cleaned data")
+@languages_option()
 @click.option("--no-report", is_flag=True, help="The tables only, no report on their quality.")
 def clean(
     study: Path,
@@ -86,7 +84,7 @@ def _grouped(error: MekevalError, *, kinds: int = 12, each: int = 5) -> str:
 
 
 @main.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PLACE)
 @click.option("--source", "files", multiple=True, help="A raw file's name; may be repeated. Default: all.")
 @click.option("--offline", is_flag=True, help="Ask no server; say which files are there, of which vintage.")
 @click.option("--refresh", is_flag=True, help="Download everything anew, also what is in the cache.")
@@ -119,7 +117,7 @@ def fetch(
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PLACE)
 @click.option("--year", type=int, required=True, help="Year of the programme.")
 @click.option(
     "--quarter",
@@ -129,17 +127,9 @@ def fetch(
 @click.option(
     "--area", "areas", multiple=True, help="Code or name; may be repeated. Default: all with a developer."
 )
-@click.option(
-    "--language", "languages", multiple=True, help="fi, sv or en; may be repeated. Default: the folder's own."
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("monitoring"),
-    show_default=True,
-    help="Folder for the pages.",
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one for each processor.")
+@languages_option("fi, sv or en", "the folder's own")
+@out_option("monitoring", "pages")
+@jobs_option()
 @plainly
 def monitor(
     folder: Path,

@@ -11,31 +11,29 @@ from pathlib import Path
 import click
 
 from ..errors import MekevalError, RunError
-from .common import main, plainly
+from .common import PLACE, main, plainly
 
 _ENDINGS = (".html", ".json", ".csv")
 
 
 @main.command("diff")
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=PLACE)
+@click.argument("new", type=PLACE)
 @click.option("--old-year", type=int, help="Year of the old findings; with --new-year.")
 @click.option("--new-year", type=int, help="Year of the new findings; with --old-year.")
 @click.option(
     "--study",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="The study of NEW, with its data: says why estimates changed.",
 )
 @click.option(
     "--old-study",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="With --study: the study as it was for OLD, with its data.",
 )
-@click.option("--raw", type=click.Path(path_type=Path), help="With --study: folder of external raw data.")
+@click.option("--raw", type=PLACE, help="With --study: folder of external raw data.")
 @click.option("--language", default="en", show_default=True, help="fi, sv or en.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write a page (.html), all (.json) or a table (.csv)."
-)
+@click.option("--out", type=PLACE, help="Write a page (.html), all (.json) or a table (.csv).")
 @plainly
 def diff(
     old: Path,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import RunError, StudyError
-from .common import main, plainly
+from .common import PLACE, main, plainly
 
 if TYPE_CHECKING:
     from ..study import PlanState
@@ -22,7 +22,7 @@ def plan() -> None:
 
 
 @plan.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PLACE)
 @click.option("--again", is_flag=True, help="Replace the lock; the new one names the day of the old one.")
 @plainly
 def lock(study: Path, *, again: bool) -> None:
@@ -36,7 +36,7 @@ def lock(study: Path, *, again: bool) -> None:
 
 
 @plan.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PLACE)
 @plainly
 def show(study: Path) -> None:
     """Show what the plan of STUDY fixes, whether it is locked, and what differs from the lock."""
@@ -74,14 +74,14 @@ def _locked(state: PlanState) -> Iterator[str]:
 
 
 @main.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PLACE)
 @click.option("--from", "source", type=click.Choice(["paavo"]), help="National data to make a study of.")
 @click.option("--municipality", default="", help="With --from: its Finnish name, or its code, such as 853.")
 @click.option(
     "--area", "areas", multiple=True, help="With --from: an area of the real programme; may be repeated."
 )
 @click.option("--first", type=int, help="With --from: first year of the programme.")
-@click.option("--raw", type=click.Path(path_type=Path), help="With --from: folder that holds statfi-paavo.")
+@click.option("--raw", type=PLACE, help="With --from: folder that holds statfi-paavo.")
 @plainly
 def new(
     path: Path,

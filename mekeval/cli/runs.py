@@ -1,4 +1,4 @@
-"""`mekeval run`, `run-one`, `verify` and `site`: reports, and what proves them.
+"""`mekeval run`, `run-one`, `verify`, `environment` and `site`: reports, and what proves them.
 
 A scheduler reads the exit codes of `run` and `run-one`:
 
@@ -20,11 +20,21 @@ from pathlib import Path
 import click
 
 from ..errors import MekevalError, RunError
-from .common import day, main, plainly
+from .common import (
+    PLACE,
+    data_options,
+    day,
+    jobs_option,
+    languages_option,
+    limits_options,
+    main,
+    out_option,
+    plainly,
+)
 
 
 @main.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PLACE)
 @click.option(
     "--year",
     "years",
@@ -35,35 +45,25 @@ from .common import day, main, plainly
 @click.option(
     "--district", "districts", multiple=True, help="Code or name; may be repeated. Default: all treated."
 )
-@click.option(
-    "--language",
-    "languages",
-    multiple=True,
-    help="fi, sv or en, one of the study's; may be repeated. Default: all of the study's.",
-)
+@languages_option()
 @click.option(
     "--kind",
     "kinds",
-    type=click.Choice(["city", "district", "quality"]),
+    type=click.Choice(["city", "district", "changes", "quality"]),
     multiple=True,
-    help="The city, its districts, the quality of the data; may be repeated. Default: all.",
+    help="The city, its districts, what changed since last year, the quality of the data; may be repeated. Default: "
+    "all.",
 )
-@click.option("--raw", type=click.Path(path_type=Path), help="Folder of raw data that lie outside the study.")
-@click.option("--as-of", help="Only what was published by this day (2024-06-30) or year (2024).")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder for the reports.",
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes. Default: one for each processor.")
+@data_options
+@out_option("reports", "reports")
+@jobs_option()
 @click.option(
     "--scheduler",
     metavar="tcp://HOST:PORT",
     help="Run the jobs on the workers of this Dask scheduler; needs the extra cluster.",
 )
-@click.option("--notebooks", type=click.Path(path_type=Path), help="Folder with your own report notebooks.")
+@limits_options("no limit", "1800")
+@click.option("--notebooks", type=PLACE, help="Folder with your own report notebooks.")
 @click.option(
     "--parameter", "-p", "extra", multiple=True, metavar="NAME=VALUE", help="A parameter of your notebooks."
 )
@@ -71,7 +71,7 @@ from .common import day, main, plainly
 @click.option("--dry-run", is_flag=True, help="Say what would be run and why; run nothing.")
 @click.option(
     "--specs",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="With --dry-run: write a file for each job, for `mekeval run-one`, into this folder.",
 )
 @click.option("--explain", is_flag=True, help="Say of each report why it was made.")
@@ -89,6 +89,8 @@ def run(
     out: Path,
     jobs: int | None,
     scheduler: str | None,
+    memory: float | None,
+    time_limit: float | None,
     notebooks: Path | None,
     extra: tuple[str, ...],
     specs: Path | None,
@@ -105,6 +107,7 @@ def run(
     3: could not be published.
     """
     from ..run import run_study
+    from ..run.limits import USUAL_SECONDS
     from ..run.status import status_table
 
     if not years and not only_failed and set(kinds) != {"quality"}:
@@ -125,6 +128,8 @@ def run(
         out=out,
         jobs=jobs,
         scheduler=scheduler,
+        memory=memory or 0.0,
+        time_limit=USUAL_SECONDS if time_limit is None else time_limit,
         notebooks=notebooks,
         parameters=parameters,
         only_failed=only_failed,
@@ -138,10 +143,11 @@ def run(
     for name, message in result.errors.items():
         click.echo(f"FAILED {name}: {message.splitlines()[0]}", err=True)
     counted = {
-        state: sum(one.state == state for one in result.states) for state in ("would run", "unchanged")
+        state: sum(one.state == state for one in result.states)
+        for state in ("would run", "unchanged", "found")
     }
     if dry_run:
-        found = len(result.states) - sum(counted.values())
+        found = counted["found"]
         said = f", {found} made before and not yet published" if found else ""
         click.echo(f"{counted['would run']} reports would be made, {counted['unchanged']} unchanged{said}")
         return
@@ -155,13 +161,14 @@ def run(
 
 
 @main.command("run-one")
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=PLACE)
+@limits_options("that of the dry run", "that of the dry run")
 @plainly
-def one(spec: Path) -> None:
+def one(spec: Path, memory: float | None, time_limit: float | None) -> None:
     """Run one job, as SPEC says, a file of `mekeval run --dry-run --specs`; the next `mekeval run` publishes it."""
     from ..run.one import run_one
 
-    result = run_one(spec)
+    result = run_one(spec, memory=memory, time_limit=time_limit)
     if result.error:
         click.echo(f"FAILED {result.name}: {result.error}", err=True)
         sys.exit(1)
@@ -169,16 +176,16 @@ def one(spec: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PLACE)
 @click.option(
     "--rerun",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     metavar="STUDY",
     help="Make the reports again from this study, elsewhere, and compare them.",
 )
-@click.option("--raw", type=click.Path(path_type=Path), help="With --rerun: folder of external raw data.")
-@click.option("--notebooks", type=click.Path(path_type=Path), help="With --rerun: your own report notebooks.")
-@click.option("--jobs", type=click.IntRange(min=1), help="With --rerun: processes.")
+@click.option("--raw", type=PLACE, help="With --rerun: folder of external raw data.")
+@click.option("--notebooks", type=PLACE, help="With --rerun: your own report notebooks.")
+@jobs_option("With --rerun: processes.")
 @plainly
 def verify(
     folder: Path, rerun: Path | None, raw: Path | None, notebooks: Path | None, jobs: int | None
@@ -200,10 +207,20 @@ def verify(
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PLACE)
+@plainly
+def environment(folder: Path) -> None:
+    """Print what the set in FOLDER was made with, as lines for pip: every package with its version."""
+    from ..run.environment import pinned_requirements
+
+    click.echo(pinned_requirements(folder), nl=False)
+
+
+@main.command()
+@click.argument("folder", type=PLACE)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="Publish the whole set here, under its name. Default: where it lies.",
 )
 @click.option("--base", default="", help="Address at which --out will be found, for the feeds: https://.../")

@@ -21,8 +21,9 @@ from ..render import ReportPage, render_failure, render_report
 from ..report import FINDINGS_TYPE
 from ..store import SHARED_VARIABLE, Store
 from ..study import RAW_VARIABLE
-from .kernels import NO_LIMITS, Limits, run_notebook
+from .kernels import run_notebook
 from .leaks import refuse_secret
+from .limits import NO_LIMITS, Limits
 
 Value = str | int | float | bool
 _TYPES: Mapping[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -37,7 +38,7 @@ class Job:
     name : str
         Path of the page without its ending, for example "2025/09294-hakunila.fi".
     kind : str
-        "city" or "district".
+        "city", "district", "changes" or "quality".
     year : int
     subject : str
         Code of the area, or "all".

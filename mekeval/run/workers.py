@@ -19,11 +19,12 @@ from typing import Any
 from tqdm import tqdm
 
 from ..errors import MekevalError
-from ..store import Store, run_store
+from ..store import Store, filled, run_store
 from .jobs import Job, Outcome, execute, failed
-from .kernels import NO_LIMITS, Limits, can_fork
+from .kernels import can_fork
+from .limits import USUAL, Limits, within
 from .pool import WarmPool
-from .prepared import preparations, prepare
+from .prepared import Preparation, preparations, prepare
 from .publish import PublicationError
 
 
@@ -34,16 +35,16 @@ def execute_all(
     executor: Executor | None,
     progress: bool,
     finished: Callable[[Outcome], Outcome] | None = None,
-    limits: Limits = NO_LIMITS,
+    limits: Limits = USUAL,
     share: bool = True,
     store_in: Path | None = None,
 ) -> list[Outcome]:
     """Run the jobs, in the order given, whatever order they end in.
 
     `finished` sees each outcome at once, here and not in the worker, and what it returns stands in the list: so a long
-    run keeps on disk what it has made, and not in memory. What it raises ends the run. `limits` hold for each job;
-    without `share` every job computes everything itself. `store_in` is where to put what jobs share, as
-    in `run_store`, where the workers do not see this machine's temporary folder.
+    run keeps on disk what it has made, and not in memory. What it raises ends the run. `limits` hold for each job; jobs
+    are given what the store that is being filled here has; without `share` each computes everything itself. `store_in`
+    is where to put what jobs share, as in `run_store`, where the workers do not see this machine's temporary folder.
     """
     workers = max(1, min(jobs or os.cpu_count() or 1, len(planned)))
     pool = executor or _own_pool(workers, limits)
@@ -76,16 +77,20 @@ class _Work:
         self._waiting: dict[Future[None], tuple[Store, tuple[int, ...]]] = {}
         self._running: dict[Future[Outcome], tuple[int, Store | None]] = {}
         self._left: dict[Store, int] = {}
+        planning = filled() if share else None
+        if planning is not None:
+            store.take(planning)
         free = dict.fromkeys(range(len(planned)))
         for number, (needed, places) in enumerate(preparations(planned).items() if share else ()):
             part = Store(folder=store.folder / str(number), token=store.token)
             part.folder.mkdir(mode=0o700)
-            self._waiting[pool.submit(prepare, needed, part)] = (part, places)
+            part.take(store)
+            self._waiting[pool.submit(_prepare, needed, part, limits.seconds)] = (part, places)
             self._left[part] = len(places)
             for at in places:
                 del free[at]
         for at in free:
-            self._start(at, None)
+            self._start(at, planning and store)
 
     def outcomes(self) -> Iterator[tuple[int, Outcome]]:
         """Each job's place and outcome, as they come."""
@@ -122,10 +127,16 @@ class _Work:
 
     def _release(self, part: Store | None) -> None:
         """Remove what was prepared once its last job is done."""
-        if part is not None:
+        if part in self._left:
             self._left[part] -= 1
             if not self._left[part]:
                 shutil.rmtree(part.folder, ignore_errors=True)
+
+
+def _prepare(needed: Preparation, store: Store, seconds: float) -> None:
+    """Prepare what jobs share, in no more time than each of them has: then they compute it themselves, and say so."""
+    with within(seconds):
+        prepare(needed, store)
 
 
 def _own_pool(workers: int, limits: Limits) -> Executor:

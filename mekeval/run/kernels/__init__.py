@@ -10,7 +10,8 @@ or `MEKEVAL_KERNELS` is "ordinary", kernels start as they always do.
 
 from __future__ import annotations
 
+from ..limits import NO_LIMITS, Limits
 from .link import Warm, can_fork, own_warm, start_warm
-from .notebook import NO_LIMITS, Limits, run_notebook
+from .notebook import run_notebook
 
 __all__ = ["NO_LIMITS", "Limits", "Warm", "can_fork", "own_warm", "run_notebook", "start_warm"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -20,32 +19,13 @@ from traitlets.config import Config
 
 from ...errors import RunError
 from ...store import scratch_folder
+from ..limits import Limits
 from .link import can_fork
 from .provisioner import JobKernelManager
 
+#: Seconds to wait for the outputs of a cell that has ended.
+_PATIENCE = 60
 _OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "ArrayMemoryError")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a job may use.
-
-    Attributes
-    ----------
-    memory : float
-        Gigabytes (10^9 bytes) of data of its kernel; 0 for no limit. Held on Linux.
-    seconds : float
-        Time for the whole notebook, by the clock; 0 for no limit.
-    kernels : str
-        "auto" (forked on Linux, unless the variable MEKEVAL_KERNELS says otherwise), "fork" or "ordinary".
-    """
-
-    memory: float = 0.0
-    seconds: float = 0.0
-    kernels: str = "auto"
-
-
-NO_LIMITS = Limits()
 
 
 def run_notebook(
@@ -105,6 +85,10 @@ def run_notebook(
                 kernel_manager_class=JobKernelManager,
                 # A kernel is done when its last cell is: nothing is gained by waiting until it takes leave.
                 shutdown_kernel="immediate",
+                # The outputs of a cell come on another channel than its end, and on a busy machine later. nbclient
+                # would go on without them then, and a picture is missing from a report that looks whole.
+                iopub_timeout=_PATIENCE,
+                raise_on_iopub_timeout=True,
                 # Not papermill's own `cwd`, which moves the whole process, and with it other threads.
                 resources={"metadata": {"path": str(folder)}},
                 config=Config(JobKernelManager=manager),
@@ -128,7 +112,7 @@ def run_notebook(
 def _beyond(what: str, limit: str, cell: str) -> RunError:
     return RunError(
         f"The notebook needs more {what} than it may have: {limit}.\n\nin the cell:\n{cell}",
-        fix="Raise the limit, or mend the cell.",
+        fix="Raise the limit (--memory, --time-limit), or mend the cell.",
     )
 
 

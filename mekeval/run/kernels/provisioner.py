@@ -7,6 +7,7 @@ name it. Where nothing can be forked, or the kernel is none of this Python's, it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ from .link import Forked, Warm, can_fork, ordinary, own_warm
 NAME = "mekeval-fork"
 _GROUP = "jupyter_client.kernel_provisioners"
 _LAUNCHER = "ipykernel_launcher"
+_INLINE = "module://matplotlib_inline.backend_inline"
 
 
 class ForkProvisioner(LocalProvisioner):
@@ -108,9 +110,10 @@ class JobKernelManager(AsyncKernelManager):
         return self._spec
 
     async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
-        # IPython's debugger would warn of breakpoints that nobody sets here.
-        quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        kw["env"] = {**quiet, **(kw.get("env") or os.environ), **self.environment}
+        # IPython's debugger would warn of breakpoints that nobody sets here. Where a person's own environment says how
+        # matplotlib draws (a server exports MPLBACKEND=agg), a notebook's pictures would be missing from the report.
+        given = {**(kw.get("env") or os.environ), "MPLBACKEND": _INLINE}
+        kw["env"] = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", **given, **self.environment}
         command: tuple[list[str], dict[str, Any]] = await super()._async_pre_start_kernel(**kw)
         return command
 
@@ -129,8 +132,12 @@ class JobKernelManager(AsyncKernelManager):
     def _stop(self) -> None:
         """End a kernel whose time is over; papermill notices that it is gone."""
         process = getattr(self.provisioner, "process", None)
-        if process is not None:
-            process.kill()
+        if process is None:
+            return
+        if not isinstance(process, Forked) and hasattr(os, "killpg"):
+            with contextlib.suppress(OSError):  # with what it started, as a forked one
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
 
 
 def _forkable(command: Sequence[str]) -> bool:

@@ -16,13 +16,16 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, cast
 
 from .wire import receive, send
 
+#: Seconds between two looks at whether the run is still there, while everything is loaded.
+_LOOK = 0.2
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
@@ -30,10 +33,33 @@ def main(number: int) -> NoReturn:
     """Load everything, then serve the socket of this number until it is closed."""
     link = socket.socket(fileno=number)
     link.set_inheritable(False)
-    _load()
+    with _ending_with(link):
+        _load()
     gc.collect()
     gc.freeze()  # what is loaded stays shared with the children
     Server(links=[link]).serve()
+
+
+@contextlib.contextmanager
+def _ending_with(link: socket.socket) -> Iterator[None]:
+    """End this process soon after the other end of a socket is closed, also in a block that does not look at it.
+
+    Loading takes seconds on a busy machine, and a run that is killed meanwhile must leave nobody behind.
+    """
+    watch = select.poll()
+    watch.register(link, 0)  # only whether it is closed
+
+    def look(_number: int, _frame: FrameType | None) -> None:
+        if watch.poll(0):
+            os._exit(0)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK, _LOOK)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def _load() -> None:
