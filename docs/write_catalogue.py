@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mekeval.study import CATALOGUES, Catalogue, IndicatorSpec, Item, Words, criteria, read_catalogue
+from mekeval.study import CATALOGUES, Catalogue, IndicatorSpec, Item, Words, criteria_table, read_catalogue
 from mekeval.study.catalogue import written
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "catalogue.md"
@@ -21,7 +21,7 @@ indicators = ["low_income_rate", "unemployment_rate"]
 
 Only the items that these indicators or the study's sources use come with them. An `[[item]]` of the same name in the
 study adds its labels to those here; an `[[indicator]]` of the name of a taken one is a fault. In Python:
-`read_catalogue("paavo")`, `catalogue_table()` and `criteria()` of `mekeval.study`."""
+`read_catalogue("paavo")`, `catalogue_table()` and `criteria_table()` of `mekeval.study`."""
 UNITS = {"percent": "%", "eur": "EUR", "m2": "m²"}
 
 
@@ -41,7 +41,7 @@ def _criteria() -> Iterator[str]:
         "By these four Vantaa chose the districts of its programme for 2023 to 2025 (City board, 10.10.2022, "
         "section 19). Where a criterion cannot be had, a proxy stands in for it, and says how it differs."
     )
-    table = criteria("en")
+    table = criteria_table("en")
     for _, group in table.groupby("criterion", sort=False):
         first = group.iloc[0]
         yield f"**{first['label']}** (`{first['criterion']}`): {first['definition']}"

@@ -1,4 +1,7 @@
-"""Write docs/study.md: every key of study.toml, from the schema and the texts that stand below its keys."""
+"""Write docs/study.md: every key of study.toml, from the schema and the texts that stand below its keys.
+
+The docs site publishes the same as a JSON schema (`json_schema`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -93,6 +96,7 @@ TABLES = (
     schema.About,
     schema.AreasTable,
     schema.FoundAreas,
+    schema.BoundariesFile,
     schema.CatalogueUse,
     schema.Item,
     schema.Spelling,
@@ -134,6 +138,19 @@ def _measures() -> str:
         "\n".join(["| column | |", "| --- | --- |", *rows]),
     ]
     return "\n\n".join(lines)
+
+
+def json_schema() -> dict[str, Any]:
+    """The same as a JSON schema, for editors: each key with the text that stands below it."""
+    whole: dict[str, Any] = schema.StudySpec.model_json_schema()
+    whole["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    for model in TABLES:
+        said = texts(model)
+        table = whole if model is schema.StudySpec else whole["$defs"][model.__name__]
+        for key, value in table["properties"].items():
+            if said.get(key):
+                value["description"] = said[key]
+    return whole
 
 
 def texts(model: type[BaseModel]) -> dict[str, str]:

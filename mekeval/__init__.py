@@ -170,7 +170,9 @@ if TYPE_CHECKING:
     from .reference import ReferenceAreas, reference_areas
     from .register import Condition, RegisterMeasure, aggregate_register
     from .report import (
+        ChangesReport,
         QualityReport,
+        changes_report,
         city_report,
         community_quarter,
         community_year,
@@ -178,6 +180,7 @@ if TYPE_CHECKING:
         quality_report,
     )
     from .run import RunResult, run_study
+    from .run.environment import pinned_requirements
     from .run.one import run_one
     from .run.site import BuiltSite, build_site
     from .run.verify import rerun_set, verify_set
@@ -185,6 +188,7 @@ if TYPE_CHECKING:
         AreaInequality,
         Convergence,
         GapChange,
+        IndexChange,
         Segregation,
         area_inequality,
         convergence,
@@ -231,7 +235,7 @@ if TYPE_CHECKING:
         PlanState,
         Study,
         catalogue_table,
-        criteria,
+        criteria_table,
         lock_plan,
         plan_state,
         read_catalogue,
@@ -296,13 +300,17 @@ _HOMES = {
     "panel": "balanced_block build_panel Panel",
     "reference": "reference_areas ReferenceAreas",
     "register": "aggregate_register Condition RegisterMeasure",
-    "report": "city_report community_quarter community_year district_report quality_report QualityReport",
+    "report": (
+        "changes_report ChangesReport city_report community_quarter community_year district_report "
+        "quality_report QualityReport"
+    ),
     "run": "run_study RunResult",
+    "run.environment": "pinned_requirements",
     "run.one": "run_one",
     "run.site": "build_site BuiltSite",
     "run.verify": "rerun_set verify_set",
     "segregation": (
-        "area_inequality AreaInequality Change Convergence convergence gap_change GapChange index_changes "
+        "area_inequality AreaInequality Convergence convergence gap_change GapChange index_changes IndexChange "
         "multigroup_segregation panel_segregation Segregation segregation_indices study_segregation"
     ),
     "sensitivity": (
@@ -314,12 +322,14 @@ _HOMES = {
     "shipped": "example_study",
     "sources": "read_source READERS",
     "study": (
-        "Catalogue catalogue_table CATALOGUES criteria Deviation lock_plan Measure plan_state PlanState "
+        "Catalogue catalogue_table CATALOGUES criteria_table Deviation lock_plan Measure plan_state PlanState "
         "read_catalogue read_measures read_spec read_study Study"
     ),
     "text": "Texts",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+#: Old names that still work: the name to use, the version that began to warn, and the one without the old name.
+_RENAMED: dict[str, tuple[str, str, str]] = {}
 
 __all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604
 
@@ -327,6 +337,11 @@ __all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604
 def __getattr__(name: str) -> object:
     if name in _HOME_OF:
         return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    if name in _RENAMED:
+        use, since, removed = _RENAMED[name]
+        warn_of = import_module(f"{__name__}.deprecation").warn_of
+        warn_of(f"{__name__}.{name}", use=f"{__name__}.{use}", since=since, removed=removed)
+        return __getattr__(use)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -14,8 +14,13 @@ import tomllib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, get_args
 
 from .errors import StudyError
+
+#: The languages of studies and reports. docs/howto/add_a_language.md says where else a new one is named.
+Language = Literal["fi", "sv", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 #: A study of a hundred sources has some 50 kB.
 MOST_BYTES = 2**20
@@ -117,4 +122,4 @@ def raw_root(kind: str, folder: Path, raw: str | Path | None) -> Path | None:
 def spoken(title: object) -> list[str]:
     """The languages in which a title is written, which are those of a study that names none."""
     words = title if isinstance(title, dict) else {}
-    return [language for language in ("fi", "sv", "en") if words.get(language)] or ["fi"]
+    return [language for language in LANGUAGES if words.get(language)] or ["fi"]

@@ -370,10 +370,39 @@ def test_one_code_twice_and_nothing_at_all_are_refused(tmp_path: Path) -> None:
         read_boundaries(geojson(tmp_path), code=())
 
 
-def test_other_coordinates_than_degrees_are_refused(tmp_path: Path) -> None:
-    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3067"}}
-    with pytest.raises(DataError, match="other coordinates than degrees"):
-        read_boundaries(geojson(tmp_path, feature("A", box(0, 0, 9, 9)), crs=crs), code="code")
+def of(plane: str) -> dict[str, object]:
+    return {"type": "name", "properties": {"name": plane}}
+
+
+def square(east: float, north: float, side: float) -> Ring:
+    there = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
+    return [[east + side * x, north + side * y] for x, y in there]
+
+
+@pytest.mark.parametrize(
+    ("name", "plane", "east"),
+    [("urn:ogc:def:crs:EPSG::3067", "EPSG:3067", 385_000), ("EPSG:3879", "EPSG:3879", 25_496_000)],
+)
+def test_a_plane_of_finland_is_read_in_its_metres(tmp_path: Path, name: str, plane: str, east: int) -> None:
+    two = [feature(code, square(east + at, 6_680_000, 100)) for code, at in (("A", 0), ("B", 100))]
+    found = read_boundaries(geojson(tmp_path, *two, crs=of(name)), code="code")
+    assert found.plane == plane
+    assert [shape.area for shape in found.shapes] == [10_000, 10_000]
+    assert neighbours(found, tolerance=0)["border_m"].tolist() == pytest.approx([100, 100], abs=0.05)
+    with pytest.raises(DataError, match=f"no metres east and north in Finland by {plane}"):
+        turned = feature("A", [[y, x] for x, y in square(east, 6_680_000, 100)])
+        read_boundaries(geojson(tmp_path, turned, crs=of(name)), code="code")
+    with pytest.raises(DataError, match="no metres"):
+        read_boundaries(geojson(tmp_path, feature("A", box(0, 0, 9, 9)), crs=of(name)), code="code")
+    degrees = read_boundaries(geojson(tmp_path, feature("A", box(0, 0, 9, 9))), code="code")
+    with pytest.raises(DataError, match="different coordinates"):
+        overlaps(found, degrees)
+
+
+def test_other_coordinates_are_refused(tmp_path: Path) -> None:
+    for name in ("urn:ogc:def:crs:EPSG::3857", "EPSG:30670", "EPSG:2393", ""):
+        with pytest.raises(DataError, match="coordinates that are not known"):
+            read_boundaries(geojson(tmp_path, feature("A", box(0, 0, 9, 9)), crs=of(name)), code="code")
     for name in ("urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326", "urn:ogc:def:crs:EPSG::4258"):
         crs = {"type": "name", "properties": {"name": name}}
         assert read_boundaries(

@@ -549,15 +549,15 @@ def test_wilson_by_its_formula() -> None:
 
 
 @pytest.mark.parametrize("counts", [[0, 1, 0, 2, 2], [1, 0, 0, 0, 4], [2, 1, 1, 1, 1]])
-@pytest.mark.parametrize("level", [0.8, 0.95])
-def test_bootstrap_is_that_of_all_samples(counts: list[int], level: float) -> None:
+@pytest.mark.parametrize("alpha", [0.2, 0.05])
+def test_bootstrap_is_that_of_all_samples(counts: list[int], alpha: float) -> None:
     """Every one of the n^n samples drawn, and the quantiles of their means."""
     answers = np.repeat(np.arange(1, 6), counts)
     samples = np.array(list(itertools.product(answers, repeat=len(answers))))
     means = np.sort(samples.mean(axis=1))
-    tail = (1 - level) / 2
+    tail = alpha / 2
     low, high = (np.quantile(means, share, method="inverted_cdf") for share in (tail, 1 - tail))
-    found = bootstrap_mean(np.array(counts), 1, level=level)
+    found = bootstrap_mean(np.array(counts), 1, alpha=alpha)
     assert (found.estimate, found.low, found.high) == pytest.approx((answers.mean(), low, high), abs=1e-12)
 
 

@@ -36,6 +36,7 @@ from mekeval.run.verify import Mismatch, rerun_set, verify_set
 from mekeval.shipped import shipped
 
 CITY, DISTRICT, QUALITY = "2025/city.fi", "2025/09291-lansimaki.fi", "data_quality.fi"
+KINDS = ["city", "district", "quality"]
 
 
 class Stand:
@@ -64,7 +65,7 @@ class Stand:
             job=job,
             html=f"<html><h1>{job.name}</h1></html>",
             notebook=content,
-            findings=() if job.kind == "quality" else (finding,),
+            findings=() if job.kind in ("quality", "changes") else (finding,),
             error="",
             seconds=0.25,
         )
@@ -108,6 +109,7 @@ def study(tmp_path: Path) -> Path:
 
 def made(study: Path, tmp_path: Path, **options: object) -> RunResult:
     given: dict[str, object] = {"years": [2025], "districts": ["Länsimäki"], "languages": ["fi"]}
+    given["kinds"] = KINDS
     return run_study(study, **{**given, "out": tmp_path / "out", **options})  # type: ignore[arg-type]
 
 
@@ -146,7 +148,7 @@ def test_what_has_not_changed_is_not_made_again_and_pandas_is_not_loaded_for_it(
     code = (
         "import sys; from mekeval.run import asked, run_study; asked.source_sha256 = lambda: 'the code';"
         f"r = run_study({str(study)!r}, years=[2025], districts=['Länsimäki'], languages=['fi'],"
-        f" out={str(tmp_path / 'out')!r});"
+        f" kinds={KINDS}, out={str(tmp_path / 'out')!r});"
         "print([one.state for one in r.states], sorted({'pandas', 'papermill', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -161,8 +163,26 @@ def test_another_year_is_added_and_the_first_is_taken_over(stand: Stand, study: 
     assert sorted(stand.ran) == sorted([CITY, DISTRICT, QUALITY, "2024/city.fi", "2024/09291-lansimaki.fi"])
     # Both questions are answered by this set, without a look at the data.
     for years in ([2025], [2024, 2025]):
-        question = ask(study, years=years, districts=["Länsimäki"], languages=["fi"], out=tmp_path / "out")
+        wanted = {"districts": ["Länsimäki"], "languages": ["fi"], "kinds": KINDS}
+        question = ask(study, years=years, out=tmp_path / "out", **wanted)  # type: ignore[arg-type]
         assert asked.standing(question) is not None
+
+
+def test_a_comparison_without_an_earlier_year_is_not_made_and_says_why(
+    stand: Stand, study: Path, tmp_path: Path
+) -> None:
+    result = made(study, tmp_path, years=[2019, 2025], kinds=["city", "changes"])
+    assert states(result) == {
+        CITY: "made",
+        "2019/city.fi": "made",
+        "2025/changes.fi": "made",
+        "2019/changes.fi": "not made",
+    }
+    assert (result.failed, len(result.done)) == ((), 3)
+    assert "no area was in the programme by 2018" in mekeval.run.status.status_table(result.states, why=False)
+    assert states(made(study, tmp_path, years=[2019, 2025], kinds=["city", "changes"])) == dict.fromkeys(
+        [CITY, "2019/city.fi", "2025/changes.fi"], "unchanged"
+    )
 
 
 def _edit_notebook(study: Path, tmp_path: Path) -> dict[str, object]:
@@ -437,9 +457,10 @@ def test_a_parameter_reaches_the_notebooks_that_have_it_and_no_other(
     assert {name: one.get("tone") for name, one in given.items()} == {
         CITY: None,
         DISTRICT: None,
+        "2025/changes.fi": None,
         QUALITY: "loud",
     }
-    assert {name: one.get("depth") for name, one in given.items()} == {CITY: 3, DISTRICT: None, QUALITY: None}
+    assert {name: one["depth"] for name, one in given.items() if "depth" in one} == {CITY: 3}
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def execute(job: Job, **_: object) -> Outcome:
         job=job,
         html=f"<html><h1>{job.name}</h1></html>",
         notebook='{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
-        findings=() if job.kind == "quality" else (finding,),
+        findings=() if job.kind in ("quality", "changes") else (finding,),
         error="",
     )
 

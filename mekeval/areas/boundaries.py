@@ -1,7 +1,7 @@
 """Boundaries of areas from GeoJSON and KML files (extra `geo`).
 
-In: a file in degrees (WGS 84 or ETRS89). Out: `Boundaries`, the codes and polygons of its areas, checked one by one.
-Never: an XML entity, a polygon mended in silence, or a file in metres taken for degrees.
+In: a file in degrees (WGS 84 or ETRS89), or in metres of a Finnish plane that it names. Out: `Boundaries`, codes and
+polygons of its areas, checked one by one. Never: an XML entity, a polygon mended in silence, or metres for degrees.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ _MOST_BYTES = 200_000_000
 _MOST_POINTS = 5_000_000
 _MOST_DEPTH = 40
 _DEGREES = re.compile(r"CRS:?84|EPSG:{1,2}(?:[\d.]*:)?(?:4326|4258)$", re.IGNORECASE)
+#: Planes of Finland: ETRS-TM35FIN and its neighbours, the same by UTM, ETRS-GKnFIN; east comes first.
+_PLANES = re.compile(r"EPSG:{1,2}(?:[\d.]*:)?(304[678]|3067|2583[456]|38(?:7[3-9]|8[0-5]))$", re.IGNORECASE)
+#: Least and greatest east and north of Finland on any of them, in metres.
+_FINLAND = ((0.0, 6_500_000.0), (32_000_000.0, 7_900_000.0))
+_NO_DEGREES = "degrees of longitude and latitude"
 _SUFFIXES = {".geojson": "GeoJSON", ".json": "GeoJSON", ".kml": "KML"}
 
 #: One ring as an array of points; the first ring of a polygon is its outline, the others are its holes.
@@ -43,13 +48,16 @@ class Boundaries(Shown):
     codes, names : tuple of str
         As the file spells them; a name may be empty.
     shapes : numpy.ndarray of shapely geometries, shape (n_areas,)
-        Valid polygons or multipolygons, in degrees of longitude and latitude.
+        Valid polygons or multipolygons, in degrees of longitude and latitude or in metres.
+    plane : str
+        The plane whose metres they are in, such as "EPSG:3067"; empty: degrees.
     """
 
     file: str
     codes: tuple[str, ...]
     names: tuple[str, ...]
     shapes: NDArray[np.object_]
+    plane: str
 
 
 def read_boundaries(
@@ -60,7 +68,8 @@ def read_boundaries(
     Parameters
     ----------
     path : str or Path
-        A `.geojson`, `.json` or `.kml` file, in degrees. Altitudes are left out.
+        A `.geojson`, `.json` or `.kml` file, in degrees; or GeoJSON in metres that names one of Finland's planes as
+        its `crs`: EPSG 3046 to 3048, 3067, 25834 to 25836, 3873 to 3885. Altitudes are left out.
     code : str or sequence of str
         The property with the code of an area, or several that make it together: ``("KUNTA", "TILA")`` makes
         "09274" of "092" and "74". The first may not be empty; others are, where a city has no such level.
@@ -77,8 +86,9 @@ def read_boundaries(
     ------
     DataError
         All faults at once, each with its area: no code, a code twice, no polygon, a ring of fewer than four points
-        or that is not closed, coordinates that are no degrees, a polygon that crosses itself; the file is too
-        large, no JSON or XML, has a document type or entities, or is in other coordinates; shapely is missing.
+        or that is not closed, coordinates that are no degrees or not in Finland, a polygon that crosses itself; the
+        file is too large, no JSON or XML, has a document type or entities, or is in other coordinates; shapely is
+        missing.
 
     Notes
     -----
@@ -113,8 +123,27 @@ def read_boundaries(
     wanted = (code,) if isinstance(code, str) else tuple(code)
     if not wanted or not all(wanted):
         raise DataError("No property is named that holds the code.", where="code", found=repr(code))
-    features = _geojson(content, file.name) if kind == "GeoJSON" else _kml(content, file.name)
-    return _checked(features, wanted, name, file.name, repair, shapely)
+    plane, features = _geojson(content, file.name) if kind == "GeoJSON" else ("", _kml(content, file.name))
+    return _checked(features, wanted, name, file.name, repair, plane, shapely)
+
+
+def require_boundaries(boundaries: Boundaries, codes: Iterable[str]) -> None:
+    """Refuse boundaries in which one of these areas has none.
+
+    Raises
+    ------
+    DataError
+        Which ones have none.
+    """
+    there = set(boundaries.codes)
+    lacking = [code for code in codes if code not in there]
+    if lacking:
+        raise DataError(
+            "Areas of the study have no boundary.",
+            where=boundaries.file,
+            found=", ".join(lacking[:6]) + (f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""),
+            expected=f"a feature for each area, by its code in areas.csv; the file has {closest(lacking[0], there)}",
+        )
 
 
 def shapely_module() -> ModuleType:
@@ -142,6 +171,7 @@ def _checked(
     name: str,
     file: str,
     repair: bool,
+    plane: str,
     shapely: ModuleType,
 ) -> Boundaries:
     codes: list[str] = []
@@ -170,7 +200,7 @@ def _checked(
             raise DataError(
                 "The boundaries have too many points.", where=str(place), expected=f"at most {_MOST_POINTS:,}"
             )
-        wrong = feature.fault or _wrong_ring(feature.polygons)
+        wrong = feature.fault or _wrong_ring(feature.polygons, plane)
         if wrong:
             faults.append(Fault(what="The boundary of an area is broken.", place=place, found=wrong))
             continue
@@ -207,7 +237,7 @@ def _checked(
         raise DataError.of(faults[:50])
     array = np.empty(len(shapes), dtype=object)
     array[:] = shapes
-    return Boundaries(file=file, codes=tuple(codes), names=tuple(names), shapes=array)
+    return Boundaries(file=file, codes=tuple(codes), names=tuple(names), shapes=array, plane=plane)
 
 
 def _polygons_of(shape: object, shapely: ModuleType) -> object:
@@ -216,7 +246,7 @@ def _polygons_of(shape: object, shapely: ModuleType) -> object:
     return shapely.union_all([part for part in parts if "Polygon" in part.geom_type])
 
 
-def _wrong_ring(polygons: _Polygons) -> str:
+def _wrong_ring(polygons: _Polygons, plane: str) -> str:
     if not polygons:
         return "no polygon"
     for polygon in polygons:
@@ -225,15 +255,19 @@ def _wrong_ring(polygons: _Polygons) -> str:
                 return f"a ring of {len(ring)} points; a closed ring has at least four"
             if not np.isfinite(ring).all():
                 return "a coordinate that is no number"
-            if (np.abs(ring) > (180, 90)).any():
-                east, north = ring[(np.abs(ring) > (180, 90)).any(axis=1)][0]
-                return f"a point at {east:g}, {north:g}, which are no degrees of longitude and latitude"
+            least, most = _FINLAND if plane else ((-180.0, -90.0), (180.0, 90.0))
+            outside = ((ring < least) | (ring > most)).any(axis=1)
+            if outside.any():
+                east, north = ring[outside][0]
+                those = f"metres east and north in Finland by {plane}" if plane else _NO_DEGREES
+                return f"a point at {east:g}, {north:g}, which are no {those}"
             if (ring[0] != ring[-1]).any():
                 return "a ring that is not closed"
     return ""
 
 
-def _geojson(content: bytes, file: str) -> Iterator[_Feature]:
+def _geojson(content: bytes, file: str) -> tuple[str, Iterator[_Feature]]:
+    """The plane of a file, and its features."""
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except (UnicodeDecodeError, ValueError, RecursionError) as cause:
@@ -241,10 +275,14 @@ def _geojson(content: bytes, file: str) -> Iterator[_Feature]:
     if not isinstance(document, dict) or document.get("type") != "FeatureCollection":
         found = repr(document.get("type"))[:80] if isinstance(document, dict) else type(document).__name__
         raise DataError("The file is no GeoJSON.", where=file, found=found, expected="a FeatureCollection")
-    _refuse_other_coordinates(document.get("crs"), file)
+    plane = _plane(document.get("crs"), file)
     features = document.get("features")
     if not isinstance(features, list):
         raise DataError("The file is no GeoJSON.", where=file, expected="a list of features")
+    return plane, _features(features)
+
+
+def _features(features: Sequence[object]) -> Iterator[_Feature]:
     for row, feature in enumerate(features, start=1):
         properties = feature.get("properties") if isinstance(feature, dict) else None
         geometry = feature.get("geometry") if isinstance(feature, dict) else None
@@ -257,19 +295,22 @@ def _geojson(content: bytes, file: str) -> Iterator[_Feature]:
         yield _Feature(row=row, properties=texts, polygons=polygons, fault=fault)
 
 
-def _refuse_other_coordinates(crs: object, file: str) -> None:
+def _plane(crs: object, file: str) -> str:
+    """The plane that a file names; nothing where it is in degrees."""
     if crs is None:
-        return
+        return ""
     properties = crs.get("properties") if isinstance(crs, dict) else None
     found = str(properties.get("name", "")) if isinstance(properties, dict) else ""
-    if not _DEGREES.search(found):
+    named = _PLANES.search(found)
+    if named is None and not _DEGREES.search(found):
         raise DataError(
-            "The boundaries are in other coordinates than degrees.",
+            "The boundaries are in coordinates that are not known here.",
             where=f"{file}, crs",
             found=repr(found or crs)[:120],
-            expected="WGS 84 or ETRS89 degrees: CRS84, EPSG:4326, EPSG:4258",
+            expected="degrees (CRS84, EPSG:4326, EPSG:4258), or metres of a Finnish plane such as EPSG:3067 or 3879",
             fix="Export the file in WGS 84.",
         )
+    return f"EPSG:{named[1]}" if named else ""
 
 
 def _polygons_of_geojson(geometry: object) -> tuple[_Polygons, str]:

@@ -16,12 +16,12 @@ import pandas as pd
 
 from ..display import Shown
 from ..errors import DataError, Fault, Place, StudyError, closest
-from .listing import fold
+from .listing import NAMES, fold
 from .tables import Listed, filled, numbers, read_listed, refuse
 from .weights import ROUNDING
 
 COLUMNS = ("district", "name_fi", "area", "share_of_district", "share_of_area")
-_OPTIONAL = ("name_sv", "name_en", "by", "year", "source", "spread")
+_OPTIONAL = (*NAMES[1:], "by", "year", "source", "spread")
 _BY = ("area", "population")
 _OVERLAP = ("from_code", "to_code", "weight", "share_of_target")
 
@@ -109,7 +109,7 @@ class Districts(Shown):
         if text in self.codes:
             return text
         rows = self.table.drop_duplicates("district")
-        names = rows[["name_fi", "name_sv", "name_en"]].map(lambda one: fold(str(one)))
+        names = rows[list(NAMES)].map(lambda one: fold(str(one)))
         found = rows.loc[(names == fold(text)).any(axis=1) & bool(fold(text)), "district"]
         if len(found) > 1:
             raise StudyError(
@@ -197,7 +197,7 @@ def read_districts(path: Path) -> Districts:
     faults: list[Fault] = []
     listed = read_listed(path, COLUMNS, optional=_OPTIONAL, faults=faults)
     filled(listed, ("district", "name_fi", "area"), faults)
-    names = ("district", "name_fi", "name_sv", "name_en", "area")
+    names = ("district", *NAMES, "area")
     table = pd.DataFrame(
         [[row.get(name, "") for name in names] for _, row in listed.rows], columns=list(names), dtype=str
     )
@@ -331,7 +331,7 @@ def _contradictions(table: pd.DataFrame, lines: list[int], file: str) -> list[Fa
         )
         for at in np.flatnonzero(table.duplicated(["district", "area", "by"]))
     ]
-    for name in ("name_fi", "name_sv", "name_en"):
+    for name in NAMES:
         first = table.groupby("district")[name].transform("first")
         faults += [
             Fault(

@@ -191,6 +191,15 @@ def read_neighbours(path: str | Path, *, known: Collection[str] | None = None) -
 def _projected(*maps: Boundaries) -> list[NDArray[np.object_]]:
     """The shapes of maps in metres on one plane, all around one centre."""
     shapely = shapely_module()
+    if len({one.plane for one in maps}) > 1:
+        raise DataError(
+            "The maps are in different coordinates.",
+            where=", ".join(one.file for one in maps),
+            found=", ".join(one.plane or "degrees" for one in maps),
+            fix="Export them in the same coordinates.",
+        )
+    if maps[0].plane:
+        return [one.shapes for one in maps]
     bounds = np.array([shapely.total_bounds(one.shapes) for one in maps])
     west, south = bounds[:, :2].min(axis=0).tolist()
     east, north = bounds[:, 2:].max(axis=0).tolist()

@@ -131,7 +131,7 @@ def filled(listed: Listed, columns: Sequence[str], faults: list[Fault]) -> None:
         )
         for line, row in listed.rows
         for column in columns
-        if not row[column]
+        if not row.get(column)
     ]
 
 

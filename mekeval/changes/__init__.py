@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .between import changes_between
 from .difference import CAUSES, Difference, FindingChange, Part, Replaced
-from .earlier import changes_since_last_year, earlier_evaluation
+from .earlier import changes_since_last_year, earlier_evaluation, require_earlier_year
 from .sides import Told
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "changes_between",
     "changes_since_last_year",
     "earlier_evaluation",
+    "require_earlier_year",
 ]

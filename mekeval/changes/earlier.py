@@ -7,13 +7,14 @@ release of a later day in the place of one that is there.
 from __future__ import annotations
 
 import datetime
-import hashlib
 from dataclasses import replace
 
-from ..errors import MekevalError
+from ..design import study_design
+from ..errors import DesignError, MekevalError
 from ..evaluation import Evaluation, evaluate
 from ..evaluation.sharing import evaluation_key
-from ..store import at_hand, known, shared
+from ..indicators import Indicators
+from ..store import at_hand, known
 from ..study import Study
 from .between import changes_between
 from .difference import Difference
@@ -54,11 +55,7 @@ def earlier_evaluation(evaluation: Evaluation) -> Evaluation | None:
     first figure of this year on such an outcome; where the study has no such releases, what is known now.
     """
     study, primary = evaluation.study, evaluation.study.plan.primary
-    table = evaluation.indicators.table
-    good = table.loc[
-        (table["status"] == "ok") & table["indicator"].isin(primary) & table["area"].isin(study.areas.units)
-    ]
-    before = [int(year) for year in good["year"].unique() if year < evaluation.year]
+    before = _years_before(study, evaluation.indicators, evaluation.year)
     if not before:
         return None
     day = _day_before(evaluation, primary)
@@ -71,6 +68,39 @@ def earlier_evaluation(evaluation: Evaluation) -> Evaluation | None:
     return None
 
 
+def require_earlier_year(study: Study, indicators: Indicators, year: int) -> None:
+    """Refuse a year with no year before that can be evaluated, without evaluating anything.
+
+    Raises
+    ------
+    DesignError
+        There are no data on a primary outcome before, or nobody was in the programme.
+    """
+    before = _years_before(study, indicators, year)
+    found = "no data on a primary outcome before it"
+    if before:
+        last = max(before)
+        try:
+            if study_design(study, as_of=last).treated:
+                return
+        except MekevalError:
+            pass  # as where nobody is in the programme
+        found = f"no area was in the programme by {last}"
+    raise DesignError(
+        "There is no earlier report to compare with.",
+        where=f"year {year}",
+        found=found,
+        fix="Compare a later year, or two published sets with `mekeval diff`.",
+    )
+
+
+def _years_before(study: Study, indicators: Indicators, year: int) -> list[int]:
+    """Earlier years with data on a primary outcome."""
+    table = indicators.table
+    good = (table["status"] == "ok") & table["indicator"].isin(study.plan.primary) & (table["year"] < year)
+    return [int(one) for one in table.loc[good & table["area"].isin(study.areas.units), "year"].unique()]
+
+
 def _of_primary(study: Study, year: int, day: datetime.date | None) -> Evaluation:
     """The findings on primary outcomes: half of the work; those of another report of the run where it has made them."""
     key = evaluation_key(study, year=year, as_of=day) if at_hand() else None
@@ -79,11 +109,7 @@ def _of_primary(study: Study, year: int, day: datetime.date | None) -> Evaluatio
     if not isinstance(whole, Evaluation):
         plan = study.plan.model_copy(update={"secondary": ()})
         view = replace(study, spec=study.spec.model_copy(update={"plan": plan}))
-        if key is None:
-            whole = evaluate(view, year=year, as_of=day)
-        else:
-            mark = hashlib.sha256(b"primary outcomes").hexdigest()
-            whole = shared(f"{key}-{mark}", lambda: evaluate(view, year=year, as_of=day))
+        whole = evaluate(view, year=year, as_of=day)
     findings = {found: one for found, one in whole.findings.items() if found[0] in primary}
     return replace(whole, study=study, findings=findings)
 
@@ -98,9 +124,11 @@ def _day_before(evaluation: Evaluation, outcomes: tuple[str, ...]) -> datetime.d
         out |= {int(vintage) for vintage in frame.loc[of_year, "vintage"]}
     if not out:
         return evaluation.indicators.as_of
-    days = [
-        one.published or datetime.date(one.vintage, 12, 31)
+    # Of a release whose day is not known, only the year is: what was out before is what the year before had.
+    return min(
+        one.published - datetime.timedelta(days=1)
+        if one.published
+        else datetime.date(one.vintage - 1, 12, 31)
         for one in study.spec.source
         if one.vintage == min(out)
-    ]
-    return min(days) - datetime.timedelta(days=1)
+    )

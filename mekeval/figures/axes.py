@@ -316,9 +316,8 @@ def place(axes: Axes, text: str, colour: str, *, near: Floats, clear: Floats, aw
     """
     width, height = text_size(text)
     x = np.arange(width / 2 + 3, max(axes.bbox.width - width / 2 - 2, width / 2 + 4), 6.0)
-    y = np.arange(
-        height / 2 + 3, axes.bbox.height - height / 2 - 14, 2.0
-    )  # the top row belongs to the programme
+    # The top row belongs to the programme. Words that are higher than all the rest stand at the foot.
+    y = np.arange(height / 2 + 3, max(axes.bbox.height - height / 2 - 14, height / 2 + 4), 2.0)
 
     def distance(points: Floats) -> Floats:
         """From words at each place of the grid to the nearest point, shape (n_y, n_x)."""

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..errors import DesignError
+from ..errors import DataError, DesignError
 from ..estimate import Effects
 from ..panel import Floats
 from ..tables import Table
@@ -276,6 +276,8 @@ def levels_figure(
     below: float = 0.0,
 ) -> tuple[Figure, Axes]:
     """The levels of the subject and of what it is compared with; `below` inches are left free under the axes."""
+    if not all(np.isfinite(values).any() for values in (own, rest)):
+        raise DataError("There is no value to draw.", where=words.name)
     last = [(words.level(values[-1]), float(values[-1]), look) for values, look in ((rest, REST), (own, OWN))]
     margin = (max(text_size(text)[0] for text, _, _ in last) + 4) / 72
     limits = room(np.concatenate([own, rest]), above=0.2)

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from ..areas.boundaries import Boundaries, shapely_module
-from ..errors import DataError
+from ..areas.boundaries import Boundaries, require_boundaries, shapely_module
 from ..evaluation import Evaluation
 from ..panel import Floats
 from ..text import Texts
@@ -31,6 +30,8 @@ _FINE = 0.4  # points: boundaries are drawn no finer than a reader can see
 
 def plot_map(evaluation: Evaluation, *, outcome: str, boundaries: Boundaries, texts: Texts) -> Picture:
     """Draw the latest level of an outcome in every area on a map.
+
+    Lines are drawn no finer than a reader can see, which keeps the picture of a city under 100 kB.
 
     Parameters
     ----------
@@ -55,22 +56,16 @@ def plot_map(evaluation: Evaluation, *, outcome: str, boundaries: Boundaries, te
     """
     found = latest(evaluation, outcome, texts)
     words, panel = found.words, evaluation.panel
+    headline = words.say("map.headline", **found.parts)
     at = {code: row for row, code in enumerate(boundaries.codes)}
-    lacking = [unit for unit in panel.units if unit not in at]
-    if lacking:
-        raise DataError(
-            "Areas of the study have no boundary.",
-            where=boundaries.file,
-            found=", ".join(lacking[:6]) + (f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""),
-            expected="a feature for each area, by its code in areas.csv",
-        )
+    require_boundaries(boundaries, panel.units)
     shapes = boundaries.shapes[[at[unit] for unit in panel.units]]
     names = [words.area(unit) for unit in panel.units]
     return words.picture(
-        _map(words, names, found.values, shapes, found.treated),
-        headline=words.say("tiles.headline", **found.parts),
+        _map(words, names, found.values, shapes, found.treated, level=bool(boundaries.plane)),
+        headline=headline,
         subtitle=words.say("map.subtitle", **found.parts),
-        alt=words.say("map.alt", headline=words.say("tiles.headline", **found.parts), **found.parts),
+        alt=words.say("map.alt", headline=headline, **found.parts),
         data=found.data,
     )
 
@@ -81,11 +76,13 @@ def _map(
     values: Floats,
     shapes: npt.NDArray[np.object_],
     treated: npt.NDArray[np.bool_],
+    *,
+    level: bool,
 ) -> Figure:
     shapely = shapely_module()
     west, south, east, north = shapely.total_bounds(shapes)
-    # Degrees of longitude are shorter than those of latitude by the cosine of the latitude.
-    narrow = float(np.cos(np.radians((south + north) / 2)))
+    # Degrees of longitude are shorter than those of latitude by the cosine of the latitude; metres are not.
+    narrow = 1.0 if level else float(np.cos(np.radians((south + north) / 2)))
     scale = min((_POINTS - 8) / ((east - west) * narrow), _TALLEST / (north - south))
     height = TOP + (north - south) * scale + 8 + KEY
     left = (_POINTS - (east - west) * narrow * scale) / 2

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..errors import DesignError, closest
 from ..panel import Floats
-from ..segregation import INDICES, Change, Segregation
+from ..segregation import INDICES, IndexChange, Segregation
 from ..tables import Table
 from ..text import Texts, visible
 from .axes import (
@@ -148,7 +148,7 @@ def _figure(words: Words, drawn: Mapping[str, Values], periods: list[int], years
         numbers = np.array([values[year] for year in known])
         _band(axes, known, numbers, look)
         line = draw_line(axes, known, numbers[:, 0], look)
-        lines.append((textwrap.fill(short[name], _NAME_WIDTH), look, line))
+        lines.append((textwrap.fill(_cut(short[name]), _NAME_WIDTH), look, line))
     end_values(axes, periods[-1], ends)
     # The broadest name first: it has the fewest places. As close to its own line as the others leave room, for
     # names in the gap between two lines are common here.
@@ -157,6 +157,11 @@ def _figure(words: Words, drawn: Mapping[str, Values], periods: list[int], years
     for name, look, line in lines:
         covered = np.vstack([covered, place(axes, name, look.colour, near=line, clear=taken, away=covered)])
     return figure
+
+
+def _cut(name: str) -> str:
+    """A name of three lines at most."""
+    return textwrap.shorten(name, 3 * _NAME_WIDTH, placeholder="\N{HORIZONTAL ELLIPSIS}")
 
 
 def _short(names: list[str]) -> dict[str, str]:
@@ -190,7 +195,7 @@ def _band(axes: Axes, known: list[int], numbers: Floats, look: Look) -> None:
             )
 
 
-def _parts(words: Words, drawn: Mapping[str, Values], changes: Mapping[str, Change]) -> str:
+def _parts(words: Words, drawn: Mapping[str, Values], changes: Mapping[str, IndexChange]) -> str:
     """In what the index rose, fell or did neither."""
     way = {
         name: "same" if not change.clear else "up" if change.change > 0 else "down"

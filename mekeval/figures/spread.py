@@ -158,7 +158,7 @@ def histogram(
 def plot_forest(
     table: pd.DataFrame,
     *,
-    level: float = 95,
+    alpha: float = 0.05,
     texts: Texts | None = None,
     about: About | None = None,
 ) -> Picture:
@@ -170,8 +170,8 @@ def plot_forest(
         One row for each estimate, from top to bottom: `name`, `estimate`, `low`, `high`; where wanted also `remark` (a
         short text at the right) and `whole` (bool: the estimate of all together, with a diamond). Estimates
         without an interval are open points; rows without an estimate have their remark alone.
-    level : float
-        Of the intervals, in per cent.
+    alpha : float
+        Of the intervals: 0.05 for those of 95 %.
     texts : Texts, optional
         English by default.
     about : About, optional
@@ -215,7 +215,7 @@ def plot_forest(
     known = int(np.sum(np.isfinite(low) & np.isfinite(high)))
     case = "general_one" if above + below == 1 else "general"
     headline = words.say(f"forest.{case}", n=above + below, m=known, above=above, below=below)
-    return forest_picture(words, drawn, level=level, headline=headline, form="_general")
+    return forest_picture(words, drawn, level=100 * (1 - alpha), headline=headline, form="_general")
 
 
 def forest_picture(

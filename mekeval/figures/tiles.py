@@ -74,7 +74,9 @@ def plot_tiles(evaluation: Evaluation, *, outcome: str, texts: Texts) -> Picture
             where="areas.csv, tile_row and tile_col",
             found=", ".join(lacking[:6]),
         )
-    words, headline = found.words, found.words.say("tiles.headline", **found.parts)
+    words = found.words
+    every = found.parts["n"] == found.parts["m"] and found.parts["m"] != 1
+    headline = words.say("tiles.headline_all" if every else "tiles.headline", **found.parts)
     places = placed.to_numpy(dtype=float)
     return words.picture(
         _tiles(words, [words.area(unit) for unit in panel.units], found.values, places, found.treated),

@@ -33,8 +33,8 @@ class Interval(Shown):
     estimate : float
     low, high : float or None
         None where the data do not allow an interval.
-    level : float
-        0.95 for 95 %.
+    alpha : float
+        0.05 for an interval of 95 %.
     n : int
         Answers.
     """
@@ -42,18 +42,19 @@ class Interval(Shown):
     estimate: float
     low: float | None
     high: float | None
-    level: float
+    alpha: float
     n: int
 
 
-def wilson_interval(k: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson_interval(k: int, n: int, *, alpha: float = 0.05) -> Interval:
     """The share k of n with Wilson's score interval.
 
     Parameters
     ----------
     k, n : int
         0 <= k <= n, n >= 1.
-    level : float
+    alpha : float
+        0.05 for an interval of 95 %.
 
     Returns
     -------
@@ -83,11 +84,11 @@ def wilson_interval(k: int, n: int, *, level: float = 0.95) -> Interval:
     """
     if not (n >= 1 and 0 <= k <= n):
         raise DataError("This is no share.", found=f"{k} of {n}", expected="0 <= k <= n, n >= 1")
-    found = binomtest(int(k), int(n)).proportion_ci(confidence_level=level, method="wilson")
-    return Interval(estimate=k / n, low=float(found.low), high=float(found.high), level=level, n=int(n))
+    found = binomtest(int(k), int(n)).proportion_ci(confidence_level=1 - alpha, method="wilson")
+    return Interval(estimate=k / n, low=float(found.low), high=float(found.high), alpha=alpha, n=int(n))
 
 
-def bootstrap_mean(counts: NDArray[np.int64], low: int, *, level: float = 0.95) -> Interval:
+def bootstrap_mean(counts: NDArray[np.int64], low: int, *, alpha: float = 0.05) -> Interval:
     """The mean of answers on a scale with its bootstrap interval, by all samples at once.
 
     Parameters
@@ -96,7 +97,8 @@ def bootstrap_mean(counts: NDArray[np.int64], low: int, *, level: float = 0.95) 
         Number of answers on each step of the scale.
     low : int
         The first step; each next one is one more.
-    level : float
+    alpha : float
+        0.05 for an interval of 95 %.
 
     Returns
     -------
@@ -131,7 +133,7 @@ def bootstrap_mean(counts: NDArray[np.int64], low: int, *, level: float = 0.95) 
     steps = np.arange(len(counts))
     mean = low + float(steps @ counts) / n
     if n < 2 or np.count_nonzero(counts) < 2:
-        return Interval(estimate=mean, low=None, high=None, level=level, n=n)
+        return Interval(estimate=mean, low=None, high=None, alpha=alpha, n=n)
     one, total, power = counts / n, np.ones(1), n
     while power:  # the n-fold convolution, by squaring
         if power & 1:
@@ -140,13 +142,13 @@ def bootstrap_mean(counts: NDArray[np.int64], low: int, *, level: float = 0.95) 
         if power:
             one = np.convolve(one, one)
     below = np.cumsum(total)
-    tail = (1 - level) / 2
+    tail = alpha / 2
     ends = [int(np.searchsorted(below, share - _EDGE)) for share in (tail, 1 - tail)]
-    return Interval(estimate=mean, low=low + ends[0] / n, high=low + ends[1] / n, level=level, n=n)
+    return Interval(estimate=mean, low=low + ends[0] / n, high=low + ends[1] / n, alpha=alpha, n=n)
 
 
 def feedback_indicators(
-    feedback: pd.DataFrame, spec: MonitoringSpec, *, by: Period, level: float = 0.95
+    feedback: pd.DataFrame, spec: MonitoringSpec, *, by: Period, alpha: float = 0.05
 ) -> pd.DataFrame:
     """What was answered, by area, period and item; small cells withheld.
 
@@ -158,7 +160,8 @@ def feedback_indicators(
     by : {"quarter", "year"}
         By quarter the rows of the years are there too, with `quarter` 0. What is withheld is the same either way:
         both are published, so both are guarded together.
-    level : float
+    alpha : float
+        0.05 for an interval of 95 %.
 
     Returns
     -------
@@ -193,7 +196,7 @@ def feedback_indicators(
                 row["status"] = "withheld" if hidden[at, p] else "ok" if n else "none"
                 row["n"] = pd.NA if hidden[at, p] else n
                 if row["status"] == "ok":
-                    row |= _numbers(cell, steps, spec, level)
+                    row |= _numbers(cell, steps, spec, alpha)
                 rows.append(row)
     names = ["mean", "mean_low", "mean_high", "good", "share", "share_low", "share_high"]
     frame = pd.DataFrame(rows, columns=["area", "year", "quarter", "item", "status", "n", *names])
@@ -449,11 +452,11 @@ def _counts(
 
 
 def _numbers(
-    cell: NDArray[np.int64], steps: NDArray[np.int64], spec: MonitoringSpec, level: float
+    cell: NDArray[np.int64], steps: NDArray[np.int64], spec: MonitoringSpec, alpha: float
 ) -> dict[str, object]:
-    mean = bootstrap_mean(cell, int(steps[0]), level=level)
+    mean = bootstrap_mean(cell, int(steps[0]), alpha=alpha)
     good = int(cell[steps >= spec.scale.good].sum())
-    share = wilson_interval(good, mean.n, level=level)
+    share = wilson_interval(good, mean.n, alpha=alpha)
     return {
         "mean": mean.estimate,
         "mean_low": mean.low,

@@ -22,6 +22,9 @@ from ..text import Texts, visible
 from .notebook import MAIN_ID, TEMPLATE_FOLDER, notebook_fragment, safe_href
 from .policy import content_policy
 
+#: Letters of a text at the head of a sheet of paper.
+_LONGEST_HEAD = 80
+
 __all__ = ["ReportPage", "render_failure", "render_report", "rendered"]
 
 
@@ -169,7 +172,7 @@ def rendered(
     str
         A whole HTML document.
     """
-    style = f"{_style()}\n{more_style}" if more_style else _style()
+    style = "\n".join(filter(None, (_style(), more_style, _paper(page))))
     others = [
         (code, Texts(code)("page.language_name"), href)
         for code, href in page.siblings
@@ -191,6 +194,32 @@ def rendered(
         )
     )
     return html.strip() + "\n"
+
+
+def _paper(page: ReportPage) -> str:
+    """Head and foot of the sheets of paper: the page's title, the programme, and the number of the sheet.
+
+    The words stand in the style sheet, since no browser takes them from the page: each sign that could mean something
+    there is written as its number.
+    """
+
+    def quoted(words: str) -> str:
+        short = (
+            words if len(words) <= _LONGEST_HEAD else f"{words[: _LONGEST_HEAD - 1]}\N{HORIZONTAL ELLIPSIS}"
+        )
+        plain = " ".join(visible(short).split())
+        return '"' + re.sub(r"[^\w .,:-]", lambda sign: f"\\{ord(sign[0]):06x} ", plain) + '"'
+
+    texts = Texts(page.language)
+    before, between = texts("page.sheet", n="\0", m="\0").split("\0")[:2]
+    number = f'{quoted(before)[:-1]} " counter(page) " {quoted(between.strip())[1:-1]} " counter(pages)'
+    heads = (
+        f"@top-left {{ content: {quoted(page.title)}; }} @top-right {{ content: {quoted(page.programme)}; }}"
+    )
+    return (
+        f"@media print {{ @page {{ {heads} @bottom-right {{ content: {number}; }} }}\n"
+        "@page :first { @top-left { content: none; } @top-right { content: none; } } }"
+    )
 
 
 def _visible(value: object) -> object:

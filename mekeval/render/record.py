@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from ..definition import Language
 from ..errors import Fault, RunError, closest
 from ..study import Study
 from ..text import LANGUAGES, Texts
@@ -31,8 +32,7 @@ _MOST_FAULTS = 20
 
 _Line = Annotated[str, StringConstraints(max_length=2000)]
 _Code = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-_Language = Literal["fi", "sv", "en"]
-_Words = dict[_Language, _Line]
+_Words = dict[Language, _Line]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 #: A file of the folder, or of one of its years: nothing that leads elsewhere or that an address would read otherwise.
 _Name = Annotated[
@@ -70,7 +70,7 @@ class StudyFacts(_Part):
     study: _Code
     synthetic: bool
     hypothetical: bool
-    languages: Annotated[tuple[_Language, ...], Field(min_length=1)]
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)]
     title: _Words
     city: _Words
     attribution: _Words
@@ -80,17 +80,17 @@ class StudyFacts(_Part):
 
 
 class Report(_Part):
-    """One report of a set: of the city, of a district, or (without a year) on the quality of the data.
+    """One report of a set: of the city, of a district, on what changed, or (without a year) on the quality of the data.
 
     `made` is the second (UTC) since which it has been as it is, empty where it is not known.
     """
 
     name: _Name
-    kind: Literal["city", "district", "quality"]
+    kind: Literal["city", "district", "changes", "quality"]
     year: Annotated[int, Field(ge=0, le=9999)]
     subject: _Code
     area: _Line
-    language: _Language
+    language: Language
     failed: bool
     stale: bool
     made: str = ""

@@ -18,11 +18,11 @@ import pandas as pd
 from ..errors import MekevalError
 from ..shipped import version
 from ..tables import frame_csv
-from ..text import Texts
+from ..text import LANGUAGES, Texts
 from . import ReportPage, rendered
 from .feed import FeedEntry, atom_feed
 from .notebook import TEMPLATE_FOLDER
-from .record import VERDICTS, SetFacts
+from .record import VERDICTS, Report, SetFacts
 from .verdicts import SYMBOLS, SiteView
 
 __all__ = ["findings_csv", "join_files", "page_name", "require_address", "site_files"]
@@ -165,7 +165,8 @@ def join_files(sets: Mapping[str, SetFacts]) -> dict[str, str]:
                         map(
                             str,
                             sorted(
-                                {one.year for one in facts.reports if one.kind != "quality"}, reverse=True
+                                {one.year for one in facts.reports if one.kind in ("city", "district")},
+                                reverse=True,
                             ),
                         )
                     )
@@ -234,7 +235,7 @@ def _page(view: SiteView) -> str:
         attribution=facts.study.attribution.get(view.language, ""),  # type: ignore[call-overload]
         feed_href=_feed_name(languages, view.language),
         feed_title=texts("site.feed", programme=title),
-        language_names={code: Texts(code)("page.language_name") for code in ("fi", "sv", "en")},
+        language_names={code: Texts(code)("page.language_name") for code in LANGUAGES},
     )
 
 
@@ -249,15 +250,14 @@ def _feed(view: SiteView, name: str, base: str) -> str:
         said = [
             f"{outcome.label}: {texts(f'verdict.{cell.verdict}.word')}"
             for outcome in view.outcomes
-            if report.kind != "quality" and (cell := view.cell_of(report, outcome)).verdict
+            if report.kind in ("city", "district") and (cell := view.cell_of(report, outcome)).verdict
         ]
         entries.append(
             FeedEntry(
                 name=report.name,
-                title=texts("site.quality")
-                if report.kind == "quality"
-                else f"{view.area_of(report)} {report.year}",
-                summary="; ".join(said) or (title if report.kind == "quality" else texts("site.no_verdict")),
+                title=_feed_title(view, report),
+                summary="; ".join(said)
+                or (texts("site.no_verdict") if report.kind in ("city", "district") else title),
                 href=quote(f"{report.name}.html", safe="/@"),
                 updated=_moment(report.made) or facts.ended,
             )
@@ -275,6 +275,14 @@ def _feed(view: SiteView, name: str, base: str) -> str:
         generator=version(),
         base=base,
     )
+
+
+def _feed_title(view: SiteView, report: Report) -> str:
+    if report.kind == "quality":
+        return view.texts("site.quality")
+    title = f"{view.area_of(report)} {report.year}"
+    said = view.texts("site.changes")
+    return f"{title}: {said[:1].lower()}{said[1:]}" if report.kind == "changes" else title
 
 
 def _downloads(view: SiteView) -> list[tuple[str, str]]:

@@ -139,7 +139,7 @@ class SiteView:
         """Of each year and area the report in the page's language, else in the study's first that has one."""
         order = self._order
         chosen: dict[tuple[int, str], Report] = {}
-        yearly = [report for report in self.facts.reports if report.kind != "quality"]
+        yearly = [report for report in self.facts.reports if report.kind in ("city", "district")]
         for report in sorted(yearly, key=lambda one: (order.get(one.language, 99), one.name)):
             chosen.setdefault((report.year, report.subject), report)
         return chosen
@@ -166,7 +166,7 @@ class SiteView:
 
     def area_of(self, report: Report) -> str:
         """What its area is called in the page's language."""
-        if report.kind == "city":
+        if report.kind in ("city", "changes"):
             return self.facts.study.city[self.language]  # type: ignore[index]
         area = self.areas.get(report.subject)
         return area.name[self.language] if area else report.area  # type: ignore[index]
@@ -217,14 +217,30 @@ class SiteView:
             stale=report.stale,
             error_href=quote(f"{report.name}.error.html", safe="/@") if report.failed else "",
             cells=tuple(self.cell_of(report, outcome) for outcome in self.outcomes),
-            files=()
+            files=self._changes(report)
             if lost
-            else tuple(
-                (kind, quote(f"{report.name}.{ending}", safe="/@"))
-                for kind, ending in endings
-                if f"{report.name}.{ending}" in files
+            else (
+                *self._changes(report),
+                *(
+                    (kind, quote(f"{report.name}.{ending}", safe="/@"))
+                    for kind, ending in endings
+                    if f"{report.name}.{ending}" in files
+                ),
             ),
         )
+
+    def _changes(self, report: Report) -> tuple[tuple[str, str], ...]:
+        """Beside the city's report the page on what changed, in the page's language or the report's."""
+        pages = {
+            one.language: one.name
+            for one in self.facts.reports
+            if report.kind == "city"
+            and one.kind == "changes"
+            and one.year == report.year
+            and not (one.failed and not one.stale)
+        }
+        name = next((pages[code] for code in (*self._order, report.language) if code in pages), "")
+        return (("changes", quote(f"{name}.html", safe="/@")),) if name else ()
 
     def tables(self) -> Iterator[YearTable]:
         for year in self.years:

@@ -18,14 +18,17 @@ from .monitoring import QuarterReport, YearReport, community_quarter, community_
 from .once import changes_of, compute_once
 from .parts import FINDINGS_TYPE, Report, Section
 from .quality import QualityReport, quality_report
+from .yearly import ChangesReport, changes_report
 
 __all__ = [
     "FINDINGS_TYPE",
+    "ChangesReport",
     "QualityReport",
     "QuarterReport",
     "Report",
     "Section",
     "YearReport",
+    "changes_report",
     "city_report",
     "community_quarter",
     "community_year",

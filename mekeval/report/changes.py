@@ -32,21 +32,39 @@ def changes_part(evaluation: Evaluation, found: Difference | None, texts: Texts)
     if found is None:
         return []
     ((old, new),) = found.years
-    case = "today" if "same_data" in found.notes or found.as_of[0] is None else "then"
-    day = {"date": texts.date(found.as_of[0])} if case == "then" and found.as_of[0] else {}
+    how, defined = compared_how(evaluation, found, texts)
+    parts: list[str | Shown] = [
+        heading(texts("changes.heading"), anchor="changes"),
+        paragraph(how),
+        *_verdicts(found, texts),
+        *beside_tables(found, (old, new), texts),
+    ]
+    if not _of_today(found):
+        parts += [paragraph(one) for one in _revised_line(found, texts)]
+    return [*parts, paragraph(defined)]
+
+
+def compared_how(evaluation: Evaluation, found: Difference, texts: Texts) -> tuple[str, str]:
+    """On which data and by which method the year before was computed again, and by which definition."""
+    ((old, new),) = found.years
+    day = {} if _of_today(found) or found.as_of[0] is None else {"date": texts.date(found.as_of[0])}
     deviations = [one.key for one in evaluation.study.plan_state.deviations]
     defined = texts("changes.definition.same")
     if deviations:
         defined += " " + texts("changes.definition.deviations", keys="; ".join(deviations))
-    parts: list[str | Shown] = [
-        heading(texts("changes.heading"), anchor="changes"),
-        paragraph(texts(f"changes.{case}", old=old, new=new, **day)),
-        *_verdicts(found, texts),
-        *_beside(found, (old, new), texts),
-    ]
-    if case == "then":
-        parts += [paragraph(one) for one in _revised_line(found, texts)]
-    return [*parts, paragraph(defined)]
+    return texts("changes.then" if day else "changes.today", old=old, new=new, **day), defined
+
+
+def _of_today(found: Difference) -> bool:
+    """Whether the year before is known only as it is today."""
+    return "same_data" in found.notes or found.as_of[0] is None
+
+
+def revised_parts(found: Difference, texts: Texts) -> list[str | Shown]:
+    """Which values were revised; that it is not known where no earlier releases are."""
+    if "same_data" in found.notes:
+        return [paragraph(texts("changes.yearly.revised_unknown"))]
+    return [*(paragraph(one) for one in _revised_line(found, texts)), *_revised_table(found, texts)]
 
 
 def changes_page(found: Difference, texts: Texts) -> Section:
@@ -63,21 +81,27 @@ def changes_page(found: Difference, texts: Texts) -> Section:
     for pair in found.years:
         key = "why_same" if pair[0] == pair[1] else "why_pair"
         parts.append(heading(_of_years(f"changes.{key}", pair, texts)))
-        parts += _beside(found, pair, texts)
-    sample = list(_sample_rows(found, texts))
-    if sample:
-        parts.append(heading(texts("changes.sample.heading")))
-        heads = ("sample.outcome", "column.area", "sample.what", "sample.old", "sample.new")
-        parts.append(_table("sample.caption", heads, sample, texts))
+        parts += beside_tables(found, pair, texts)
+    if sample := sample_tables(found, texts):
+        parts += [heading(texts("changes.sample.heading")), *sample]
     parts.append(heading(texts("changes.revised.heading")))
     parts += [paragraph(one) for one in _revised_line(found, texts)]
     parts += _revised_table(found, texts)
     parts.append(heading(texts("changes.made.heading")))
+    return section(*parts, *(made_tables(found, texts) or [paragraph(texts("changes.made.same"))]))
+
+
+def sample_tables(found: Difference, texts: Texts) -> list[str | Shown]:
+    """Samples, certainty and method as far as they differ."""
+    sample = list(_sample_rows(found, texts))
+    heads = ("sample.outcome", "column.area", "sample.what", "sample.old", "sample.new")
+    return [_table("sample.caption", heads, sample, texts)] if sample else []
+
+
+def made_tables(found: Difference, texts: Texts) -> list[str | Shown]:
+    """Data, definitions and versions as far as they differ."""
     made = list(_made_rows(found, texts))
-    parts.append(
-        _table("made.caption", _MADE, made, texts) if made else paragraph(texts("changes.made.same"))
-    )
-    return section(*parts)
+    return [_table("made.caption", _MADE, made, texts)] if made else []
 
 
 def _points(found: Difference, texts: Texts) -> list[str]:
@@ -110,8 +134,8 @@ def _verdict_lines(found: Difference, texts: Texts) -> list[str]:
     moved = [
         texts(
             "changes.verdict_changed",
-            outcome=_outcome(found, one.outcome, texts),
-            area=_area(found, one, texts),
+            outcome=outcome_called(found, one.outcome, texts),
+            area=area_called(found, one, texts),
             old=texts(f"verdict.{one.old.verdict}.word"),
             new=texts(f"verdict.{one.new.verdict}.word"),
         )
@@ -124,7 +148,7 @@ def _verdict_lines(found: Difference, texts: Texts) -> list[str]:
     return [texts("changes.verdicts_some", n=texts.number(len(moved))), *moved[:_LINES], *more]
 
 
-def _beside(found: Difference, pair: tuple[int, int], texts: Texts) -> list[str | Shown]:
+def beside_tables(found: Difference, pair: tuple[int, int], texts: Texts) -> list[str | Shown]:
     """A table for each outcome, and how the change was taken apart; of one year beside itself what differs alone."""
     mine = [one for one in found.findings if (one.old_year, one.new_year) == pair]
     if pair[0] == pair[1]:
@@ -141,7 +165,7 @@ def _beside(found: Difference, pair: tuple[int, int], texts: Texts) -> list[str 
         tables.append(_outcome_table(found, outcome, rows, causes, pair, texts))
     if not causes:
         return tables
-    order = ", ".join(_cause(tuple(step.split("+")), texts) for step in found.steps)
+    order = ", ".join(cause_called(tuple(step.split("+")), texts) for step in found.steps)
     key = "parts_one" if len(causes) == 1 and len(found.steps) == 1 else "parts"
     return [*tables, paragraph(texts(f"changes.{key}", order=order), css="note")]
 
@@ -166,7 +190,7 @@ def _outcome_table(
             for at, told in enumerate(sides)
         ]
         numbers = [_estimate(told, unit, texts, hidden=one.hidden) for told in sides]
-        shown = dict(_printed_parts(one, unit))
+        shown = dict(printed_parts(one, unit))
         parts = [
             amount(texts, float(shown.get(some, 0)), unit, form="short", sign=True, extra_digits=1)
             if some in shown or one.parts or one.change == 0
@@ -174,7 +198,9 @@ def _outcome_table(
             for some in causes
         ]
         reason = texts(f"changes.unattributed.{one.unattributed}") if one.unattributed and one.what else ""
-        cells.append((_area(found, one, texts), *verdicts, *numbers, *parts, *((reason,) if why else ())))
+        cells.append(
+            (area_called(found, one, texts), *verdicts, *numbers, *parts, *((reason,) if why else ()))
+        )
     named = [
         ("column.verdict", "old"),
         ("column.verdict", "new"),
@@ -189,20 +215,20 @@ def _outcome_table(
     columns = [Column(label=texts("changes.column.area"))]
     columns += [Column(label=head, numeric=at > 1) for at, head in enumerate(heads)]
     columns += [
-        Column(label=texts("changes.cause.column", cause=_cause(some, texts)), numeric=True)
+        Column(label=texts("changes.cause.column", cause=cause_called(some, texts)), numeric=True)
         for some in causes
     ]
     columns += [Column(label=texts("changes.column.why"))] if why else []
     key = "caption_same" if pair[0] == pair[1] else "caption_pair"
     return Table(
-        caption=_of_years(f"changes.{key}", pair, texts, outcome=_outcome(found, outcome, texts)),
+        caption=_of_years(f"changes.{key}", pair, texts, outcome=outcome_called(found, outcome, texts)),
         columns=tuple(columns),
         rows=tuple(cells),
         note=texts("changes.rounded"),
     )
 
 
-def _printed_parts(one: FindingChange, unit: str) -> Iterator[tuple[tuple[str, ...], Decimal]]:
+def printed_parts(one: FindingChange, unit: str) -> Iterator[tuple[tuple[str, ...], Decimal]]:
     """The parts as differences of rounded estimates, so that they add up as printed."""
     if one.old is None or one.old.estimate is None:
         return
@@ -219,7 +245,9 @@ def _digits(unit: str) -> int:
 
 def _estimate(told: Told | None, unit: str, texts: Texts, *, hidden: bool) -> str:
     if told is None or told.estimate is None:
-        return texts("changes.hidden") if hidden and told is not None else ""
+        if told is None:
+            return "\N{EN DASH}"
+        return texts("changes.hidden" if hidden else "changes.no_estimate")
     said = amount(texts, told.estimate, unit, form="short", sign=True, extra_digits=1)
     if told.low is None or told.high is None:
         return said
@@ -227,15 +255,15 @@ def _estimate(told: Told | None, unit: str, texts: Texts, *, hidden: bool) -> st
     return f"{said} ({low} … {high})"
 
 
-def _cause(causes: Sequence[str], texts: Texts) -> str:
+def cause_called(causes: Sequence[str], texts: Texts) -> str:
     return f" {texts('changes.cause.or')} ".join(texts(f"changes.cause.{one}") for one in causes)
 
 
-def _outcome(found: Difference, name: str, texts: Texts) -> str:
+def outcome_called(found: Difference, name: str, texts: Texts) -> str:
     return found.outcomes.get(name, {}).get(texts.language) or name
 
 
-def _area(found: Difference, one: FindingChange, texts: Texts) -> str:
+def area_called(found: Difference, one: FindingChange, texts: Texts) -> str:
     if one.subject == ALL:
         return texts("figure.all")
     return found.areas.get(one.subject, {}).get(texts.language) or one.subject
@@ -248,8 +276,10 @@ def _sample_rows(found: Difference, texts: Texts) -> Iterator[tuple[str, ...]]:
         for name in _SAMPLE:
             if name in one.what:
                 sides = [_sample(told, name, texts) for told in (one.old, one.new)]
-                label = _outcome(found, one.outcome, texts)
-                area = _area(found, one, texts)
+                if not all(sides):
+                    continue  # nothing was tested on one side: its verdict says so
+                label = outcome_called(found, one.outcome, texts)
+                area = area_called(found, one, texts)
                 if one.old_year != one.new_year:
                     area = f"{area}, {one.old_year} → {one.new_year}"
                 yield (label, area, texts(f"changes.what.{name}"), *sides)
@@ -268,6 +298,8 @@ def _sample(told: Told, name: str, texts: Texts) -> str:
         return texts(f"changes.certainty.{value}") if f"changes.certainty.{value}" in texts else str(value)
     if name == "role":
         return texts(f"plan.role.{value}") if f"plan.role.{value}" in texts else str(value)
+    if name == "method" and f"changes.method.{value}" in texts:
+        return texts(f"changes.method.{value}")
     return texts.short(float(value)) if isinstance(value, int | float) else str(value)
 
 
@@ -289,7 +321,7 @@ def _revised_table(found: Difference, texts: Texts) -> list[str | Shown]:
         area = found.areas.get(str(largest["area"]), {}).get(texts.language) or str(largest["area"])
         numbers = (float(part["change"].median()), float(largest["change"]))
         median, most = (amount(texts, one, unit, form="short", sign=True, extra_digits=1) for one in numbers)
-        label = _outcome(found, str(name), texts)
+        label = outcome_called(found, str(name), texts)
         rows.append((label, str(year), texts.number(len(part)), median, f"{most} ({area})"))
     heads = ("revised.indicator", "revised.year", "revised.n", "revised.median", "revised.largest")
     return [_table("revised.caption", heads, rows, texts, numeric=(2, 3))]
@@ -328,7 +360,7 @@ def changes_lines(found: Difference, texts: Texts) -> Iterator[str]:
     if not found.differs:
         return
     for pair in found.years:
-        for table in _beside(found, pair, texts):
+        for table in beside_tables(found, pair, texts):
             if isinstance(table, Table):
                 yield "\n" + table_text(shortened(table))
     yield ""

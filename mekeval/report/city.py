@@ -9,13 +9,14 @@ from ..figures import (
     plot_effects,
     plot_finding,
     plot_gap,
+    plot_map,
     plot_outcomes,
     plot_tiles,
     plot_trend,
     plot_verdicts,
 )
 from ..findings import Finding
-from ..study import IndicatorSpec
+from ..study import IndicatorSpec, study_boundaries
 from ..tables import Column, Table
 from ..text import Texts, ranges
 from .after import after_tables
@@ -126,10 +127,13 @@ def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: 
 def _situation(evaluation: Evaluation, texts: Texts) -> Section:
     parts: list[str | Shown] = [heading(texts("report.situation.heading"), anchor="situation")]
     pictures: list[str | Shown] = []
+    outlines = study_boundaries(evaluation.study, evaluation.panel.units)
     for outcome in evaluation.study.plan.primary:
         if outcome != evaluation.study.plan.outcomes[0]:  # that one is the picture above
             pictures += drawn(plot_trend, evaluation, outcome=outcome, subject=ALL, texts=texts)
         pictures += drawn(plot_tiles, evaluation, outcome=outcome, texts=texts)
+        if outlines is not None:
+            pictures += drawn(plot_map, evaluation, outcome=outcome, boundaries=outlines, texts=texts)
         pictures += drawn(plot_gap, evaluation, outcome=outcome, subject=ALL, texts=texts)
     return section(*parts, *side_by_side(pictures))
 

@@ -74,11 +74,11 @@ def verdict_rows(evaluation: Evaluation, findings: Sequence[Finding], texts: Tex
     """A line for each verdict, with its long reasons folded away, and what the lines show."""
     rows = "\n".join(_row(evaluation, finding, texts) for finding in findings)
     tested = [one for one in findings if one.inference is not None and one.inference.low is not None]
-    said = [texts("first.fold")]
+    said = []
     if tested:
         level = texts.short(100 * (1 - evaluation.study.plan.alpha))
         important = any(one.outcome in evaluation.study.plan.important for one in tested)
-        said = [texts("first.bars_important" if important else "first.bars", level=level), *said]
+        said = [texts("first.bars_important" if important else "first.bars", level=level)]
     way = matching_of(findings)
     if way is not None:
         n = max(len(one.placebo.cities) - 1 for one in findings if one.placebo is not None)
@@ -90,7 +90,9 @@ def verdict_rows(evaluation: Evaluation, findings: Sequence[Finding], texts: Tex
         if indicator.differs:
             label, differs = (one.text(texts.language) for one in (indicator.label, indicator.differs))
             proxies.append(paragraph(texts("first.proxy", outcome=label, differs=differs), css="note wide"))
-    return f'<div class="findings">\n{rows}\n</div>\n{paragraph(" ".join(said), css="note wide")}{"".join(proxies)}'
+    on_screen = f'<span class="on-screen">{html.escape(texts("first.fold"))}</span>'  # on paper all is open
+    note = f'<p class="note wide">{html.escape(" ".join(said))} {on_screen}</p>'
+    return f'<div class="findings">\n{rows}\n</div>\n{note}{"".join(proxies)}'
 
 
 def _row(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:

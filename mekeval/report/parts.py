@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol
 
 import numpy as np
@@ -54,7 +54,7 @@ class Section:
         Escaped HTML.
     """
 
-    html: str
+    html: str = field(repr=False)  # a notebook keeps what is printed beside what is shown: the same again
 
     def _repr_html_(self) -> str:
         return self.html

@@ -166,8 +166,8 @@ def _left_out(evaluation: Evaluation, indicator: str, texts: Texts) -> str:
         f"{evaluation.study.areas.name(unit, texts.language)} ({texts(f'status.{why}')} {year})"
         for unit, why, year in evaluation.effects[indicator].dropped
     ]
-    shown = ", ".join(left_out[:4]) + (f" + {len(left_out) - 4}" if len(left_out) > 4 else "")
-    return shown or texts("report.quality.none")
+    # All of them: "and 4 more" beside an area of which a 4 is hidden would be taken for that number.
+    return ", ".join(left_out) or texts("report.quality.none")
 
 
 #: In the place of areas left out, for an indicator that is shown and not judged.

@@ -21,6 +21,7 @@ from ..display import Shown
 from ..errors import RunError
 from .asked import Asked, Value, ask, entries_named, standing
 from .keys import study_languages
+from .limits import USUAL_SECONDS, limits_of
 from .publish import tidy
 from .status import JobState, write_run
 
@@ -70,6 +71,8 @@ def run_study(
     parameters: Mapping[str, Value] | None = None,
     executor: Executor | None = None,
     scheduler: str | None = None,
+    memory: float = 0.0,
+    time_limit: float = USUAL_SECONDS,
     only_failed: bool = False,
     dry_run: bool = False,
     specs: str | Path | None = None,
@@ -89,7 +92,8 @@ def run_study(
     languages : sequence of str, optional
         The study's own by default.
     kinds : sequence of str, optional
-        Of "city", "district" and "quality", the report on the data; all by default.
+        Of "city", "district", "changes", what changed since the year before, and "quality", the report on the data; all
+        by default.
     raw : str or Path, optional
         Folder of external raw data.
     as_of : date, int or str, optional
@@ -101,8 +105,8 @@ def run_study(
     jobs : int, optional
         Processes; the number of processors by default.
     notebooks : str or Path, optional
-        Folder with other `district_report.ipynb`, `city_report.ipynb` or `data_quality.ipynb`; those that are not in
-        it are the shipped ones.
+        Folder with other `district_report.ipynb`, `city_report.ipynb`, `changes_report.ipynb` or `data_quality.ipynb`;
+        those that are not in it are the shipped ones.
     parameters : mapping, optional
         Further parameters; a notebook is given those that it has.
     executor : concurrent.futures.Executor, optional
@@ -110,6 +114,11 @@ def run_study(
     scheduler : str, optional
         Address of a Dask scheduler, ``tcp://host:port``, on whose workers the jobs run; needs the extra `cluster`. The
         workers see the study and the raw data under the same path, and have the same versions of everything.
+    memory : float
+        Gigabytes (10^9 bytes) of data that the kernel of a job may have; 0 for no limit. Held on Linux.
+    time_limit : float
+        Seconds that the notebook of a job may take, by the clock; 0 for no limit. One that takes longer is ended, and
+        its job fails with that reason and the cell.
     only_failed : bool
         Whether to make only those reports again that failed in the last run.
     dry_run : bool
@@ -146,6 +155,7 @@ def run_study(
     >>> result = run_study(example_study(), years=[2025], out="reports")  # doctest: +SKIP
     """
     started = time.monotonic()
+    limits = limits_of(memory=memory, time_limit=time_limit)
     asked = ask(
         study,
         years=years,
@@ -175,19 +185,26 @@ def run_study(
         from .one import rehearsed
 
         return rehearsed(
-            asked, only_failed=only_failed, specs=Path(specs) if specs else None, started=started
+            asked,
+            only_failed=only_failed,
+            limits=limits,
+            specs=Path(specs) if specs else None,
+            started=started,
         )
     if result is None:
+        from ..store import filling, run_store
         from .going import make
 
-        result = make(
-            asked,
-            jobs=jobs,
-            executor=executor,
-            scheduler=scheduler,
-            progress=progress,
-            only_failed=only_failed,
-        )
+        with run_store() as store, filling(store):  # what is cleaned here need not be cleaned again
+            result = make(
+                asked,
+                jobs=jobs,
+                executor=executor,
+                scheduler=scheduler,
+                limits=limits,
+                progress=progress,
+                only_failed=only_failed,
+            )
     if not dry_run:
         write_run(
             asked.set,

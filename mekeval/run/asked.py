@@ -35,14 +35,15 @@ Value = str | int | float | bool
 NOTEBOOKS: Mapping[str, str] = {
     "city": "city_report.ipynb",
     "district": "district_report.ipynb",
+    "changes": "changes_report.ipynb",
     "quality": "data_quality.ipynb",
 }
 KIND = "run"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What was asked of `run_study`; `ask` makes it.
+class OfStudy:
+    """What was asked about a study, and what its definition says, read once and in bounded time.
 
     Attributes
     ----------
@@ -52,19 +53,10 @@ class Asked:
         Folder of external raw data, as given.
     as_of : date or None
     out : Path
-    years : tuple of int
-        Without repetition, in the order given.
-    districts : tuple of str or None
-        None where all are meant.
     languages : tuple of str
-        Those given, or the study's own.
-    kinds : tuple of str
-        In the order of `NOTEBOOKS`.
-    parameters : mapping
-        Further parameters of the notebooks.
+        Without repetition, in the order given.
     notebooks : Path or None
         Folder with notebooks of one's own.
-    pdf : bool
     outline : mapping
         What stands in the definition, unchecked; empty where it cannot be read, which `read_study` then says.
     sha256 : str
@@ -75,13 +67,8 @@ class Asked:
     raw: str | Path | None
     as_of: datetime.date | None
     out: Path
-    years: tuple[int, ...]
-    districts: tuple[str, ...] | None
     languages: tuple[str, ...]
-    kinds: tuple[str, ...]
-    parameters: Mapping[str, Value]
     notebooks: Path | None
-    pdf: bool
     outline: Mapping[str, object]
     sha256: str
 
@@ -92,7 +79,7 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """The study's name."""
+        """The study's name, or that of its folder where the definition does not tell."""
         return study_name(self.outline, self.folder)
 
     @property
@@ -104,6 +91,47 @@ class Asked:
     def raw_folder(self) -> Path | None:
         """The folder of external raw data, as far as one is known."""
         return raw_root("external", self.folder, self.raw or None)
+
+    def inputs(self, listed: Iterable[str]) -> dict[str, str]:
+        """sha256 of every file in the study's folder itself, and of those listed, as in `study_inputs`."""
+        return study_inputs(self.folder, self.raw or None, self.outline, listed)
+
+
+def outlined(file: Path) -> tuple[Mapping[str, object], str]:
+    """What stands in a definition, and its sha256; empty where it cannot be read, which `read_study` says."""
+    try:
+        text = definition_bytes(file)
+    except StudyError:
+        return {}, ""
+    sha256 = hashlib.sha256(text).hexdigest()
+    try:
+        return definition_tables(text, where=str(file)), sha256
+    except StudyError:
+        return {}, sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(OfStudy):
+    """What was asked of `run_study`; `ask` makes it. Its `languages` are those given, or the study's own.
+
+    Attributes
+    ----------
+    years : tuple of int
+        Without repetition, in the order given.
+    districts : tuple of str or None
+        None where all are meant.
+    kinds : tuple of str
+        In the order of `NOTEBOOKS`.
+    parameters : mapping
+        Further parameters of the notebooks.
+    pdf : bool
+    """
+
+    years: tuple[int, ...]
+    districts: tuple[str, ...] | None
+    kinds: tuple[str, ...]
+    parameters: Mapping[str, Value]
+    pdf: bool
 
     def notebook(self, kind: str) -> Path:
         """The notebook of a kind of report: one's own, or the one that is shipped."""
@@ -155,14 +183,7 @@ def ask(
             expected="one of: " + ", ".join(NOTEBOOKS.values()),
         )
     file = definition_file(Path(study))
-    outline: Mapping[str, object] = {}
-    sha256 = ""
-    try:
-        text = definition_bytes(file)
-        sha256 = hashlib.sha256(text).hexdigest()
-        outline = definition_tables(text, where=str(file))
-    except StudyError:
-        pass  # `read_study` says it
+    outline, sha256 = outlined(file)
     return Asked(
         definition=file,
         raw=raw,
@@ -184,15 +205,10 @@ def made_from(asked: Asked, listed: Iterable[str]) -> dict[str, object]:
     """What all reports of a set are made from; `listed` as in `study_inputs`."""
     return {
         "as_of": asked.as_of.isoformat() if asked.as_of else "",
-        "inputs": inputs_of(asked, listed),
+        "inputs": asked.inputs(listed),
         "code": source_sha256(),
         "packages": packages(),
     }
-
-
-def inputs_of(asked: Asked, listed: Iterable[str]) -> dict[str, str]:
-    """sha256 of the study's files, as `study_inputs` has them."""
-    return study_inputs(asked.folder, asked.raw or None, asked.outline, listed)
 
 
 def standing(asked: Asked) -> Mapping[str, object] | None:

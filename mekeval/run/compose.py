@@ -19,6 +19,7 @@ from ..shipped import version
 from ..study import Study, plan_record, planned
 from ..study.locking import commit_of
 from .asked import KIND
+from .environment import installed
 from .jobs import Job, Outcome
 from .keys import MANIFEST, sealed, sha256_of
 from .publish import PublicationError, canonical, hashes, take, write
@@ -351,6 +352,7 @@ def _manifest(
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),
         },
+        "environment": installed(),
         "begun": begun,
         "ended": utc_now(),
         "requests": list(requests),

@@ -20,12 +20,13 @@ from ..errors import MekevalError, RunError
 from ..indicators import clean_indicators, hidden_numbers
 from ..study import Study
 from . import RunResult
-from .asked import KIND, Asked, damaged, inputs_of, made_from, read_sealed
+from .asked import KIND, Asked, damaged, made_from, read_sealed
 from .compose import Planned, entries_of, fill, hurt_in
 from .jobs import Job, Outcome, failed
 from .keys import digest, key_parts, said, source_sha256, stamp_of, study_files
 from .leaks import machine_paths, redacted, refuse_leaks
-from .matrix import index_name, jobs_of, listed_files, read_asked
+from .limits import Limits
+from .matrix import index_name, jobs_of, listed_files, not_made, read_asked
 from .publish import PublicationError, canonical, publication, published_set, read_manifest, work_folder
 from .status import JobState, Log, utc_now
 from .work import Kept, clear, find, keep
@@ -63,6 +64,7 @@ def make(
     jobs: int | None,
     executor: Executor | None,
     scheduler: str | None = None,
+    limits: Limits,
     progress: bool,
     only_failed: bool,
 ) -> RunResult:
@@ -85,6 +87,7 @@ def make(
             _Going(asked=asked, basis=basis, work=work, log=log, listed=tuple(listed)),
             jobs=jobs,
             executor=pool,
+            limits=limits,
             store_in=work.parent / study.name if scheduler else None,  # a killed run's is swept away
             progress=progress,
         )
@@ -105,6 +108,7 @@ def make(
             kept=lambda key: find(work, stamp, key),
         )
     clear(work, stamp, {one.key for one in planned})
+    states += [] if only_failed else not_made(asked, study)
     log("published", jobs=len(chosen), failed=len(broken), seconds=round(time.monotonic() - started, 3))
     return _result(asked, study, states, started)
 
@@ -203,6 +207,7 @@ def _execute(
     *,
     jobs: int | None,
     executor: Executor | None,
+    limits: Limits,
     store_in: Path | None,
     progress: bool,
 ) -> dict[str, Outcome]:
@@ -239,6 +244,7 @@ def _execute(
         executor=executor,
         progress=progress,
         finished=finished,
+        limits=limits,
         store_in=store_in,
     )
     return {one.job.name: one for one in outcomes if one.error}
@@ -363,7 +369,7 @@ def _state_of(asked: Asked, listed: Sequence[str]) -> list[tuple[str, int, int]]
 
 def _refuse_changed(asked: Asked, basis: Mapping[str, object], listed: Sequence[str]) -> None:
     try:
-        now = inputs_of(asked, listed)
+        now = asked.inputs(listed)
     except OSError as cause:
         raise _changed([Path(str(cause.filename)).name]) from None
     before = basis["inputs"]

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..areas import fold
+from ..changes import require_earlier_year
 from ..dates import AsOf
 from ..design import study_design
 from ..errors import DesignError, Fault, MekevalError, RunError, closest
@@ -24,13 +25,15 @@ from ..indicators import Indicators, clean_indicators
 from ..reference import reference_areas
 from ..render import ReportPage
 from ..shipped import shipped
-from ..study import Study, read_study, require_language
+from ..study import Study, read_study, require_language, study_boundaries
 from ..text import Texts
 from .asked import NOTEBOOKS, Asked, ask
 from .jobs import Job, Value, check_parameters, notebook_parameters, typed
 from .leaks import refuse_secret
+from .status import JobState
 
 QUALITY = "data_quality"
+CHANGES = "changes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,8 @@ def plan_jobs(
     Returns
     -------
     list of Job
-        Year by year; the city first, then the districts; language by language; the report on the data last.
+        Year by year; the city first, then the districts, then the comparison with the year before, where there is one;
+        language by language; the report on the data last.
 
     Raises
     ------
@@ -112,6 +116,11 @@ def jobs_of(asked: Asked, study: Study) -> list[Job]:
     jobs: list[Job] = []
     if asked.kinds != ("quality",):
         references = reference_areas(study, as_of=asked.as_of)
+        if "city" in asked.kinds:
+            try:
+                study_boundaries(study)
+            except MekevalError as error:
+                faults += error.faults
         for year in asked.years:
             try:
                 refuse_year(study, indicators, year)
@@ -121,12 +130,37 @@ def jobs_of(asked: Asked, study: Study) -> list[Job]:
                 faults += error.faults
                 continue
             jobs += [_job(asked, study, year, one, tongue) for one in subjects for tongue in asked.languages]
+            if "changes" in asked.kinds and not _without_earlier(study, indicators, year):
+                jobs += [_changes(asked, study, year, language) for language in asked.languages]
     if "quality" in asked.kinds:
         jobs += [_quality(asked, study, language) for language in asked.languages]
     faults += _parameter_faults(asked, study, indicators, jobs)
     if faults:
         raise RunError.of(dict.fromkeys(faults))
     return jobs
+
+
+def not_made(asked: Asked, study: Study) -> list[JobState]:
+    """The reports that were asked for and have nothing to say: a comparison without an earlier year, and why."""
+    if "changes" not in asked.kinds:
+        return []
+    indicators = clean_indicators(study, as_of=asked.as_of)
+    whys = {year: _without_earlier(study, indicators, year) for year in asked.years}
+    return [
+        JobState(name=f"{year}/{CHANGES}.{language}", state="not made", why=why, seconds=0)
+        for year, why in whys.items()
+        for language in asked.languages
+        if why
+    ]
+
+
+def _without_earlier(study: Study, indicators: Indicators, year: int) -> str:
+    """Why a year cannot be compared with an earlier one; empty where it can."""
+    try:
+        require_earlier_year(study, indicators, year)
+    except MekevalError as error:
+        return f"no earlier report to compare with: {error.faults[0].found}"
+    return ""
 
 
 def specification(
@@ -317,16 +351,41 @@ def _job(asked: Asked, study: Study, year: int, subject: str, language: str) -> 
         subject=subject,
         area=area,
         language=language,
-        page=ReportPage(
-            title=f"{area} {year}",
-            language=language,
-            description=f"{area} {year}",
-            synthetic=study.spec.study.synthetic,
-            siblings=_siblings(asked, stem, language),
-            index_href=f"../{index_name(study, language)}",
-            notebook_href=f"{stem}.{language}.ipynb",
-            programme=study.spec.study.title.text(language),
-        ),
+        page=_page(asked, study, f"{area} {year}", stem, language),
+    )
+
+
+def _page(asked: Asked, study: Study, title: str, stem: str, language: str) -> ReportPage:
+    """The page around a report in the folder of its year."""
+    return ReportPage(
+        title=title,
+        language=language,
+        description=title,
+        synthetic=study.spec.study.synthetic,
+        siblings=_siblings(asked, stem, language),
+        index_href=f"../{index_name(study, language)}",
+        notebook_href=f"{stem}.{language}.ipynb",
+        programme=study.spec.study.title.text(language),
+    )
+
+
+def _changes(asked: Asked, study: Study, year: int, language: str) -> Job:
+    """The city's job of that year with another notebook."""
+    own: dict[str, Value] = {"study": _place(asked), "year": year, "language": language}
+    if asked.as_of is not None:
+        own["as_of"] = asked.as_of.isoformat()
+    area = study.spec.areas.city.text(language)
+    return _made(
+        asked,
+        study,
+        own,
+        name=f"{year}/{CHANGES}.{language}",
+        kind="changes",
+        year=year,
+        subject=ALL,
+        area=area,
+        language=language,
+        page=_page(asked, study, f"{area} {year}", CHANGES, language),
     )
 
 
@@ -431,4 +490,8 @@ def listed_files(study: Study) -> list[str]:
     areas, reference, programme = study.spec.areas, study.spec.reference, study.spec.programme
     own = [areas.file, areas.crosswalk, areas.neighbours, reference.areas if reference else ""]
     own += [programme.measures if programme else "", *study.spec.study.earlier]
-    return [f"study:{file}" for file in own if file] + [f"raw:{one.file}" for one in study.spec.source]
+    outlines = [f"{'raw' if one.sha256 else 'study'}:{one.file}" for one in [areas.boundaries] if one]
+    return [f"study:{file}" for file in own if file] + [
+        *outlines,
+        *(f"raw:{one.file}" for one in study.spec.source),
+    ]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,11 +23,12 @@ from ..errors import Fault, RunError
 from ..render import ReportPage
 from ..shipped import version
 from . import RunResult
-from .asked import NOTEBOOKS, Asked, inputs_of, made_from
+from .asked import NOTEBOOKS, Asked, made_from
 from .going import checked, kept_of, parts_of, paths_of, rehearse
 from .jobs import Job, check_parameters, execute
 from .keys import PARTS, differing, digest, stamp_of
-from .matrix import index_name, listed_files
+from .limits import Limits, limits_of
+from .matrix import index_name, listed_files, not_made
 from .publish import PublicationError, canonical, work_folder
 from .status import JobState
 from .work import find, keep
@@ -70,6 +71,8 @@ class _Spec(_Strict):
     out: str
     set: str
     listed: list[str]
+    memory: float
+    seconds: float
     parts: dict[str, str]
 
 
@@ -94,7 +97,9 @@ class OneResult(Shown):
     seconds: float
 
 
-def rehearsed(asked: Asked, *, only_failed: bool, specs: Path | None, started: float) -> RunResult:
+def rehearsed(
+    asked: Asked, *, only_failed: bool, limits: Limits, specs: Path | None, started: float
+) -> RunResult:
     """What a run would do; the specifications of its jobs are written into a folder."""
     study, planned, _ = rehearse(asked, only_failed=only_failed)
     states = tuple(
@@ -106,6 +111,7 @@ def rehearsed(asked: Asked, *, only_failed: bool, specs: Path | None, started: f
         )
         for one in planned
     )
+    states += () if only_failed else tuple(not_made(asked, study))
     if specs is not None:
         listed = listed_files(study)
         try:
@@ -114,7 +120,7 @@ def rehearsed(asked: Asked, *, only_failed: bool, specs: Path | None, started: f
                 path.unlink()  # of an earlier dry run
             for number, one in enumerate((one for one in planned if one.does == "run"), start=1):
                 name = re.sub(r"[^A-Za-z0-9._-]+", "-", one.job.name)
-                content = _spec(asked, study.name, one.job, one.parts, listed).model_dump(mode="json")
+                content = _spec(asked, study.name, one.job, one.parts, listed, limits).model_dump(mode="json")
                 (specs / f"{number:04d}-{name}.json").write_text(canonical(content), encoding="utf-8")
         except OSError as cause:
             raise RunError(
@@ -130,13 +136,15 @@ def rehearsed(asked: Asked, *, only_failed: bool, specs: Path | None, started: f
     )
 
 
-def run_one(spec: str | Path) -> OneResult:
+def run_one(spec: str | Path, *, memory: float | None = None, time_limit: float | None = None) -> OneResult:
     """Run one job and keep what it made for the next `run_study` of the same output folder, which publishes it.
 
     Parameters
     ----------
     spec : str or Path
         A file that ``mekeval run --dry-run --specs FOLDER`` wrote.
+    memory, time_limit : float, optional
+        Limits of the job as in `run_study`; by default those of the run that wrote the file.
 
     Returns
     -------
@@ -151,6 +159,10 @@ def run_one(spec: str | Path) -> OneResult:
     """
     started = time.monotonic()
     said = _read(Path(spec))
+    limits = limits_of(
+        memory=said.memory if memory is None else memory,
+        time_limit=said.seconds if time_limit is None else time_limit,
+    )
     definition = Path(said.study)
     content = definition_bytes(definition)
     asked = Asked(
@@ -169,19 +181,11 @@ def run_one(spec: str | Path) -> OneResult:
         sha256="",
     )
     job = Job(
-        name=said.name,
-        kind=said.kind,
-        year=said.year,
-        subject=said.subject,
-        area=said.area,
-        language=said.language,
+        **_same(said),
         notebook=Path(said.notebook),
         parameters=said.parameters,
         folder=definition.resolve().parent.parent,
-        raw=said.raw,
         page=ReportPage(**{**said.page.model_dump(), "siblings": tuple(said.page.siblings)}),
-        notebook_sha256=said.notebook_sha256,
-        pdf=said.pdf,
     )
     if job.kind not in NOTEBOOKS or job.name.startswith("/") or ".." in Path(job.name).parts:
         raise RunError(
@@ -203,11 +207,11 @@ def run_one(spec: str | Path) -> OneResult:
     key, stamp, work = digest(parts), stamp_of(basis), work_folder(asked.out, said.set)
     if find(work, stamp, key) is not None:
         return OneResult(name=job.name, state="found", error="", seconds=time.monotonic() - started)
-    outcome = checked(execute(job), paths_of(asked))
+    outcome = checked(execute(job, limits=limits), paths_of(asked))
     seconds = time.monotonic() - started
     if outcome.error:
         return OneResult(name=job.name, state="failed", error=outcome.error, seconds=seconds)
-    if inputs_of(asked, said.listed) != basis["inputs"]:
+    if asked.inputs(said.listed) != basis["inputs"]:
         raise PublicationError("A file was changed during the job.", where=str(spec), fix="Run it again.")
     try:
         keep(work, stamp, kept_of(outcome, key))
@@ -218,27 +222,29 @@ def run_one(spec: str | Path) -> OneResult:
     return OneResult(name=job.name, state="made", error="", seconds=seconds)
 
 
-def _spec(asked: Asked, study: str, job: Job, parts: Mapping[str, str], listed: list[str]) -> _Spec:
+def _same(one: Job | _Spec) -> dict[str, Any]:
+    """What a job and its specification have in common, word for word."""
+    names = ("name", "kind", "year", "subject", "area", "language", "notebook_sha256", "raw", "pdf")
+    return {name: getattr(one, name) for name in names}
+
+
+def _spec(
+    asked: Asked, study: str, job: Job, parts: Mapping[str, str], listed: list[str], limits: Limits
+) -> _Spec:
     return _Spec(
         format=1,
         mekeval=version(),
-        name=job.name,
-        kind=job.kind,
-        year=job.year,
-        subject=job.subject,
-        area=job.area,
-        language=job.language,
+        **_same(job),
         notebook=str(job.notebook.resolve()),
-        notebook_sha256=job.notebook_sha256,
         parameters=dict(job.parameters),
-        pdf=job.pdf,
         page=_Page(**{**asdict(job.page), "siblings": list(job.page.siblings)}),
         study=str(asked.definition.resolve()),
-        raw=job.raw,
         as_of=asked.as_of.isoformat() if asked.as_of else "",
         out=str(asked.out.resolve()),
         set=study,
         listed=listed,
+        memory=limits.memory,
+        seconds=limits.seconds,
         parts=dict(parts),
     )
 

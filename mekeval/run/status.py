@@ -15,7 +15,7 @@ from typing import Literal
 
 from .whole import remove_torn, write_whole
 
-State = Literal["made", "found", "unchanged", "failed", "kept", "dropped", "would run"]
+State = Literal["made", "found", "unchanged", "failed", "kept", "dropped", "not made", "would run"]
 
 #: What the states mean, in the words of the table.
 STATES: Mapping[State, str] = {
@@ -25,10 +25,12 @@ STATES: Mapping[State, str] = {
     "failed": "failed; there is only an error page",
     "kept": "failed; the last good report stays, beside an error page",
     "dropped": "made from other data or code, so it left the set",
+    "not made": "there is nothing that it could say",
     "would run": "a dry run makes nothing",
 }
 
-_BAD = ("failed", "kept", "dropped")
+#: Whoever asked for a report, and does not get one, is told why.
+_TOLD = ("failed", "kept", "dropped", "not made")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ class JobState:
 
 
 def status_table(states: Sequence[JobState], *, why: bool = True) -> str:
-    """The table at the end of a run; without `why`, only failures say why.
+    """The table at the end of a run; without `why`, only what is not there says why.
 
     Examples
     --------
@@ -68,7 +70,7 @@ def status_table(states: Sequence[JobState], *, why: bool = True) -> str:
             one.name,
             one.state,
             f"{one.seconds:.1f}" if one.seconds else "",
-            one.why.split("\n", 1)[0][:100] if why or one.state in _BAD else "",
+            one.why.split("\n", 1)[0][:100] if why or one.state in _TOLD else "",
         )
         for one in states
     ]

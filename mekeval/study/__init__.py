@@ -19,13 +19,14 @@ from ..definition import RAW_VARIABLE
 from ..display import Shown, facts_table, rows_table, written
 from ..errors import Fault, MekevalError, StudyError, closest
 from ..tables import Table as ShownTable
-from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria, fingerprint, read_catalogue
+from .catalogue import CATALOGUES, Catalogue, catalogue_table, criteria_table, fingerprint, read_catalogue
 from .consistency import cross_references, level_faults
 from .files import checksum, inside, published_before, raw_paths, refuse_no_list
 from .formula import signed_terms, split_formula, terms
 from .languages import language_faults, require_language
 from .locking import LOCK, Deviation, PlanState, lock_plan, plan_record, plan_state
 from .measures import Measure, place_names, read_measures, study_measures
+from .outlines import boundaries_path, study_boundaries
 from .planned import planned
 from .reading import first, read_spec
 from .schema import (
@@ -87,7 +88,7 @@ __all__ = [
     "Worth",
     "catalogue_table",
     "checksum",
-    "criteria",
+    "criteria_table",
     "inside",
     "lock_plan",
     "place_names",
@@ -101,6 +102,7 @@ __all__ = [
     "require_language",
     "signed_terms",
     "split_formula",
+    "study_boundaries",
     "terms",
 ]
 
@@ -134,11 +136,13 @@ class Study(Shown):
         For each area the codes of its neighbours, in order; empty where the study has no table of neighbours.
     measures : tuple of Measure
         What the programme did, in the order of its list; empty where the study has none.
+    boundaries : Path or None
+        The file with the boundaries of the areas, which `study_boundaries` reads.
     plan_state : PlanState
         Whether the study keeps to the plan that was locked.
     sha256 : str
-        Of `study.toml`, `areas.csv`, the list of reference areas, the tables of districts and of neighbours, the list
-        of measures, what it takes from a catalogue and plan.lock, as far as it has them, together.
+        Of `study.toml`, `areas.csv`, the list of reference areas, the tables of districts and of neighbours, the
+        boundaries, the list of measures, what it takes from a catalogue and plan.lock, as far as it has them, together.
     """
 
     folder: Path
@@ -152,6 +156,7 @@ class Study(Shown):
     reference_areas: Areas | None
     neighbours: Mapping[str, tuple[str, ...]]
     measures: tuple[Measure, ...]
+    boundaries: Path | None
     plan_state: PlanState
     sha256: str
 
@@ -285,6 +290,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
     neighbours, pairs = _neighbours(spec, folder, areas, file.name, faults)
     measures, done = study_measures(spec, folder, areas, districts, file.name, faults)
     paths = tuple(raw_paths(spec, folder, raw, file.name, faults))
+    outlines, drawn = boundaries_path(spec, folder, raw, file.name, faults)
     told = published_before(spec, folder, file.name, faults)
     state = None
     try:
@@ -293,7 +299,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         faults += error.faults
     if faults or areas is None or state is None:
         raise StudyError.of(faults)
-    definition = text + own + listed + shares + pairs + done + told + fingerprint(spec)
+    definition = text + own + listed + shares + pairs + done + drawn + told + fingerprint(spec)
     return Study(
         folder=folder,
         spec=spec,
@@ -306,6 +312,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         reference_areas=reference_areas,
         neighbours=neighbours,
         measures=measures,
+        boundaries=outlines,
         plan_state=state,
         sha256=hashlib.sha256(definition + state.lock_sha256.encode()).hexdigest(),
     )

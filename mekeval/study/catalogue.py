@@ -168,7 +168,7 @@ def catalogue_table(*names: str, language: str = "en") -> pd.DataFrame:
     return table.astype({"low": float, "high": float})
 
 
-def criteria(language: str = "en") -> pd.DataFrame:
+def criteria_table(language: str = "en") -> pd.DataFrame:
     """The criteria by which Vantaa chose the areas of its programme, and where each can be had or only a proxy.
 
     Parameters
@@ -190,7 +190,7 @@ def criteria(language: str = "en") -> pd.DataFrame:
 
     Examples
     --------
-    >>> table = criteria()
+    >>> table = criteria_table()
     >>> table.loc[table["kind"] == "criterion", ["criterion", "catalogue"]].values.tolist()
     [['basic_education_25_44', 'aluesarjat'], ['unemployment_rate', 'paavo'], ['unemployment_rate', 'aluesarjat']]
     """

@@ -60,6 +60,13 @@ def raw_paths(
                     expected=f"sha256 {source.sha256}",
                     fix="Restore the file, or write the new sha256 and vintage in study.toml if it is meant.",
                 )
+                if source.sha256
+                else Fault(
+                    what="A raw file has no checksum in study.toml yet.",
+                    where=place,
+                    found=f"sha256 {sums[path]}",
+                    fix="Look at the file; if it is the one that you mean, write its checksum into study.toml.",
+                )
             )
         yield path
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..areas import LEVELS, Areas, Districts, fold
+from ..areas.listing import NAMES
 from ..areas.tables import Listed, filled, read_listed
+from ..definition import LANGUAGES
 from ..display import Shown
 from ..errors import Fault, MekevalError, Place, StudyError, closest
 from .files import inside, refuse_no_list
@@ -258,15 +260,16 @@ def _measure(
         elsewhere += [other] if other else []
     if len(set(named)) < len(named):
         fault("areas", "A measure names a place twice.")
-    theme = Words(fi=row["theme"], sv=row.get("theme_sv", ""), en=row.get("theme_en", ""))
+    others = {one: row.get(f"theme_{one}", "") for one in LANGUAGES if one != "fi"}
+    theme = Words(fi=row["theme"], **others)
     for language in spec.study.languages:
         column = "theme" if language == "fi" else f"theme_{language}"
-        if any(row.get(f"theme{end}") for end in ("", "_sv", "_en")) and not row.get(column):
+        if (theme.fi or any(others.values())) and not row.get(column):
             fault(column, "A theme lacks its name in a language of the study.", "a name", "nothing")
     return Measure(
         wave=row["wave"],
         theme=theme if theme.fi else None,
-        name=Words(fi=row["name_fi"], sv=row["name_sv"], en=row["name_en"]),
+        name=Words(**{one: row.get(f"name_{one}", "") for one in LANGUAGES}),
         areas=tuple(dict.fromkeys(codes)),
         districts=tuple(dict.fromkeys(of)),
         elsewhere=tuple(dict.fromkeys(elsewhere)),
@@ -309,7 +312,7 @@ def _place(name: str, areas: Areas, districts: Districts | None) -> tuple[str, s
     if level not in levels:
         return "", "", rest
     rows = areas.table.loc[areas.table["level"] == level]
-    names = rows[["name_fi", "name_sv", "name_en"]].map(lambda one: fold(str(one)) == fold(rest))
+    names = rows[list(NAMES)].map(lambda one: fold(str(one)) == fold(rest))
     codes = [rest] if rest in rows.index else list(rows.index[names.any(axis=1)])
     if len(codes) != 1:
         raise StudyError(

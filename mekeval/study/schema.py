@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from ..definition import spoken
 from .formula import found_pattern
@@ -34,6 +41,7 @@ __all__ = [
     "REQUIRED_CHECKS",
     "About",
     "AreasTable",
+    "BoundariesFile",
     "CatalogueUse",
     "Event",
     "Exclusion",
@@ -73,6 +81,11 @@ CHECKS = (
     "definition_breaks",
     "honest",
 )
+
+
+def _one_or_several(given: object) -> object:
+    """One text as a list of one."""
+    return [given] if isinstance(given, str) else given
 
 
 class About(StudyTable):
@@ -127,6 +140,31 @@ class FoundAreas(StudyTable):
     "Stands before each code, where another level has the same codes: postal areas and districts do."
 
 
+class BoundariesFile(StudyTable):
+    """`[areas.boundaries]`: the outlines of the areas, for a map in the city's report; needs the extra `geo`.
+
+    GeoJSON or KML in degrees (WGS 84, ETRS89), or GeoJSON in metres that names one of Finland's planes as its `crs`
+    (EPSG:3067, 3879 and their like). Every area of the study must be in it; others are left out.
+    """
+
+    file: Text
+    "The file, in the study's folder; with `sha256` below the folder of raw data. At most 64 MB."
+    code: Annotated[
+        tuple[Text, ...],
+        BeforeValidator(_one_or_several),
+        Field(min_length=1, max_length=5),
+        WithJsonSchema(
+            {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1, "maxItems": 5}
+        ),
+    ]
+    """The property that holds the code of an area as areas.csv has it; or several that make it together:
+    `["KUNTA", "TILA"]`."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^(?:[0-9a-f]{64})?$")] = ""
+    "Checksum of the file, where it is one of the raw files: another file is refused."
+    repair: Annotated[bool, Field(strict=True)] = False
+    "Whether outlines that cross themselves are mended; otherwise they are refused."
+
+
 class AreasTable(StudyTable):
     """`[areas]`: the areas, and who the treated are compared with."""
 
@@ -147,6 +185,8 @@ class AreasTable(StudyTable):
     "Whom the treated areas are compared with."
     neighbours: str = ""
     "A table of pairs, neighbours.csv with the columns `area` and `neighbour`: for the checks of spillovers."
+    boundaries: BoundariesFile | None = None
+    "The outlines of the areas: the city's report then has a map beside the tile map."
 
 
 class Wave(StudyTable):

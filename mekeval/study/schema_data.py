@@ -19,13 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from ..definition import Language as Language
 from ..errors import StudyError
 from .formula import checked, split_formula, terms
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
 Year = Annotated[int, Field(strict=True, ge=1900, le=2200)]
 Day = Annotated[datetime.date, Field(strict=True)]
-Language = Literal["fi", "sv", "en"]
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
 #: A whole number that fits the machine's own, as whatever is written or seeded with it expects.
 Whole = Annotated[int, Field(strict=True, le=2**63 - 1)]
@@ -62,7 +62,7 @@ class Words(StudyTable):
 
     def has(self, language: str) -> bool:
         """Whether the text is there in a language."""
-        return bool({"fi": self.fi, "sv": self.sv, "en": self.en}[language].strip())
+        return bool(str(getattr(self, language)).strip())
 
 
 class Spelling(StudyTable):
