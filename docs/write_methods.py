@@ -34,8 +34,8 @@ INTRODUCTION = """# Methods
 Written by `make methods` from the docstrings and from `tests/reference_cases.py`; do not edit. One signature for every
 estimator, `name(panel, design, *, outcome, ...) -> Effects`; average with `aggregate(effects, by=...)`, test with
 `infer`. A standard error here is what the source of a method defines: with few treated units it is too small whatever
-the method (see the README), and for one it does not exist. Tables hold every figure of R that the tests compare, to
-1e-7; R's are rounded to eight digits."""
+the method ([why](explanation/few_treated_districts.md)), and for one it does not exist. Tables hold every figure of R
+that the tests compare, to 1e-7; R's are rounded to eight digits."""
 
 
 def registry() -> dict[str, Callable[..., object]]:

@@ -1,19 +1,17 @@
 """What the tests in a real browser share: the browser, the pages, and a page that tells what it did.
 
 The browser is the system's Chromium (or the program that MEKEVAL_BROWSER names). Where it is missing these tests are
-skipped with that reason, and fail in CI. Pages are made once for all test processes; to work on the tests alone, keep
-them in a folder that MEKEVAL_TEST_PAGES names.
+skipped with that reason, and fail in CI. Pages are made once for all test processes (`made_once`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
 from .made_pages import Pages, make_hostile, make_pages
@@ -49,31 +47,16 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
         window.close()
 
 
-def _shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that the first of all test processes makes, and the others wait for."""
-    base = factory.getbasetemp()
-    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    root = Path(os.environ.get("MEKEVAL_TEST_PAGES", root))
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f"{name}.lock"):
-        if not (root / name / "made").exists():
-            shutil.rmtree(root / name, ignore_errors=True)
-            (root / name).mkdir(parents=True)
-            make(root / name)
-            (root / name / "made").touch()
-    return root / name
-
-
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+def pages(made_once: Callable[[str, Callable[[Path], None]], Path], ran: Path) -> Pages:
     """The pages of the embedded study and of the embedded records of community work."""
-    return Pages(root=_shared(tmp_path_factory, "browser-pages", make_pages))
+    return Pages(root=made_once("browser-pages", partial(make_pages, reports=ran)))
 
 
 @pytest.fixture(scope="session")
-def hostile_pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+def hostile_pages(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Pages:
     """The same study, each of whose names, labels and notes attacks."""
-    return Pages(root=_shared(tmp_path_factory, "hostile-pages", make_hostile))
+    return Pages(root=made_once("hostile-pages", make_hostile))
 
 
 @pytest.fixture(scope="session")

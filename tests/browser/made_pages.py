@@ -47,10 +47,9 @@ class Pages:
         raise KeyError(kind)
 
 
-def make_pages(root: Path) -> None:
-    """The city and one district, the data's quality, community work, and the page of a job that failed."""
-    made = run_study(example_study(), years=[YEAR], districts=[DISTRICT], out=root / "reports", jobs=2)
-    assert not made.failed, made.errors
+def make_pages(root: Path, *, reports: Path) -> None:
+    """The city and one district (which are there), the data's quality, community work, and a job that failed."""
+    (root / "reports").symlink_to(reports, target_is_directory=True)
     clean_study(example_study(), out=root / "clean")
     records = shipped("data") / RECORDS
     for quarter, areas in ((None, ()), (1, ("0925",))):
