@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from mekeval import Evaluation, Study, evaluate, example_study, read_study
+from mekeval import Evaluation, Study, evaluate, example_study, read_study, run_study
 from mekeval.evaluation.sharing import of_district
 from mekeval.store import Store, filling
 
@@ -74,6 +74,43 @@ def evaluated(example: Study, evaluations: Store) -> Callable[..., Evaluation]:
         return whole if district is None else of_district(whole, example.resolve(district))
 
     return of_year
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """A folder that the first of all test processes makes, and the others wait for; tests only read it.
+
+    To work on the tests of pages alone, keep such folders in one that MEKEVAL_TEST_PAGES names.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = Path(
+        os.environ.get("MEKEVAL_TEST_PAGES", base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    )
+    root.mkdir(parents=True, exist_ok=True)
+
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
+        with FileLock(root / f"{name}.lock"):
+            if not (root / name / "made").exists():
+                shutil.rmtree(root / name, ignore_errors=True)
+                (root / name).mkdir(parents=True)
+                make(root / name)
+                (root / name / "made").touch()
+        return root / name
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def ran(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """One real run: the city and one district of the embedded study in 2025, in every language."""
+
+    def make(folder: Path) -> None:
+        out = folder / "reports"
+        result = run_study(example_study(), years=[2025], districts=["Länsimäki"], out=out, jobs=2)
+        assert not result.failed, result.errors
+        assert result.index == out / "vantaa-mek" / "index.html"
+
+    return made_once("ran", make) / "reports"
 
 
 @pytest.fixture(scope="session")

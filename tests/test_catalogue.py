@@ -25,7 +25,7 @@ from mekeval.study import (
     Study,
     Words,
     catalogue_table,
-    criteria,
+    criteria_table,
     read_study,
     schema,
 )
@@ -90,7 +90,7 @@ def test_an_indicator_is_whole(indicator: schema.IndicatorSpec) -> None:
     assert bool(indicator.numerator and indicator.denominator) != bool(indicator.value and indicator.base)
     assert bool(indicator.proxy_for) == bool(indicator.differs)
     assert not (indicator.proxy_for and indicator.criterion)
-    assert {indicator.proxy_for, indicator.criterion} - {""} <= set(criteria()["criterion"])
+    assert {indicator.proxy_for, indicator.criterion} - {""} <= set(criteria_table()["criterion"])
     assert indicator.plausible  # without one a share above 100 is refused, and self-sufficiency may be above
     assert indicator.plausible[0] < indicator.plausible[1]
     for words in (indicator.label, indicator.note, indicator.differs):
@@ -332,7 +332,7 @@ def test_sotkanet_file_of_another_package(raw: Path) -> None:
 
 
 def test_every_criterion_has_a_word_from_every_catalogue() -> None:
-    table = criteria("fi")
+    table = criteria_table("fi")
     assert set(table["catalogue"]) == set(CATALOGUES)
     assert table.groupby("criterion")["catalogue"].nunique().eq(3).all()
     assert set(table["criterion"]) == {
@@ -349,7 +349,7 @@ def test_tables_for_a_researcher() -> None:
     with pytest.raises(StudyError, match="closest: 'paavo'"):
         catalogue_table("pavo")
     with pytest.raises(StudyError, match="no texts in this language"):
-        criteria("de")
+        criteria_table("de")
 
 
 Edit = Callable[..., Path]

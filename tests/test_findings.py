@@ -13,7 +13,16 @@ import pytest
 
 from mekeval.errors import DesignError
 from mekeval.evaluation import Evaluation
-from mekeval.findings import CERTAINTIES, FOR_HIGH, VERDICTS, Finding, allowing_for_many, conclude
+from mekeval.findings import (
+    CERTAINTIES,
+    FOR_HIGH,
+    VERDICTS,
+    Finding,
+    allowing_for_many,
+    conclude,
+    findings_table,
+    within_what_matters,
+)
 from mekeval.inference import Inference
 from mekeval.report.sentences import headline, sentence
 from mekeval.sensitivity import Check, City, RulePlacebo, compare_with_cities, rule_placebo_check
@@ -256,6 +265,24 @@ def test_a_placebo_that_holds_carries_a_verdict(placebo: RulePlacebo) -> None:
     assert placebo.rejects
     found = _concluded(placebo, [*GOOD, rule_placebo_check(placebo)])
     assert (found.verdict, found.because) == ("improved", "p_value")
+    assert found.placebo is placebo
+
+
+def test_a_finding_holds_what_it_was_made_from() -> None:
+    numbers, plain = _numbers(-2.0, 0.01), _numbers(-1.5, 0.02)
+    found = conclude(
+        numbers,
+        GOOD,
+        outcome="rate",
+        subject="09294",
+        higher_is="worse",
+        plain=plain,
+        compared=((2017, 2018), (2020,)),
+    )
+    assert (found.outcome, found.subject, found.checks) == ("rate", "09294", tuple(GOOD))
+    assert found.inference is numbers
+    assert found.plain is plain
+    assert (found.placebo, found.compared) == (None, ((2017, 2018), (2020,)))
 
 
 @pytest.mark.parametrize(
@@ -322,8 +349,22 @@ def test_a_level_below_what_the_placebo_can_tell_is_not_identifiable(placebo: Ru
     ],
 )
 def test_no_verdict_follows_from_what_is_no_number(change: dict[str, float], words: str) -> None:
-    with pytest.raises(DesignError, match=words):
-        _conclude(replace(_numbers(-2.0, 0.01), **change), GOOD, "worse")
+    numbers = replace(_numbers(-2.0, 0.01), **change)
+    with pytest.raises(DesignError, match=words) as caught:
+        _conclude(numbers, GOOD, "worse")
+    (fault,) = caught.value.faults
+    (name, value), *_ = change.items()
+    if words == "between 0 and 1":
+        assert (fault.where, fault.found) == (f"rate, all, {name}", repr(value))
+    else:
+        ends = f"{numbers.low} to {numbers.high}"
+        given = f"{numbers.estimate}, {ends}, alpha {numbers.alpha}"
+        assert (fault.where, fault.found) == ("rate, all", ends if "ends" in words else given)
+
+
+def test_the_ends_of_what_a_p_value_can_be_are_p_values() -> None:
+    assert _conclude(_numbers(-2.0, 1.0), GOOD, "worse").verdict == "no_detectable_effect"
+    assert _conclude(_numbers(-2.0, 0.0), GOOD, "worse").verdict == "improved"
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -337,15 +378,19 @@ def test_all_faults_are_told_at_once() -> None:
             important=-1.0,
             required=("selection", "leave_one_ot"),
         )
-    assert [fault.what for fault in caught.value.faults] == [
-        "A verdict needs a direction.",
-        "What matters has a size above zero.",
-        "A check stands twice.",
-        "A check has no answer that can be read.",
-        "A required check is not known.",
-        "A p-value lies between 0 and 1.",
-        "A p-value lies between 0 and 1.",
+    assert [(fault.what, fault.where, fault.found) for fault in caught.value.faults] == [
+        ("A verdict needs a direction.", "rate, higher_is", "'up'"),
+        ("What matters has a size above zero.", "rate, important", "-1.0"),
+        ("A check stands twice.", "rate, all", "'selection'"),
+        ("A check has no answer that can be read.", "rate, all, own", "'yes'"),
+        ("A required check is not known.", "rate, required", "'leave_one_ot'"),
+        ("A p-value lies between 0 and 1.", "rate, all, p_value", "2.0"),
+        ("A p-value lies between 0 and 1.", "rate, all, adjusted_p", "-1.0"),
     ]
+    direction, size, twice, answer, required, *_ = (fault.expected or "" for fault in caught.value.faults)
+    assert (direction, size, twice) == ("better or worse", "", "")
+    assert answer == "True, False, or None where it could not answer"
+    assert "leave_one_out" in required
     assert "leave_one_out" in str(caught.value)
 
 
@@ -382,8 +427,15 @@ def test_a_plan_gives_what_matters_the_required_checks_and_the_level() -> None:
     assert whole.verdict == "improved"
     other = conclude(numbers, GOOD, plan, outcome="other", higher_is="worse", required=("selection",))
     assert (other.verdict, other.size) == ("improved", "unknown")  # the plan says nothing of this outcome
-    with pytest.raises(DesignError, match="another level than the plan"):
+    given = conclude(
+        numbers, GOOD, plan, outcome="rate", higher_is="worse", important=1.5, required=("selection",)
+    )
+    assert (given.verdict, given.size) == ("improved", "moderate")  # what is given goes before the plan
+    with pytest.raises(DesignError, match="another level than the plan") as caught:
         conclude(_numbers(-2.0, 0.01), GOOD, plan, outcome="rate", higher_is="worse")
+    (fault,) = caught.value.faults
+    assert fault.what == "The test has another level than the plan."
+    assert (fault.where, fault.found, fault.expected) == ("rate, all", "0.05", "0.1")
 
 
 def test_a_plan_to_compare_by_the_rule_placebo_is_not_kept_within_one_city() -> None:
@@ -408,6 +460,84 @@ def test_many_outcomes_lower_a_high_certainty_and_leave_the_verdict(placebo: Rul
     assert (many.verdict, many.certainty) == ("improved", "moderate")
     lower = conclude(_numbers(-9.0, 0.01), GOOD, outcome="rate", higher_is="worse")
     assert allowing_for_many(lower, 0.06) is lower
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "important", "within"),
+    [
+        (-0.9, 0.9, 1.0, True),
+        (-1.0, 0.9, 1.0, False),  # a change of exactly what matters would matter
+        (-0.9, 1.0, 1.0, False),
+        (-1.1, 0.9, 1.0, False),
+        (-0.9, 1.1, 1.0, False),
+        (0.1, 0.9, 1.0, True),
+        (-0.9, 0.9, None, False),
+        # a side without an end reaches everything
+        (None, 0.9, 1.0, False),
+        (-0.9, None, 1.0, False),
+        (None, None, 1.0, False),
+    ],
+)
+def test_an_interval_is_too_small_to_matter_as_a_whole(
+    low: float | None, high: float | None, important: float | None, within: bool
+) -> None:
+    assert within_what_matters(replace(_numbers(0.5, 0.4), low=low, high=high), important) is within
+    assert within_what_matters(None, 1.0) is False
+
+
+def test_a_table_of_findings_has_each_number_in_its_column() -> None:
+    tested = replace(
+        _conclude(_numbers(-2.0, 0.03, low=-3.25, high=-0.5), GOOD, "worse"), subject="09294", certainty="low"
+    )
+    open_one = replace(_conclude(None, GOOD, "worse"), certainty="low")
+    table = findings_table([tested, open_one], names={"09294": "Hakunila"}, caption="Of 2025")
+    assert table.caption == "Of 2025"
+    assert [(one.label, one.numeric) for one in table.columns] == [
+        *[(name, False) for name in ("outcome", "subject", "verdict", "certainty")],
+        *[(name, True) for name in ("estimate", "low", "high", "p_value")],
+    ]
+    assert table.rows == (
+        (
+            "rate",
+            "Hakunila",
+            "improved",
+            "low",
+            "\N{MINUS SIGN}2",
+            "\N{MINUS SIGN}3.25",
+            "\N{MINUS SIGN}0.5",
+            "0.03",
+        ),
+        ("rate", "all", "not_identifiable", "low", "none", "none", "none", "none"),
+    )
+
+
+def test_a_finding_shows_what_it_rests_on() -> None:
+    numbers = _numbers(-2.0, 0.03, low=-3.25, high=-0.5)
+    found = replace(_conclude(numbers, [MOVED], "worse"), facts={"years": 4})
+    facts, checks = found._shown()
+    assert (facts.caption, checks.caption) == ("Finding: rate, all", "Checks: rate, all")
+    said = dict(facts.rows)
+    assert [said[name] for name in ("verdict", "because", "reason")] == [
+        "fragile",
+        "placebo_in_time",
+        "moved",
+    ]
+    assert {said[name] for name in ("certainty", "size")} == {found.certainty, found.size}
+    for name, value in {
+        "estimate": "\N{MINUS SIGN}2",
+        "low": "\N{MINUS SIGN}3.25",
+        "high": "\N{MINUS SIGN}0.5",
+        "p_value": "0.03",
+        "smallest_p": "0.01",
+        "minimum_detectable_effect": "2.8",
+        "method": "permutation",
+    }.items():
+        assert said[f"inference.{name}"] == value
+    assert said["years"] == "4"
+    assert [one.label for one in checks.columns] == ["check", "passed", "reason", "question"]
+    assert [row[:3] for row in checks.rows] == [("placebo_in_time", "no", "moved")]
+    (alone,) = replace(found, inference=None, checks=())._shown()
+    assert not [name for name, _ in alone.rows if name.startswith("inference")]
 
 
 # --- the words --------------------------------------------------------------------------------------------------------

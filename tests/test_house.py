@@ -1,4 +1,4 @@
-"""What keeps the house in order: notebooks without logic, texts in step, light imports, a whole wheel."""
+"""What keeps the house in order: notebooks without logic, texts in step, light imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import string
 import subprocess
 import sys
 import tomllib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -123,36 +122,6 @@ def test_the_repository_names_no_machine() -> None:
         path = ROOT / name
         if path.is_file() and path.suffix not in (".ipynb", ".csv"):
             assert not machine.search(path.read_text(encoding="utf-8", errors="replace")), name
-
-
-def test_the_wheel_holds_notebooks_study_texts_and_template(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-        str(ROOT),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for wanted in (
-        "mekeval/share/notebooks/district_report.ipynb",
-        "mekeval/share/data/vantaa-mek/study.toml",
-        "mekeval/share/data/finnish-area-statistics/study.toml",
-        "mekeval/share/data/vantaa-mek/raw/pienituloiset.csv",
-        "mekeval/text/fi/sentences.toml",
-        "mekeval/study/catalogue/paavo.toml",
-        "mekeval/render/template/style.css",
-        "mekeval/py.typed",
-    ):
-        assert wanted in names
-    unwanted = [name for name in names if "__pycache__" in name or name.startswith(("tests/", "reports/"))]
-    assert not unwanted
 
 
 def test_version_is_the_same_everywhere() -> None:
