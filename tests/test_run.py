@@ -94,7 +94,7 @@ def test_a_run_publishes_pages_notebooks_findings_manifest_and_index(ran: Path) 
     names = set(tree(folder))
     stems = {
         f"{stem}.{language}"
-        for stem in ("2025/city", "2025/09291-lansimaki", "data_quality")
+        for stem in ("2025/changes", "2025/city", "2025/09291-lansimaki", "data_quality")
         for language in LANGUAGES
     }
     pages = {f"{stem}.{ending}" for stem in stems for ending in ("html", "ipynb")}
@@ -180,7 +180,7 @@ def test_one_failure_keeps_the_last_good_report_and_the_rest_goes_on(
     arguments += ["--language", "fi", "--out", str(out), "--notebooks", str(folder), "--jobs", "2", "--quiet"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1, result.output
-    assert "1 reports made, 2 unchanged, 1 failed" in result.output
+    assert "1 report made, 3 unchanged, 1 failed" in result.output
     assert "The well ran dry." in result.output
     assert (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.html").read_bytes() == kept
     error_page = (out / "vantaa-mek" / "2025" / "09282-mikkola.fi.error.html").read_text(encoding="utf-8")

@@ -22,11 +22,12 @@ import nbformat
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 import mekeval.indicators
 from mekeval import RunError, Study, example_study, run_study
 from mekeval.cli import main
-from mekeval.run import RunResult, asked, going, matrix, one, plan_jobs, work
+from mekeval.run import RunResult, asked, going, matrix, one, plan_jobs, publish, work
 from mekeval.run.asked import ask
 from mekeval.run.jobs import Job, Outcome, failed
 from mekeval.run.keys import PARTS, differing, sealed
@@ -413,6 +414,100 @@ def test_a_study_edited_during_the_run_is_not_published(stand: Stand, study: Pat
     assert not (tmp_path / "out" / "vantaa-mek").exists()
 
 
+@pytest.mark.parametrize("when", ["read", "planned"])
+def test_a_study_edited_while_it_is_read_or_planned_is_not_published(
+    stand: Stand, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The pages would have the names of before, under the checksums of now."""
+    areas, real = study / "areas.csv", matrix.read_study
+
+    def edit() -> None:
+        areas.write_text(areas.read_text("utf-8").replace("Länsimäki", "Westhill"), "utf-8")
+
+    def read_first(*given: object, **options: object) -> Study:
+        found = real(*given, **options)  # type: ignore[arg-type]
+        edit()
+        return found
+
+    def edit_first(*_: object, **__: object) -> None:
+        edit()
+
+    if when == "read":
+        monkeypatch.setattr(matrix, "read_study", read_first)
+    else:
+        monkeypatch.setattr(matrix, "reference_areas", edit_first)
+    with pytest.raises(PublicationError, match="changed during the run") as caught:
+        made(study, tmp_path)
+    assert "areas.csv" in str(caught.value)
+    assert not (tmp_path / "out" / "vantaa-mek").exists()
+
+
+def test_a_run_that_finds_no_room_for_temporary_files_is_refused(
+    stand: Stand, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    result = CliRunner().invoke(main, ["run", str(study), "--year", "2025", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2, result.output
+    assert "TMPDIR" in result.output and "No space left on device" in result.output
+    assert not stand.ran
+
+
+def test_reports_among_the_files_that_decide_about_them_are_refused(
+    stand: Stand, study: Path, tmp_path: Path
+) -> None:
+    before = tree(study)
+    with pytest.raises(RunError, match="cannot lie among the files of the study"):
+        made(study, tmp_path, out=study)
+    assert tree(study) == before
+    assert not stand.ran
+    assert not made(study, tmp_path, out=study / "reports").failed
+
+
+def test_what_another_run_keeps_is_not_cleared_away(stand: Stand, study: Path, tmp_path: Path) -> None:
+    """The lock is free again when a set has been published: the next run may have begun before the first tidies."""
+    kept, locks = tmp_path / "out" / ".store" / "vantaa-mek.work" / "another.key.json", []
+
+    def begin(*_: object, **__: object) -> list[object]:
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text("{}")
+        locks.append(FileLock(tmp_path / "out" / ".store" / "vantaa-mek.lock"))
+        locks[0].acquire(timeout=0)
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        settle = publish._sweep
+        calls = []
+
+        def sweep(store: Path, name: str) -> None:
+            settle(store, name)
+            calls.append(name)
+
+        patch.setattr(publish, "_sweep", sweep)
+        lock_release = FileLock.release
+
+        def release(self: FileLock, force: bool = False) -> None:
+            lock_release(self, force)
+            if len(calls) == 2 and not locks:  # behind the swap
+                begin()
+
+        patch.setattr(FileLock, "release", release)
+        assert not made(study, tmp_path).failed
+    assert locks and kept.is_file()
+    locks[0].release()
+
+
+def test_languages_that_cannot_be_are_refused_all_at_once(stand: Stand, study: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        made(study, tmp_path, languages=["de", "fi", "xx"])
+    assert [(fault.where, fault.found) for fault in caught.value.faults] == [
+        ("--language", "'de'"),
+        ("--language", "'xx'"),
+    ]
+
+
 def test_a_notebook_edited_during_the_run_fails_with_that_reason(tmp_path: Path, example: Study) -> None:
     from mekeval.run.jobs import execute
 
@@ -713,6 +808,10 @@ def test_a_job_planned_with_other_data_or_another_package_is_refused(
     result = CliRunner().invoke(main, ["run-one", str(path)])
     assert result.exit_code == 2
     assert "the parameters changed" in result.output
+    path.write_text(json.dumps({**content, "mekeval": "0.0.1"}))
+    result = CliRunner().invoke(main, ["run-one", str(path)])
+    assert result.exit_code == 2
+    assert "planned with another mekeval" in result.output and "0.0.1" in result.output
     path.write_text(json.dumps({**content, "colour": "red"}))
     assert "colour" in CliRunner().invoke(main, ["run-one", str(path)]).output
     path.write_text("{")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextvars import copy_context
 from multiprocessing import get_context
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from mekeval import Evaluation, Study, district_report, evaluate, read_study
+from mekeval import Evaluation, Indicators, Study, clean_indicators, district_report, evaluate, read_study
 from mekeval.evaluation.sharing import evaluation_key
+from mekeval.indicators.cache import key_of
 from mekeval.report import Report, city_report
 from mekeval.run import plan_jobs
 from mekeval.run.prepared import preparations, prepare
@@ -117,6 +119,80 @@ def test_an_evaluation_is_stored_under_everything_that_decides_it(small: Path, t
     assert key(dataclasses.replace(study, paths=(raw, *study.paths[1:]))) not in known
     raw.unlink()
     assert key(dataclasses.replace(study, paths=(raw, *study.paths[1:]))) is None
+
+
+def _raw_cell(folder: Path) -> None:
+    raw = folder / "raw" / "pienituloiset.csv"
+    before = raw.read_bytes()
+    raw.write_bytes(before.replace(b"197500", b"197501", 1))
+    _definition(folder, *(hashlib.sha256(one).hexdigest() for one in (before, raw.read_bytes())))
+
+
+def _definition(folder: Path, old: str, new: str) -> None:
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "study.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def _name(folder: Path) -> None:
+    areas = folder / "areas.csv"
+    areas.write_text(areas.read_text("utf-8").replace("Gruvsta", "Gruvstad", 1), encoding="utf-8")
+
+
+def _earlier(folder: Path) -> None:
+    told = clean_indicators(read_study(folder)).table
+    (folder / "told.csv").write_text(told.loc[told["status"] == "ok"].head(40).to_csv(index=False), "utf-8")
+    _definition(folder, "[study]", '[study]\nearlier = ["told.csv"]')
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "a raw cell": _raw_cell,
+    "a name": _name,
+    "the least base": lambda folder: _definition(folder, "minimum_base = 30", "minimum_base = 300"),
+    "public": lambda folder: _definition(folder, "[study]", "[study]\npublic = true"),
+    "earlier": _earlier,
+}
+
+
+def _same(one: Indicators, other: Indicators) -> bool:
+    """Every cell, type and name."""
+    frames = ("table", "log", "files", "releases")
+    same = all(getattr(one, name).equals(getattr(other, name)) for name in frames)
+    kinds = all((getattr(one, name).dtypes == getattr(other, name).dtypes).all() for name in frames)
+    rest = (one.as_of, one.outcomes, one.areas.unit) == (other.as_of, other.outcomes, other.areas.unit)
+    return same and kinds and rest and one.areas.table.equals(other.areas.table)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_cleaned_data_of_a_study_that_was_changed_are_not_taken_from_the_store(
+    small: Path, store: Store, tmp_path: Path, change: str
+) -> None:
+    folder = tmp_path / "vantaa-mek"
+    shutil.copytree(small, folder)
+    with filling(store):
+        before = clean_indicators(read_study(folder))
+    CHANGES[change](folder)
+    alone = clean_indicators(read_study(folder))
+    with filling(store):
+        assert _same(clean_indicators(read_study(folder)), alone)
+    # "earlier" and "public" change what is hidden, which here is nothing: there the key is all that can be seen.
+    assert not _same(before, alone) or key_of(read_study(folder), None) != key_of(read_study(small), None)
+
+
+def test_cleaned_data_are_taken_whatever_the_plan_and_as_they_were_computed(
+    small: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = read_study(small)
+    alone, early = clean_indicators(study), clean_indicators(study, as_of=2026)
+    with filling(store):
+        clean_indicators(study), clean_indicators(study, as_of=2026)
+        monkeypatch.setattr("mekeval.indicators.clean._clean", None)  # whoever computes now fails
+        plan = study.plan.model_copy(update={"primary": ("unemployment_rate",)})
+        other = dataclasses.replace(study, spec=study.spec.model_copy(update={"plan": plan}))
+        assert _same(clean_indicators(study), alone)
+        assert _same(clean_indicators(study, as_of=2026), early)  # two days in one run
+        assert clean_indicators(other).outcomes == ("unemployment_rate",)
+    assert alone.as_of != early.as_of
 
 
 def test_a_store_gives_back_what_was_put_there_and_only_a_run_puts(

@@ -52,7 +52,7 @@ def show(study: Path) -> None:
         click.echo(line)
     for one in state.deviations:
         day = f"{one.date}: " if one.date else ""
-        why = f"{day}{' '.join(one.reason.fi.split())}" if one.reason else "no reason given"
+        why = f"{day}{' '.join(one.reason.own.split())}" if one.reason else "no reason given"
         click.echo(f"differs: {one.key}: {one.locked or 'not there'} -> {one.now or 'not there'} ({why})")
 
 

@@ -149,15 +149,19 @@ def run(
     if dry_run:
         found = counted["found"]
         said = f", {found} made before and not yet published" if found else ""
-        click.echo(f"{counted['would run']} reports would be made, {counted['unchanged']} unchanged{said}")
+        click.echo(f"{_reports(counted['would run'])} would be made, {counted['unchanged']} unchanged{said}")
         return
     made = len(result.done) - counted["unchanged"]
     click.echo(
-        f"{made} reports made, {counted['unchanged']} unchanged, {len(result.failed)} failed, {result.seconds:.0f} s"
+        f"{_reports(made)} made, {counted['unchanged']} unchanged, {len(result.failed)} failed, {result.seconds:.0f} s"
     )
     click.echo(str(result.index))
     if result.failed:
         sys.exit(1)
+
+
+def _reports(n: int) -> str:
+    return "1 report" if n == 1 else f"{n} reports"
 
 
 @main.command("run-one")

@@ -9,8 +9,9 @@ This module is light: it loads neither pandas nor the notebook tools until there
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,7 @@ from .publish import tidy
 from .status import JobState, write_run
 
 if TYPE_CHECKING:
+    from ..store import Store
     from .matrix import plan_jobs, typed_parameters
 
 __all__ = ["JobState", "RunResult", "plan_jobs", "run_study", "typed_parameters"]
@@ -192,10 +194,10 @@ def run_study(
             started=started,
         )
     if result is None:
-        from ..store import filling, run_store
+        from ..store import filling
         from .going import make
 
-        with run_store() as store, filling(store):  # what is cleaned here need not be cleaned again
+        with _own_store() as store, filling(store):  # what is cleaned here need not be cleaned again
             result = make(
                 asked,
                 jobs=jobs,
@@ -217,6 +219,24 @@ def run_study(
             result.states,
         )
     return result
+
+
+@contextmanager
+def _own_store() -> Iterator[Store]:
+    """The store of a run; one that finds no room for it says so before anything is run."""
+    from ..store import run_store
+
+    with ExitStack() as held:
+        try:
+            store = held.enter_context(run_store())
+        except OSError as cause:
+            raise RunError(
+                "There is no room for temporary files.",
+                where="the folder for temporary files",
+                found=cause.strerror or str(cause),
+                fix="Make room, or set TMPDIR to a folder that has some.",
+            ) from None
+        yield store
 
 
 def _unchanged(asked: Asked, started: float, *, look: bool) -> RunResult | None:

@@ -183,6 +183,13 @@ def ask(
             expected="one of: " + ", ".join(NOTEBOOKS.values()),
         )
     file = definition_file(Path(study))
+    if Path(out).resolve() == file.parent.resolve():
+        raise RunError(
+            "The reports cannot lie among the files of the study: what is there decides about them.",
+            where="--out",
+            found=str(out),
+            fix=f"Give another folder: --out {Path(out) / 'reports'}",
+        )
     outline, sha256 = outlined(file)
     return Asked(
         definition=file,

@@ -24,12 +24,21 @@ from .asked import KIND, Asked, damaged, made_from, read_sealed
 from .compose import Planned, entries_of, fill, hurt_in
 from .jobs import Job, Outcome, failed
 from .keys import digest, key_parts, said, source_sha256, stamp_of, study_files
+from .kinds import index_name
 from .leaks import machine_paths, redacted, refuse_leaks
 from .limits import Limits
-from .matrix import index_name, jobs_of, listed_files, not_made, read_asked
-from .publish import PublicationError, canonical, publication, published_set, read_manifest, work_folder
+from .matrix import jobs_of, listed_files, not_made, read_asked
+from .publish import (
+    PublicationError,
+    canonical,
+    publication,
+    published_set,
+    read_manifest,
+    tidy,
+    work_folder,
+)
 from .status import JobState, Log, utc_now
-from .work import Kept, clear, find, keep
+from .work import Kept, find, keep
 from .workers import execute_all
 
 
@@ -107,7 +116,8 @@ def make(
             wanted=None if only_failed else asked.wanted(),
             kept=lambda key: find(work, stamp, key),
         )
-    clear(work, stamp, {one.key for one in planned})
+    # Under the lock, or not at all: another run of the study may have begun already.
+    tidy(asked.out, study.name, basis, {one.key for one in planned})
     states += [] if only_failed else not_made(asked, study)
     log("published", jobs=len(chosen), failed=len(broken), seconds=round(time.monotonic() - started, 3))
     return _result(asked, study, states, started)
@@ -278,18 +288,34 @@ def kept_of(outcome: Outcome, key: str) -> Kept:
 def _planned_from(
     asked: Asked, *, only_failed: bool
 ) -> tuple[Study, list[Job], dict[str, object], list[str]]:
-    """The study, its jobs, what they are made from, and the files that the study names."""
-    study = read_asked(asked)
-    listed = listed_files(study)
-    chosen = _failed_jobs(asked, study, listed) if only_failed else jobs_of(asked, study)
-    basis = made_from(asked, listed)
+    """The study, its jobs, what they are made from, and the files that the study names.
+
+    The files are hashed before the study is read and once it is, so that the two are of the same bytes; what changes
+    while its data are cleaned and its jobs are planned, the run notices before it publishes.
+    """
+    try:
+        before = asked.inputs(()) if asked.folder.is_dir() else {}
+        study = read_asked(asked)
+        listed = listed_files(study)
+        basis = made_from(asked, listed)
+    except OSError as cause:
+        raise RunError(
+            "A file of the study cannot be read.",
+            where=Path(str(cause.filename)).name,
+            found=cause.strerror or str(cause),
+        ) from None
+    before[f"study:{asked.definition.name}"] = asked.sha256
     inputs = basis["inputs"]
-    if isinstance(inputs, dict) and inputs.get(f"study:{asked.definition.name}") != asked.sha256:
-        raise _changed([asked.definition.name])
+    if isinstance(inputs, dict):
+        other = {name for name in inputs if name not in before and name not in listed}
+        other |= {name for name, one in before.items() if inputs.get(name) != one}
+        if other:
+            raise _changed(sorted(other))
+    chosen = _failed_jobs(asked, study, basis) if only_failed else jobs_of(asked, study)
     return study, chosen, basis, listed
 
 
-def _failed_jobs(asked: Asked, study: Study, listed: Sequence[str]) -> list[Job]:
+def _failed_jobs(asked: Asked, study: Study, now: Mapping[str, object]) -> list[Job]:
     """The jobs that failed in the last run, among those asked for, as that run asked for them."""
     folder = published_set(asked.out, study.name, as_of=asked.as_of)
     before = _before(folder)
@@ -297,7 +323,6 @@ def _failed_jobs(asked: Asked, study: Study, listed: Sequence[str]) -> list[Job]
         raise RunError(
             "There is no earlier run.", where=str(asked.set), fix="Run without --only-failed first."
         )
-    now = made_from(asked, listed)
     if before.basis != now:
         files = (before.basis.get("inputs"), now["inputs"])
         then, today = (one if isinstance(one, dict) else {} for one in files)

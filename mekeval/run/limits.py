@@ -6,7 +6,6 @@ In: what was asked for. Out: `Limits`. Never: a scheduled run that waits for eve
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,8 +16,10 @@ from ..errors import Fault, RunError
 
 #: Seconds that a job may take where nobody says otherwise: many times what a report takes on a slow machine.
 USUAL_SECONDS = 1800.0
-#: Gigabytes without which no kernel starts.
-_LEAST_MEMORY = 0.5
+#: Gigabytes without which no kernel starts, and more than any machine has.
+_LEAST_MEMORY, _MOST_MEMORY = 0.5, 1e6
+#: Three years: systems cannot count to any number of seconds.
+_MOST_SECONDS = 1e8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +62,25 @@ def limits_of(*, memory: float, time_limit: float) -> Limits:
     Raises
     ------
     RunError
-        One is negative or no number, or no kernel starts with so little memory.
+        One is negative, no number or too large, or no kernel starts with so little memory.
     """
     faults = []
-    if not math.isfinite(memory) or memory < 0 or 0 < memory < _LEAST_MEMORY:
+    if memory != 0 and not _LEAST_MEMORY <= memory <= _MOST_MEMORY:  # nan is neither
         faults.append(
             Fault(
                 what="This cannot be the memory of a job.",
                 where="--memory",
                 found=f"{memory:g} GB",
-                expected=f"at least {_LEAST_MEMORY:g} GB, or 0 for no limit",
+                expected=f"{_LEAST_MEMORY:g} to {_MOST_MEMORY:.0f} GB, or 0 for no limit",
             )
         )
-    if not math.isfinite(time_limit) or time_limit < 0:
+    if not 0 <= time_limit <= _MOST_SECONDS:
         faults.append(
             Fault(
                 what="This cannot be the time of a job.",
                 where="--time-limit",
                 found=f"{time_limit:g} s",
-                expected="a number of seconds, or 0 for no limit",
+                expected=f"seconds, at most {_MOST_SECONDS:.0f}, or 0 for no limit",
             )
         )
     if faults:

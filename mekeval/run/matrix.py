@@ -2,19 +2,18 @@
 
 In: a study and what was asked. Out: jobs, all of which can be made, or all reasons why one cannot. Never: a parameter
 that no notebook has, a value outside its list, or a report of the default district under another name.
+
+Which jobs there are stands here; what a job of a kind is, in `kinds`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..areas import fold
 from ..changes import require_earlier_year
 from ..dates import AsOf
 from ..design import study_design
@@ -23,17 +22,14 @@ from ..evaluation import ALL, refuse_year
 from ..evaluation.elsewhere import look_elsewhere
 from ..indicators import Indicators, clean_indicators
 from ..reference import reference_areas
-from ..render import ReportPage
 from ..shipped import shipped
 from ..study import Study, read_study, require_language, study_boundaries
 from ..text import Texts
 from .asked import NOTEBOOKS, Asked, ask
 from .jobs import Job, Value, check_parameters, notebook_parameters, typed
+from .kinds import CHANGES, area_job, changes_job, quality_job
 from .leaks import refuse_secret
 from .status import JobState
-
-QUALITY = "data_quality"
-CHANGES = "changes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +104,19 @@ def jobs_of(asked: Asked, study: Study) -> list[Job]:
             expected="WeasyPrint",
             fix="pip install 'mekeval[pdf]'",
         )
+    refused: list[MekevalError] = []
     for language in asked.languages:
-        Texts(language)
-        require_language(study.spec, language, "--language")
-    indicators = clean_indicators(study, as_of=asked.as_of)
+        try:
+            Texts(language)
+            require_language(study.spec, language, "--language")
+        except MekevalError as error:
+            refused.append(error)
+    if refused:
+        raise type(refused[0]).of(
+            [replace(fault, where="--language") for error in refused for fault in error.faults]
+        )
     faults: list[Fault] = []
+    indicators = clean_indicators(study, as_of=asked.as_of)
     jobs: list[Job] = []
     if asked.kinds != ("quality",):
         references = reference_areas(study, as_of=asked.as_of)
@@ -129,11 +133,13 @@ def jobs_of(asked: Asked, study: Study) -> list[Job]:
             except MekevalError as error:
                 faults += error.faults
                 continue
-            jobs += [_job(asked, study, year, one, tongue) for one in subjects for tongue in asked.languages]
+            jobs += [
+                area_job(asked, study, year, one, tongue) for one in subjects for tongue in asked.languages
+            ]
             if "changes" in asked.kinds and not _without_earlier(study, indicators, year):
-                jobs += [_changes(asked, study, year, language) for language in asked.languages]
+                jobs += [changes_job(asked, study, year, language) for language in asked.languages]
     if "quality" in asked.kinds:
-        jobs += [_quality(asked, study, language) for language in asked.languages]
+        jobs += [quality_job(asked, study, language) for language in asked.languages]
     faults += _parameter_faults(asked, study, indicators, jobs)
     if faults:
         raise RunError.of(dict.fromkeys(faults))
@@ -328,156 +334,6 @@ def _subjects(study: Study, year: int, districts: Sequence[str] | None, kinds: S
     if faults:
         raise DesignError.of(faults)
     return [*city, *dict.fromkeys(codes)]
-
-
-def _job(asked: Asked, study: Study, year: int, subject: str, language: str) -> Job:
-    kind = "city" if subject == ALL else "district"
-    area = study.spec.areas.city.text(language) if subject == ALL else study.areas.name(subject, language)
-    stem = "city"
-    own: dict[str, Value] = {"study": _place(asked), "year": year, "language": language}
-    if asked.as_of is not None:
-        own["as_of"] = asked.as_of.isoformat()
-    if subject != ALL:
-        slug = re.sub(r"[^a-z0-9]+", "-", fold(study.areas.name(subject, "fi")))[:60]
-        stem = f"{subject}-{slug}".rstrip("-")
-        own["district"] = study.areas.name(subject, "fi") if _unique(study, subject) else subject
-    return _made(
-        asked,
-        study,
-        own,
-        name=f"{year}/{stem}.{language}",
-        kind=kind,
-        year=year,
-        subject=subject,
-        area=area,
-        language=language,
-        page=_page(asked, study, f"{area} {year}", stem, language),
-    )
-
-
-def _page(asked: Asked, study: Study, title: str, stem: str, language: str) -> ReportPage:
-    """The page around a report in the folder of its year."""
-    return ReportPage(
-        title=title,
-        language=language,
-        description=title,
-        synthetic=study.spec.study.synthetic,
-        siblings=_siblings(asked, stem, language),
-        index_href=f"../{index_name(study, language)}",
-        notebook_href=f"{stem}.{language}.ipynb",
-        programme=study.spec.study.title.text(language),
-    )
-
-
-def _changes(asked: Asked, study: Study, year: int, language: str) -> Job:
-    """The city's job of that year with another notebook."""
-    own: dict[str, Value] = {"study": _place(asked), "year": year, "language": language}
-    if asked.as_of is not None:
-        own["as_of"] = asked.as_of.isoformat()
-    area = study.spec.areas.city.text(language)
-    return _made(
-        asked,
-        study,
-        own,
-        name=f"{year}/{CHANGES}.{language}",
-        kind="changes",
-        year=year,
-        subject=ALL,
-        area=area,
-        language=language,
-        page=_page(asked, study, f"{area} {year}", CHANGES, language),
-    )
-
-
-def _quality(asked: Asked, study: Study, language: str) -> Job:
-    title = study.spec.study.title.text(language)
-    own: dict[str, Value] = {"study": _place(asked), "language": language}
-    if asked.as_of is not None:
-        own["as_of"] = asked.as_of.isoformat()
-    return _made(
-        asked,
-        study,
-        own,
-        name=f"{QUALITY}.{language}",
-        kind="quality",
-        year=asked.as_of.year if asked.as_of else 0,
-        subject=ALL,
-        area=title,
-        language=language,
-        page=ReportPage(
-            title=title,
-            language=language,
-            description=title,
-            synthetic=study.spec.study.synthetic,
-            siblings=_siblings(asked, QUALITY, language),
-            index_href=index_name(study, language),
-            notebook_href=f"{QUALITY}.{language}.ipynb",
-            programme=title,
-        ),
-    )
-
-
-def _made(
-    asked: Asked,
-    study: Study,
-    own: Mapping[str, Value],
-    *,
-    name: str,
-    kind: str,
-    year: int,
-    subject: str,
-    area: str,
-    language: str,
-    page: ReportPage,
-) -> Job:
-    """A job with its own parameters and those of `asked` that its notebook has."""
-    clash = sorted({"study", "year", "language", "district", "as_of", "raw"} & set(asked.parameters))
-    if clash:
-        raise RunError("The run itself sets this parameter.", where="--parameter", found=clash[0])
-    notebook = asked.notebook(kind)
-    try:
-        content = notebook.read_bytes()
-    except OSError as cause:
-        raise RunError("The notebook cannot be read.", where=notebook.name, found=str(cause)) from None
-    known = notebook_parameters(notebook)
-    raw = asked.raw_folder
-    return Job(
-        name=name,
-        kind=kind,
-        year=year,
-        subject=subject,
-        area=area,
-        language=language,
-        notebook=notebook,
-        parameters={**own, **{one: value for one, value in asked.parameters.items() if one in known}},
-        folder=asked.folder.resolve().parent,
-        raw=str(raw.resolve()) if raw else "",
-        page=page,
-        notebook_sha256=hashlib.sha256(content).hexdigest(),
-        pdf=asked.pdf,
-    )
-
-
-def _siblings(asked: Asked, stem: str, language: str) -> tuple[tuple[str, str], ...]:
-    return tuple((other, f"{stem}.{other}.html") for other in asked.languages if other != language)
-
-
-def _place(asked: Asked) -> str:
-    """The study as its notebooks name it, from the folder above it."""
-    folder = asked.folder.resolve().name
-    return folder if asked.definition.name == "study.toml" else f"{folder}/{asked.definition.name}"
-
-
-def index_name(study: Study, language: str) -> str:
-    """`index.html` in the study's first language, `index.<language>.html` in the others."""
-    return "index.html" if language == study.spec.study.languages[0] else f"index.{language}.html"
-
-
-def _unique(study: Study, code: str) -> bool:
-    try:
-        return study.areas.resolve(study.areas.name(code, "fi")) == code
-    except MekevalError:
-        return False
 
 
 def read_asked(asked: Asked) -> Study:

@@ -27,8 +27,9 @@ from .asked import NOTEBOOKS, Asked, made_from
 from .going import checked, kept_of, parts_of, paths_of, rehearse
 from .jobs import Job, check_parameters, execute
 from .keys import PARTS, differing, digest, stamp_of
+from .kinds import index_name
 from .limits import Limits, limits_of
-from .matrix import index_name, listed_files, not_made
+from .matrix import listed_files, not_made
 from .publish import PublicationError, canonical, work_folder
 from .status import JobState
 from .work import find, keep
@@ -163,6 +164,14 @@ def run_one(spec: str | Path, *, memory: float | None = None, time_limit: float 
         memory=said.memory if memory is None else memory,
         time_limit=said.seconds if time_limit is None else time_limit,
     )
+    if said.mekeval != version():
+        raise RunError(
+            "This job was planned with another mekeval.",
+            where=str(spec),
+            found=said.mekeval,
+            expected=version(),
+            fix="Write the specifications again: mekeval run --dry-run --specs",
+        )
     definition = Path(said.study)
     content = definition_bytes(definition)
     asked = Asked(

@@ -116,7 +116,14 @@ def test_limits_that_cannot_be_are_refused_all_at_once(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*words, "--memory", "0.1", "--time-limit", "-1"])
     assert result.exit_code == 2
     assert "found: 0.1 GB" in result.output and "found: -1 s" in result.output
-    for memory, seconds in ((-1.0, 0.0), (float("nan"), 0.0), (float("inf"), 0.0), (0.0, float("nan"))):
+    beyond = [(1e12, 0.0), (0.0, 1e300)]  # more than a system can count: no kernel would start
+    for memory, seconds in [
+        (-1.0, 0.0),
+        (float("nan"), 0.0),
+        (float("inf"), 0.0),
+        (0.0, float("nan")),
+        *beyond,
+    ]:
         with pytest.raises(RunError):
             limits_of(memory=memory, time_limit=seconds)
     assert limits_of(memory=0, time_limit=0) == Limits()

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
 
+from ...errors import RunError, closest
 from .wire import receive, send
 
 #: Chooses the kernels where the caller does not: "auto", "fork" or "ordinary".
@@ -62,7 +63,14 @@ def can_fork(kernels: str = "auto") -> bool:
 
     By default on Linux. macOS can fork but some of its libraries do not survive it: there it has to be asked for.
     """
-    wanted = os.environ.get(KERNELS_VARIABLE, "auto") if kernels == "auto" else kernels
+    wanted = os.environ.get(KERNELS_VARIABLE) or "auto" if kernels == "auto" else kernels
+    if wanted not in KERNELS:
+        raise RunError(
+            "There are no such kernels.",
+            where=KERNELS_VARIABLE,
+            found=repr(wanted),
+            expected=closest(wanted, KERNELS),
+        )
     if wanted == "ordinary" or not hasattr(os, "fork"):
         return False
     return wanted == "fork" or sys.platform.startswith("linux")
@@ -71,6 +79,16 @@ def can_fork(kernels: str = "auto") -> bool:
 def ordinary(command: Sequence[str]) -> list[str]:
     """The command of an IPython kernel, as ``python -m ipykernel_launcher``, with the mekeval of this process."""
     return [command[0], "-c", _ORDINARY, *command[3:]]
+
+
+def limit_memory(pid: int, memory: int) -> None:
+    """Let a process have no more bytes of data than this, or than it may have now; 0: no limit. Only on Linux."""
+    if memory and sys.platform.startswith("linux"):
+        import resource
+
+        _, most = resource.prlimit(pid, resource.RLIMIT_DATA)
+        least = memory if most == resource.RLIM_INFINITY else min(memory, most)
+        resource.prlimit(pid, resource.RLIMIT_DATA, (least, least))
 
 
 class Forked:

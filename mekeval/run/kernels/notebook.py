@@ -7,7 +7,7 @@ identifier in it; a limit that is met without a word on which cell met it.
 from __future__ import annotations
 
 import os
-import time
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +25,13 @@ from .provisioner import JobKernelManager
 
 #: Seconds to wait for the outputs of a cell that has ended.
 _PATIENCE = 60
+#: What systems allow for the path of a socket, as far as a number is added to it (104 and 108 with the end, less one).
+_LONGEST = 100
+#: The file that IPython invents for a cell, which a warning names: its folder bears the number of the process.
+_CELL_FILE = re.compile(r"[^\s'\"]*[/\\]ipykernel_\d+[/\\](\d+\.py)")
+#: Bytes that a notebook may show: many times what a report does, and little beside the memory of a machine. What a
+#: kernel shows is held by the process that waits for it, which no limit of the kernel's own memory reaches.
+_MOST_SHOWN = 100_000_000
 _OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "ArrayMemoryError")
 
 
@@ -57,21 +64,30 @@ def run_notebook(
     Raises
     ------
     RunError
-        The kernel needed more memory or time than allowed, or died.
+        The kernel needed more memory or time than allowed, showed more than a page can hold, or died.
     papermill.exceptions.PapermillExecutionError
         A cell failed.
     """
+
+    class Own(JobKernelManager):
+        """Of this job alone, so that it can say why it ended."""
+
     with scratch_folder("mekeval-kernel-") as scratch:
-        begun = time.monotonic()
         cells: list[str] = []
         manager = {
-            "environment": dict(environment),
+            # What the notebook leaves in its temporary folder goes with it, and not only when the run ends.
+            "environment": {"TMPDIR": str(scratch), **environment},
             "fork": can_fork(limits.kernels),
             "memory": round(limits.memory * 1e9),
             "seconds": limits.seconds,
+            "output": _MOST_SHOWN,
         }
-        if os.name != "nt":  # files of its own instead of ports that are open to everybody
-            manager |= {"transport": "ipc", "ip": str(scratch / "kernel")}
+        sockets = str(scratch / "kernel")
+        if os.name != "nt" and len(os.fsencode(sockets)) <= _LONGEST:
+            manager |= {
+                "transport": "ipc",
+                "ip": sockets,
+            }  # instead of ports that anybody may call, with a key
         try:
             executed: nbformat.NotebookNode = papermill.execute_notebook(
                 str(notebook),
@@ -82,7 +98,7 @@ def run_notebook(
                 progress_bar=False,
                 log_output=False,
                 on_cell_start=lambda cell, cell_index: cells.append(str(cell.source)),
-                kernel_manager_class=JobKernelManager,
+                kernel_manager_class=Own,
                 # A kernel is done when its last cell is: nothing is gained by waiting until it takes leave.
                 shutdown_kernel="immediate",
                 # The outputs of a cell come on another channel than its end, and on a busy machine later. nbclient
@@ -99,8 +115,13 @@ def run_notebook(
             raise
         except RuntimeError as cause:
             cell = cells[-1] if cells else "(none was begun)"
-            if limits.seconds and time.monotonic() - begun >= limits.seconds:
+            if Own.met == "time":
                 raise _beyond("time", f"{limits.seconds:g} s", cell) from None
+            if Own.met == "output":
+                raise RunError(
+                    f"The notebook shows more than a report may: {_MOST_SHOWN / 1e6:g} MB.\n\nin the cell:\n{cell}",
+                    fix="Show less in this cell.",
+                ) from None
             what = "The kernel died." if isinstance(cause, DeadKernelError) else str(cause)
             raise RunError(
                 f"{what}\n\nin the cell:\n{cell}",
@@ -122,4 +143,7 @@ def _stable(executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.id = f"cell-{number}"
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = _CELL_FILE.sub(r"\1", output.text)
     return executed

@@ -11,6 +11,7 @@ import importlib
 import nbformat
 
 from ...figures.picture import warm_up
+from ...indicators.cache import code_checksum
 from ...render.notebook import notebook_fragment
 from ...text import LANGUAGES, Texts
 from .. import prepared as prepared  # and with it the jobs, papermill and all that reports are made with
@@ -41,5 +42,6 @@ def load() -> None:
     ]
     notebook_fragment(nbformat.v4.new_notebook(cells=content))  # type: ignore[no-untyped-call]
     warm_up()
+    code_checksum()
     for language in LANGUAGES:
         Texts(language).number(0.5)

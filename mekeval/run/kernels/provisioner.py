@@ -11,18 +11,19 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Dict, Float, Int
 
-from .link import Forked, Warm, can_fork, ordinary, own_warm
+from .link import Forked, Warm, can_fork, limit_memory, ordinary, own_warm
 
 NAME = "mekeval-fork"
 _GROUP = "jupyter_client.kernel_provisioners"
@@ -48,10 +49,12 @@ class ForkProvisioner(LocalProvisioner):
                 self.cwd = cwd
                 return self.connection_info
         info = await super().launch_kernel(ordinary(cmd) if _forkable(cmd) else cmd, **kwargs)
-        if self.memory and self.pid and sys.platform.startswith("linux"):
-            import resource
-
-            resource.prlimit(self.pid, resource.RLIMIT_DATA, (self.memory, self.memory))
+        if self.pid:
+            try:
+                limit_memory(self.pid, self.memory)
+            except BaseException:
+                await self.kill()  # nobody would know of it
+                raise
         return info
 
     async def send_signal(self, signum: int) -> None:
@@ -83,13 +86,30 @@ def _forked(command: Sequence[str], *, env: Mapping[str, str], cwd: str, memory:
         return None
 
 
+class _Counted(AsyncZMQSocketChannel):
+    """What a kernel shows, up to a number of bytes; then `over` is awaited."""
+
+    left: int
+    over: Callable[[], Awaitable[None]]
+
+    async def _recv(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # as in the class above
+        parts = await self.socket.recv_multipart(**kwargs)
+        self.left -= sum(map(len, parts))
+        if self.left < 0:
+            await self.over()
+        _, message = self.session.feed_identities(parts)
+        return self.session.deserialize(message)
+
+
 class JobKernelManager(AsyncKernelManager):
-    """Starts the kernel of one job: in its environment, and within its limits."""
+    """Starts the kernel of one job: in its environment, and within its limits; `met` names the one that ended it."""
 
     environment = Dict(help="Variables besides those of this process.").tag(config=True)
     fork = Bool(True, help="Whether the kernel is forked where that can be.").tag(config=True)
     memory = Int(0, help="Bytes of data that the kernel may have; 0 for no limit.").tag(config=True)
     seconds = Float(0.0, help="Seconds after which the kernel is ended; 0 for no limit.").tag(config=True)
+    output = Int(0, help="Bytes that the kernel may show; 0 for no limit.").tag(config=True)
+    met = ""
     _end: asyncio.TimerHandle | None = None
     _spec: KernelSpec | None = None
 
@@ -120,7 +140,7 @@ class JobKernelManager(AsyncKernelManager):
     async def _async_post_start_kernel(self, **kw: Any) -> None:
         await super()._async_post_start_kernel(**kw)
         if self.seconds:
-            self._end = asyncio.get_running_loop().call_later(self.seconds, self._stop)
+            self._end = asyncio.get_running_loop().call_later(self.seconds, self._stop, "time")
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         if self._end is not None:
@@ -129,8 +149,23 @@ class JobKernelManager(AsyncKernelManager):
 
     cleanup_resources = _async_cleanup_resources
 
-    def _stop(self) -> None:
-        """End a kernel whose time is over; papermill notices that it is gone."""
+    def client(self, **kwargs: Any) -> Any:
+        """Who speaks with the kernel; what it shows is counted, since it is held in memory here."""
+        client: Any = super().client(**kwargs)
+        if self.output:
+            client.iopub_channel_class = type(
+                "Counted", (_Counted,), {"left": self.output, "over": self._over}
+            )
+        return client
+
+    async def _over(self) -> None:
+        """End the kernel, and take nothing more of what it has shown until papermill notices."""
+        self._stop("output")
+        await asyncio.Event().wait()
+
+    def _stop(self, limit: str) -> None:
+        """End a kernel that has met a limit; papermill notices that it is gone."""
+        type(self).met = limit
         process = getattr(self.provisioner, "process", None)
         if process is None:
             return

@@ -214,19 +214,20 @@ def _kernel(message: dict[str, object], ready: int | None) -> None:
     os.chdir(cast("str", message["cwd"]))
     command = cast("Sequence[str]", message["command"])
     sys.argv = list(command)
+    import tempfile
     import time
 
-    time.tzset()
-    limit = cast("int", message.get("memory") or 0)
-    if limit:
-        import resource
+    from .link import limit_memory
 
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    time.tzset()
+    tempfile.tempdir = None  # the environment names a folder of this kernel's own
+    limit_memory(os.getpid(), cast("int", message.get("memory") or 0))
     gc.set_threshold(100_000, 50, 100)  # a kernel does one report and is gone
     from ipykernel.kernelapp import IPKernelApp
 
     app = IPKernelApp.instance(parent_handle=os.getppid())
-    app.initialize(list(command[1:]))  # type: ignore[no-untyped-call]
+    # What a report's cells were is in the report; the person's own history of IPython is not ours to write.
+    app.initialize([*command[1:], "--HistoryManager.enabled=False"])  # type: ignore[no-untyped-call]
     _draw_inline()
     if ready is not None:
         os.write(ready, b"1")
