@@ -435,7 +435,7 @@ def test_the_year_before_is_evaluated_as_it_was_known(
             raise mk.DataError("too little")
         return district[2020]
 
-    monkeypatch.setattr("mekeval.changes.earlier.evaluate", noted)
+    monkeypatch.setattr("mekeval.changes.earlier.findings_alone", noted)
     now = district[2021]
     # All of the example's figures were published at the end of 2026: before them there is nothing.
     found = earlier_evaluation(now)

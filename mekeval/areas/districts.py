@@ -16,8 +16,8 @@ import pandas as pd
 
 from ..display import Shown
 from ..errors import DataError, Fault, Place, StudyError, closest
-from .listing import NAMES, fold
-from .tables import Listed, filled, numbers, read_listed, refuse
+from .listing import fold
+from .tables import NAMES, Listed, filled, numbers, own_name, read_listed, refuse
 from .weights import ROUNDING
 
 COLUMNS = ("district", "name_fi", "area", "share_of_district", "share_of_area")
@@ -93,7 +93,7 @@ class Districts(Shown):
         return tuple(dict.fromkeys(self.table["district"]))
 
     def name(self, code: str, language: str) -> str:
-        """What a district is called in a language (fi, sv or en); the Finnish name where it has no other."""
+        """What a district is called in a language (fi, sv or en); its one name where it has none of its own in it."""
         row = self.table.loc[self.table["district"] == code].iloc[0]
         return str(row[f"name_{language}"] or row["name_fi"])
 
@@ -182,10 +182,10 @@ def read_districts(path: Path) -> Districts:
         A UTF-8 CSV with the columns `district` (code), `name_fi`, `area` (code), `share_of_district` and
         `share_of_area` (0 to 1), and, where wanted, `name_sv`, `name_en` and `by`: "area", shares of land, as without
         the column, or "population", shares of people. A row for each district and area that overlap; it may have a
-        second row by population. Rows by population also have `year`, `source` (where the numbers of people come
-        from) and `spread`: "area" where the people of a district were shared by its land, empty where they were
-        counted; each the same in all of them. Districts outside of the programme have rows where they lie in an area
-        that stands for one.
+        second row by population. In the place of `name_fi` may stand `name`, or a name in another language.
+        Rows by population also have `year`, `source` (where the numbers of people come from) and `spread`: "area" where
+        the people of a district were shared by its land, empty where they were counted; each the same in all of them.
+        Districts outside of the programme have rows where they lie in an area that stands for one.
 
     Raises
     ------
@@ -195,12 +195,15 @@ def read_districts(path: Path) -> Districts:
         people without a year or a source.
     """
     faults: list[Fault] = []
-    listed = read_listed(path, COLUMNS, optional=_OPTIONAL, faults=faults)
-    filled(listed, ("district", "name_fi", "area"), faults)
+    with_names = [one for one in COLUMNS if one != NAMES[0]]
+    listed = read_listed(path, with_names, optional=("name", *NAMES, *_OPTIONAL), faults=faults)
+    own = own_name(listed.header)
+    filled(listed, ("district", own, "area"), faults)
     names = ("district", *NAMES, "area")
     table = pd.DataFrame(
         [[row.get(name, "") for name in names] for _, row in listed.rows], columns=list(names), dtype=str
     )
+    table[NAMES[0]] = [row.get(own, "") for _, row in listed.rows]
     for name in ("share_of_district", "share_of_area"):
         table[name] = numbers(listed, name, lambda share: 0 <= share <= 1, "a share, 0 to 1", faults)
     lines = [line for line, _ in listed.rows]

@@ -32,8 +32,8 @@ def above(code: str, parents: pd.Series[str]) -> tuple[str, ...]:
         found.append(code)
 
 
-def parent_faults(table: pd.DataFrame, lines: Sequence[int], where: str) -> Iterator[Fault]:
-    """What is wrong with the parents of a list that is not yet indexed by its codes."""
+def parent_faults(table: Mapping[str, Sequence[str]], lines: Sequence[int], where: str) -> Iterator[Fault]:
+    """What is wrong with the parents of a list, given as its columns."""
     levels = dict(zip(table["code"], table["level"], strict=True))
     parents = dict(zip(table["code"], table["parent"], strict=True))
     several = len(set(levels.values())) > 1

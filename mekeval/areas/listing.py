@@ -1,8 +1,7 @@
-"""The list of areas: codes, names in three languages, levels, size and place on the tile map.
+"""The list of areas: codes, names, levels, size and place on the tile map.
 
 In: `areas.csv` of a study, or labels of statistics. Out: `Areas`, which resolves what people and statistics call an
-area to its code.
-Never: a guess; a name that fits no area or two areas is answered with the closest ones.
+area to its code. Never: a guess; a name that fits no area or two areas is answered with the closest ones.
 """
 
 from __future__ import annotations
@@ -17,15 +16,16 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..definition import LANGUAGES
 from ..display import Shown
 from ..errors import Fault, Place, StudyError, closest
 from .hierarchy import above, parent_faults
+from .tables import NAMES as NAMES
+from .tables import own_name
 
-#: What an area is called in each language.
-NAMES = tuple(f"name_{language}" for language in LANGUAGES)
 COLUMNS = ("code", "level", "parent", *NAMES, "population", "tile_row", "tile_col")
 #: No area has more people than this, and no tile map more rows.
 _MOST = 1_000_000_000
@@ -33,6 +33,7 @@ _MOST = 1_000_000_000
 _LEADING_CODE = re.compile(r"\s*(\d[\d ]*(?<=\d)[A-Za-z]?)(?=\s|$)")
 #: Two spellings of a name are at least this alike; names of neighbouring areas are not.
 _ALIKE = 0.75
+_CODE = re.compile(r"[\w-]{1,40}")
 _LONGEST_LABEL, _MOST_FAULTS = 500, 1_000
 
 
@@ -72,10 +73,7 @@ class Areas(Shown):
         return tuple(self.table.index[self.table["level"] == self.unit])
 
     def name(self, code: str, language: str) -> str:
-        """What an area is called in a language (fi, sv or en); the Finnish name where it has no other.
-
-        Many places of Finland have no Swedish name: the official one is then the name in every language.
-        """
+        """What an area is called in a language (fi, sv or en); its one name where it has none of its own in it."""
         return self._names[code][LANGUAGES.index(language)]
 
     def resolve(self, name: str) -> str:
@@ -376,7 +374,8 @@ def read_areas(path: Path, *, unit: str) -> Areas:
     Parameters
     ----------
     path : Path
-        A UTF-8 CSV with the columns of `COLUMNS`; all but code, level and name_fi may be empty.
+        A UTF-8 CSV with the columns of `COLUMNS`; all but code, level and name_fi may be empty. In the place of name_fi
+        may stand `name`, or a name in another language; it is the name in every language without one of its own.
     unit : str
         The level of the areas that are compared.
 
@@ -424,13 +423,13 @@ def _refuse_header(header: list[str], where: str) -> None:
         Fault(what="Two columns have one name.", where=where, found=repr(name))
         for name in sorted({name for name in header if name in COLUMNS and header.count(name) > 1})
     ]
-    if any(column not in header for column in ("code", "level", "name_fi")):
+    if any(column not in header for column in ("code", "level", own_name(header))):
         faults.append(
             Fault(
                 what="The list of areas lacks columns.",
                 where=where,
                 found=", ".join(header) or "no columns",
-                expected=", ".join(COLUMNS),
+                expected=", ".join(COLUMNS) + "; or one column `name`",
             )
         )
     if faults:
@@ -438,63 +437,64 @@ def _refuse_header(header: list[str], where: str) -> None:
 
 
 def _build(rows: list[tuple[int, dict[str, str]]], unit: str, where: str, faults: list[Fault]) -> Areas:
-    table = pd.DataFrame(
-        [[(row.get(column) or "").strip() for column in COLUMNS] for _, row in rows],
-        columns=list(COLUMNS),
-        dtype=str,
-    )
+    cells = {column: [(row.get(column) or "").strip() for _, row in rows] for column in COLUMNS}
     lines = [line for line, _ in rows]
-    for column in ("code", "level", "name_fi"):
+
+    def at(row: int, column: str) -> Place:
+        return Place(file=where, row=lines[row], column=column)
+
+    own = own_name({column for _, row in rows for column in row})
+    cells[NAMES[0]] = [(row.get(own) or "").strip() for _, row in rows]  # by which all else names an area
+    for column, called in (("code", "code"), ("level", "level"), (NAMES[0], own)):
         faults += [
-            Fault(
-                what=f"An area has no {column}.",
-                place=Place(file=where, row=lines[row], column=column),
-                expected=column,
-            )
-            for row in table.index[table[column] == ""]
+            Fault(what=f"An area has no {called}.", place=at(row, called), expected=called)
+            for row, text in enumerate(cells[column])
+            if not text
         ]
+    first_of = {code: len(lines) - 1 - row for row, code in enumerate(reversed(cells["code"]))}
     faults += [
-        Fault(
-            what="An area is listed twice.",
-            place=Place(file=where, row=lines[row], column="code"),
-            found=table["code"].iloc[row],
-        )
-        for row in table.index[table["code"].duplicated() & (table["code"] != "")]
+        Fault(what="An area is listed twice.", place=at(row, "code"), found=code)
+        for row, code in enumerate(cells["code"])
+        if code and first_of[code] != row
     ]
     faults += [
         Fault(
             what="A code may hold letters, digits, '-' and '_' only: it becomes part of file names.",
-            place=Place(file=where, row=lines[row], column="code"),
-            found=repr(table["code"].iloc[row][:60]),
+            place=at(row, "code"),
+            found=repr(code[:60]),
         )
-        for row in table.index[(table["code"] != "") & ~table["code"].str.fullmatch(r"[\w-]{1,40}")]
+        for row, code in enumerate(cells["code"])
+        if code and _CODE.fullmatch(code) is None
     ]
+    counts = {}
     for column in ("population", "tile_row", "tile_col"):
-        numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
-        bad = table.index[
-            (table[column] != "") & (numbers.isna() | (numbers % 1 != 0) | ~numbers.between(0, _MOST))
-        ]
+        texts = np.array(cells[column], dtype=object)
+        numbers = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=float)
+        with np.errstate(invalid="ignore"):  # of an infinite number there is no remainder
+            whole = (numbers % 1 == 0) & (numbers >= 0) & (numbers <= _MOST)
+        bad = np.flatnonzero((texts != "") & ~whole)
         faults += [
             Fault(
                 what=f"{column} is not a whole number.",
-                place=Place(file=where, row=lines[row], column=column),
-                found=repr(table[column].iloc[row]),
+                place=at(row, column),
+                found=repr(cells[column][row]),
                 expected="a whole number of at least 0, or nothing",
             )
-            for row in bad
+            for row in bad.tolist()
         ]
-        table[column] = numbers.where(~numbers.index.isin(bad)).astype("Int64")
-    faults += parent_faults(table, lines, where)
-    if not (table["level"] == unit).any():
-        levels = sorted(set(table["level"]))
+        counts[column] = pd.array(np.where(whole, numbers, np.nan), dtype="Int64")
+    faults += parent_faults(cells, lines, where)
+    if unit not in cells["level"]:
         faults.append(
             Fault(
                 what="No area is on the level of the units.",
                 where=where,
-                found=", ".join(map(repr, levels)) or "no areas",
+                found=", ".join(map(repr, sorted(set(cells["level"])))) or "no areas",
                 expected=repr(unit),
             )
         )
     if faults:
         raise StudyError.of(faults)
+    columns = {column: pd.Series(texts, dtype=str) for column, texts in cells.items()} | counts
+    table = pd.DataFrame({column: columns[column] for column in COLUMNS})
     return Areas(table=table.set_index("code"), unit=unit)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..definition import LANGUAGES
 from ..errors import DataError, Fault, Place, StudyError
 
 #: A list by hand has no more characters than this.
 MOST_BYTES = 50_000_000
+#: The columns with the name of an area or a district in each language.
+NAMES = tuple(f"name_{language}" for language in LANGUAGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,11 @@ def read_listed(
         if len(row) == len(header)
     )
     return Listed(file=path.name, header=tuple(header), rows=rows)
+
+
+def own_name(columns: Container[str]) -> str:
+    """The column, of those that are there, whose name stands in every language that has none of its own."""
+    return next((one for one in (NAMES[0], "name", *NAMES[1:]) if one in columns), NAMES[0])
 
 
 def numbers(

@@ -1,4 +1,8 @@
-"""Two published sets or two evaluations -> `Difference`."""
+"""Two published sets or two evaluations -> `Difference`.
+
+In: two folders or two evaluations of one study, and the data where they are at hand. Out: `Difference`. Never: sets of
+different studies beside each other.
+"""
 
 from __future__ import annotations
 

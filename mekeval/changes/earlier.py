@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..design import study_design
 from ..errors import DesignError, MekevalError
-from ..evaluation import Evaluation, evaluate
+from ..evaluation import Evaluation, findings_alone
 from ..evaluation.sharing import evaluation_key
 from ..indicators import Indicators
 from ..store import at_hand, known
@@ -109,7 +109,7 @@ def _of_primary(study: Study, year: int, day: datetime.date | None) -> Evaluatio
     if not isinstance(whole, Evaluation):
         plan = study.plan.model_copy(update={"secondary": ()})
         view = replace(study, spec=study.spec.model_copy(update={"plan": plan}))
-        whole = evaluate(view, year=year, as_of=day)
+        whole = findings_alone(view, year=year, as_of=day)
     findings = {found: one for found, one in whole.findings.items() if found[0] in primary}
     return replace(whole, study=study, findings=findings)
 

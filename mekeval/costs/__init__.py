@@ -20,9 +20,16 @@ from ..display import Shown
 from ..errors import DesignError, closest
 from ..evaluation import ALL, Evaluation
 from ..findings import Finding, Verdict
-from .money import BASES, inhabitants, money_by_district, money_of
+from .money import BASES, Money, inhabitants, money_by_district, money_of
 
-__all__ = ["BASES", "NOT_COUNTED", "Cost", "cost_beside_effect", "cost_record", "money_by_district"]
+__all__ = [
+    "BASES",
+    "NOT_COUNTED",
+    "Cost",
+    "cost_beside_effect",
+    "cost_record",
+    "money_by_district",
+]
 
 #: What no figure of this module counts, whatever the study.
 NOT_COUNTED = ("other_spending", "spillovers", "later", "other_aims")
@@ -145,6 +152,19 @@ def cost_beside_effect(evaluation: Evaluation, outcome: str, subject: str = ALL)
     >>> cost.verdict, cost.eur_per_unit, cost.reasons["eur_per_unit"]
     ('no_detectable_effect', None, 'no_detectable_effect')
     """
+    return costs_beside_effects(evaluation, [(outcome, subject)])[0]
+
+
+def costs_beside_effects(evaluation: Evaluation, findings: Iterable[tuple[str, str]]) -> list[Cost]:
+    """As `cost_beside_effect` for several findings, by outcome and subject: the money is computed once."""
+    money = money_of(evaluation.study, evaluation.year)
+    people = inhabitants(evaluation.study.areas)
+    return [_cost(evaluation, outcome, subject, money, people) for outcome, subject in findings]
+
+
+def _cost(
+    evaluation: Evaluation, outcome: str, subject: str, money: Money, counts: Mapping[str, int]
+) -> Cost:
     finding = _finding(evaluation, outcome, subject)
     result, indicator = finding.inference, evaluation.study.indicator(outcome)
     areas = _areas_of(evaluation, finding)
@@ -152,7 +172,7 @@ def cost_beside_effect(evaluation: Evaluation, outcome: str, subject: str = ALL)
     last = max(data_years, default=evaluation.year)
     spells = {area: _years_in(evaluation, area, last) for area in areas}
     reasons: dict[str, str] = {}
-    eur, basis = _spent(evaluation, {area: years for area, (years, _) in spells.items()}, reasons)
+    eur, basis = _spent(money, {area: years for area, (years, _) in spells.items()}, reasons)
     whole = "measures_only" not in basis
     exposure = None
     if indicator.unit != "percent":
@@ -187,7 +207,6 @@ def cost_beside_effect(evaluation: Evaluation, outcome: str, subject: str = ALL)
     )
     if result is None:
         reasons["alpha"] = "not_identifiable"
-    counts = inhabitants(evaluation.study.areas)
     lived = sum(counts.get(area, 0) * len(own) for area, (own, _) in spells.items())
     per_inhabitant = eur / lived if eur is not None and all(map(counts.get, areas)) and lived else None
     if per_inhabitant is None:
@@ -297,10 +316,9 @@ def _years_in(evaluation: Evaluation, area: str, last: int) -> tuple[list[int], 
 
 
 def _spent(
-    evaluation: Evaluation, spells: Mapping[str, Iterable[int]], reasons: dict[str, str]
+    money: Money, spells: Mapping[str, Iterable[int]], reasons: dict[str, str]
 ) -> tuple[float | None, tuple[str, ...]]:
     """Money of areas in their years, and how it is known; a reason where it is not."""
-    money = money_of(evaluation.study, evaluation.year)
     found = [
         money.get((area, year), (None, "not_recorded")) for area, years in spells.items() for year in years
     ]

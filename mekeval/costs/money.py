@@ -15,6 +15,8 @@ from ..areas import Areas
 from ..evaluation import Evaluation
 from ..study import Measure, Study
 
+#: Money, where it is known, and its basis, by area and year.
+Money = dict[tuple[str, int], tuple[float | None, str]]
 #: How the money of an area and year is known; the last two are reasons why it is not.
 BASES = (
     "split_by_population",
@@ -83,7 +85,7 @@ def money_by_district(given: Study | Evaluation) -> pd.DataFrame:
     )
 
 
-def money_of(study: Study, last: int | None) -> dict[tuple[str, int], tuple[float | None, str]]:
+def money_of(study: Study, last: int | None) -> Money:
     """Money and basis of each area and year."""
     people, within, compared = inhabitants(study.areas), _within(study.areas), study.areas.units
     named: dict[tuple[str, int], float] = defaultdict(float)

@@ -6,9 +6,10 @@ findings of the programme and of each district. Never: a word or a picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -83,6 +84,11 @@ class Evaluation(Shown):
     plain: tuple[PlainReading, ...]
     others: Mapping[str, pd.DataFrame]
 
+    @cached_property
+    def _key(self) -> str | None:
+        """What decides this evaluation, as one checksum: `evaluation_key`, computed once."""
+        return evaluation_key(self.study, year=self.year, as_of=self.indicators.as_of)
+
     def _shown(self) -> list[Table]:
         """Every finding in a row."""
         names = {code: self.study.areas.name(code, "en") for code in self.study.areas.table.index}
@@ -145,7 +151,14 @@ def evaluate(
     return of_district(replace(whole, study=study), _treated(study, whole.design, district))
 
 
-def _evaluate(study: Study, year: int, district: str | None, day: date | None) -> Evaluation:
+def findings_alone(study: Study, *, year: int, as_of: date | None) -> Evaluation:
+    """As `evaluate` of all districts, without what stands beside findings (`choice`, `plain`, `others`); not stored."""
+    return _evaluate(study, year, None, as_of, beside=False)
+
+
+def _evaluate(
+    study: Study, year: int, district: str | None, day: date | None, *, beside: bool = True
+) -> Evaluation:
     indicators = clean_indicators(study, as_of=day)
     refuse_year(study, indicators, year)
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
@@ -159,6 +172,7 @@ def _evaluate(study: Study, year: int, district: str | None, day: date | None) -
             raise
         abroad = None  # the verdict rests on the city alone; only one of its checks looks beyond
     elsewhere = abroad if by_rule else None
+    beside = beside and district is None
     subjects = (ALL, *design.treated) if district is None else (_treated(study, design, district),)
     effects: dict[str, Effects] = {}
     findings: dict[tuple[str, str], Finding] = {}
@@ -176,7 +190,7 @@ def _evaluate(study: Study, year: int, district: str | None, day: date | None) -
             findings[outcome, subject] = _finding(
                 study, panel, design, effects[outcome], outcome, subject, elsewhere, abroad, year
             )
-        if district is None:
+        if beside:
             plain += plain_readings(study, panel, design, outcome, year)
     adjusted = _adjusted(study, findings)
     if adjusted is not None:
@@ -193,12 +207,26 @@ def _evaluate(study: Study, year: int, district: str | None, day: date | None) -
         findings=findings,
         references=references,
         elsewhere=elsewhere,
-        choice=how_clear(elsewhere, seed=study.spec.study.seed) if elsewhere and district is None else None,
+        choice=how_clear(elsewhere, seed=study.spec.study.seed) if elsewhere and beside else None,
         adjusted=adjusted,
         after=_after(study, design, effects, subjects, elsewhere, year),
         plain=tuple(plain),
-        others={} if district is not None else other_estimates(study, panel, design, effects),
+        others=other_estimates(study, panel, design, effects) if beside else {},
     )
+
+
+def _years_told(known: Iterable[int]) -> str:
+    """What a message expects instead of a year.
+
+    Examples
+    --------
+    >>> _years_told([2019, 2018, 2019])
+    'one of 2018, 2019'
+    >>> _years_told([])
+    'a year with data; there is none'
+    """
+    years = sorted({int(year) for year in known})
+    return "one of " + ", ".join(map(str, years)) if years else "a year with data; there is none"
 
 
 def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
@@ -219,7 +247,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
             "The year has no data.",
             where="year",
             found=str(year),
-            expected="one of " + ", ".join(map(str, years)),
+            expected=_years_told(years),
             fix="Evaluate the last year with data, or add its source to study.toml.",
         )
     good = table.loc[(table["status"] == "ok") & (table["year"] <= year)]
@@ -233,7 +261,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
                     what="A criterion of the rule has no data in its base year.",
                     where=f"study.toml, programme.rule.criteria, {name}",
                     found=str(base),
-                    expected="one of " + ", ".join(str(known) for known in sorted(set(own))),
+                    expected=_years_told(own),
                     fix="Correct the base year, or add a source for it.",
                 )
             )

@@ -122,7 +122,7 @@ def look_elsewhere(
         bases={**panel.bases, SIZE: size},
         reasons={**panel.reasons, SIZE: np.where(np.isnan(size), "missing", "ok")},
     )
-    target = study.spec.areas.city.fi
+    target = study.spec.areas.city.own
     mine = dict.fromkeys(own, target)
     city_of = {**references.city_of, **mine}
     if spec.window is not None:

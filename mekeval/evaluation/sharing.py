@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
-from ..indicators.cache import key_of
+from ..indicators.cache import key_of, words_of
 from ..shipped import version
 from ..store import at_hand, shared
 from ..study import Study
@@ -45,7 +45,7 @@ def evaluation_key(study: Study, *, year: int, as_of: datetime.date | None) -> s
         "neighbours": study.neighbours,
         "measures": study.measures,
         "plan": study.plan_state,
-        "lists": ["" if table is None else str(table.to_csv()) for table in lists],
+        "lists": ["" if table is None else words_of(table) for table in lists],
         "spread": study.districts and [study.districts.year, study.districts.source, study.districts.spread],
     }
     return hashlib.sha256(json.dumps(words, sort_keys=True, default=_plain).encode()).hexdigest()
@@ -77,7 +77,7 @@ def for_evaluation(evaluation: Evaluation, what: str, compute: Callable[[], Resu
     """
     if not at_hand():
         return compute()
-    key = evaluation_key(evaluation.study, year=evaluation.year, as_of=evaluation.indicators.as_of)
+    key = evaluation._key
     if key is None:
         return compute()
     mark = hashlib.sha256(what.encode()).hexdigest()

@@ -43,8 +43,8 @@ def matching(placebo: RulePlacebo) -> Matching:
 
 
 def city_names(study: Study, language: str) -> dict[str, str]:
-    """What cities are called in a language, by their Finnish names, under which a rule placebo lists them."""
-    names = {study.spec.areas.city.fi: study.spec.areas.city.text(language)}
+    """What cities are called in a language, by their first names, under which a rule placebo lists them."""
+    names = {study.spec.areas.city.own: study.spec.areas.city.text(language)}
     listed = study.reference_areas
     if listed is not None:
         parents = set(listed.table["parent"].tolist())

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
+import zlib
+from base64 import b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from threading import Lock
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib import rcParams
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.colors import rgb2hex
@@ -61,6 +66,13 @@ class _Renderer(RendererSVG):
             return super().get_text_width_height_descent(s, prop, ismath)  # type: ignore[no-untyped-call]
         scale = prop.get_size_in_points() / TextToPath.FONT_SCALE
         return tuple(one * scale for one in _measured(s, _Font(prop)))
+
+    def draw_image(self, gc: Any, x: float, y: float, im: Any, transform: Any = None) -> None:
+        """Write an image; one of few colours with a palette, which is a fifth of the bytes."""
+        own: Any = self
+        own.writer.image = small_png(im)
+        super().draw_image(gc, x, y, im, transform)  # type: ignore[no-untyped-call]
+        own.writer.image = b""
 
     def draw_text(
         self,
@@ -109,18 +121,60 @@ class _Renderer(RendererSVG):
         own.writer.end("g")
 
 
+def small_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """An opaque image of at most 16 colours as PNG with a palette; nothing for any other.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray of uint8, shape (rows, columns, 4)
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 4 or not pixels.size or (pixels[..., 3] != 255).any():
+        return b""
+    packed = np.ascontiguousarray(pixels).view(np.uint32)[..., 0]
+    colours, codes = np.unique(packed, return_inverse=True)
+    if len(colours) > 16:
+        return b""
+    rows, columns = packed.shape
+    nibbles = np.zeros((rows, columns + columns % 2), np.uint8)
+    nibbles[:, :columns] = codes.reshape(packed.shape)
+    lines = np.zeros((rows, 1 + nibbles.shape[1] // 2), np.uint8)  # each begins with 0: no filter
+    lines[:, 1:] = nibbles[:, ::2] << 4 | nibbles[:, 1::2]
+    palette = colours.view(np.uint8).reshape(-1, 4)[:, :3]
+    head = struct.pack(">IIBBBBB", columns, rows, 4, 3, 0, 0, 0)
+    parts = (
+        (b"IHDR", head),
+        (b"PLTE", palette.tobytes()),
+        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 class _Writer:
-    """Writes what is within the first element: as matplotlib's own, with nothing between the elements."""
+    """Writes what is within the first element: as matplotlib's own, with nothing between the elements.
+
+    Attributes
+    ----------
+    image : bytes
+        PNG to be written instead of the next image; that one where empty.
+    """
 
     def __init__(self, stream: io.StringIO) -> None:
         self._write = stream.write
         self.flush = stream.flush
         self._tags = ["svg"]
+        self.image = b""
         self._open = False
 
     def start(self, tag: str, attrib: Mapping[str, str] | None = None, **extra: str) -> int:
         """Open an element; gives how many are open around it."""
         given = {**attrib, **extra} if attrib else extra
+        if self.image and tag == "image":
+            given["xlink:href"] = f"data:image/png;base64,{b64encode(self.image).decode('ascii')}"
         said = "".join([f" {name}={_quoted(value)}" for name, value in given.items() if value])
         self._write(f"><{tag}{said}" if self._open else f"<{tag}{said}")
         self._open = True

@@ -40,7 +40,7 @@ def available() -> bool:
 
 
 @functools.cache
-def _code() -> str:
+def code_checksum() -> str:
     """The checksum of the code that makes a result."""
     root = Path(__file__).resolve().parents[1]
     total = hashlib.sha256()
@@ -59,11 +59,11 @@ def key_of(study: Study, day: datetime.date | None) -> str | None:
     """
     words = {
         "format": _FORMAT,
-        "code": _code(),
+        "code": code_checksum(),
         "pandas": pd.__version__,
         "study": study.sha256,
         "spec": study.spec.model_dump_json(),  # a view of a study has its checksum and not its words
-        "areas": study.areas.table.to_csv() + study.areas.unit,
+        "areas": [words_of(study.areas.table), study.areas.unit],
         "day": str(day),
     }
     total = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
@@ -74,6 +74,12 @@ def key_of(study: Study, day: datetime.date | None) -> str | None:
     except OSError:
         return None
     return total.hexdigest()
+
+
+def words_of(table: pd.DataFrame) -> dict[str, list[str]]:
+    """All that a table holds, by column: for a checksum of it, in a fraction of the time that CSV takes."""
+    held = {str(name): column for name, column in table.items()} | {"\0index": table.index}
+    return {name: list(map(str, column.tolist())) for name, column in held.items()}
 
 
 def load(folder: Path, key: str) -> Indicators | None:

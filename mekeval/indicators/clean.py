@@ -1,4 +1,8 @@
-"""Raw tables -> one tidy table of indicators and an honest quality log."""
+"""Raw tables -> one tidy table of indicators and an honest quality log.
+
+In: a study whose files were checked. Out: `Indicators`. Never: a value that was filled, corrected or left out without a
+line in the log.
+"""
 
 from __future__ import annotations
 
