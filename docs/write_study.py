@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from mekeval.areas.listing import COLUMNS
 from mekeval.sources import READERS
 from mekeval.study import measures, schema
 
@@ -123,7 +124,41 @@ TABLES = (
 def page() -> str:
     """The whole page."""
     readers = ", ".join(f"`{name}`" for name in READERS)
-    return "\n\n".join([INTRODUCTION, *map(_table, TABLES), _measures(), f"## Readers\n\n{readers}."]) + "\n"
+    return (
+        "\n\n".join([INTRODUCTION, *map(_table, TABLES), _areas(), _measures(), f"## Readers\n\n{readers}."])
+        + "\n"
+    )
+
+
+#: What stands in the columns of areas.csv.
+AREAS = {
+    "code": "Letters, digits, `-` and `_`. Needed.",
+    "level": "What the area is: the level that `[areas] unit` names, or one above it. Needed.",
+    "parent": "Code of the area that it lies in; empty where it lies in none. In a list of one level the code of a "
+    "city or of another whole that is not listed.",
+    "name_fi": "What it is called in Finnish. Needed, unless there is `name`, or a name in another language.",
+    "name": "In the place of `name_fi`: one name for all languages.",
+    "name_sv": "Its name in Swedish, where it has one of its own.",
+    "name_en": "Its name in English, likewise.",
+    "population": "People who live there. Without it an area cannot be weighed by its size, and its money not split.",
+    "tile_row": "Row on the tile map, from 0.",
+    "tile_col": "Column on the tile map, from 0.",
+}
+
+
+def _areas() -> str:
+    """The columns of areas.csv."""
+    if set(AREAS) != {*COLUMNS, "name"}:
+        raise SystemExit("AREAS does not explain the columns of areas.csv")
+    lines = [
+        "## areas.csv",
+        "The areas: `[areas] file` names it, a UTF-8 CSV with one row for each area; `[reference] areas` may name "
+        "one of the same form. Columns that are not needed may be left out, and their cells empty.",
+        "\n".join(
+            ["| column | |", "| --- | --- |", *(f"| `{name}` | {said} |" for name, said in AREAS.items())]
+        ),
+    ]
+    return "\n\n".join(lines)
 
 
 def _measures() -> str:

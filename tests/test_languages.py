@@ -10,13 +10,26 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import mekeval.text
-from mekeval import StudyError, city_report, district_report, example_study, quality_report, read_study
+from mekeval import (
+    StudyError,
+    city_report,
+    district_report,
+    example_monitoring,
+    example_study,
+    quality_report,
+    read_monitoring,
+    read_study,
+)
+from mekeval.areas import areas_from_rows, read_areas
 from mekeval.clean import clean_study
+from mekeval.figures.elsewhere import city_names
 from mekeval.figures.tiles import tile_name
 from mekeval.run import plan_jobs
+from mekeval.study.languages import _texts
 from mekeval.text import LANGUAGES, NO_BREAK, Texts, keys
 
 FOLDER = Path(mekeval.text.__file__).parent
@@ -127,6 +140,15 @@ def test_percent_signs_and_euros_follow_a_space_that_does_not_break() -> None:
                 assert not re.search(r"[\d}] [%€]", said), key
 
 
+def test_a_part_that_ends_in_a_full_stop_ends_the_sentence() -> None:
+    texts = Texts("fi")
+    size = texts("unit.percent.short", number="+2,3")
+    assert size.endswith("yks.")
+    said = texts("sentence.change_alone_rule", baseline="muu", estimate=size)
+    assert said.endswith("+2,3\N{NO-BREAK SPACE}%\N{NON-BREAKING HYPHEN}yks.") and ".." not in said
+    assert Texts("en")("sentence.change_alone_rule", baseline="a.", estimate="b").endswith("was b.")
+
+
 def test_swedish_in_finland_writes_numbers_days_and_lists_so() -> None:
     texts = Texts("sv")
     assert texts.number(1234.5, 1) == f"1{NO_BREAK}234,5"
@@ -205,6 +227,83 @@ def test_labels_are_no_part_of_the_plan(bare: Path) -> None:
     change(bare, 'languages = ["fi", "sv", "en"]', 'languages = ["en"]')
     state = read_study(bare).plan_state
     assert state == read_study(example_study()).plan_state
+
+
+def without_finnish(folder: Path) -> Path:
+    """The example study as an English city would write it: no Finnish or Swedish word, and lists with one name."""
+    file = folder / "study.toml"
+    text = re.sub(r"^[\w.]+\.(fi|sv) = .*\n", "", file.read_text("utf-8"), flags=re.M)
+    text = re.sub(r"(?<=[{,])\s*\w+\.(fi|sv) = \"[^\"]*\",?", "", text)
+    file.write_text(re.sub(r"^languages = .*$", 'languages = ["en"]', text, flags=re.M), "utf-8")
+    for name in ("areas.csv", "reference_areas.csv", "measures.csv"):
+        table = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
+        if "name_fi" in table and "wave" not in table:
+            table = table.rename(columns={"name_fi": "name"})
+        foreign = [one for one in table if one in ("theme", "theme_sv", "name_sv") or one == "name_fi"]
+        table.drop(columns=foreign).to_csv(folder / name, index=False)
+    return folder
+
+
+def test_a_study_in_one_language_needs_no_word_of_another(bare: Path) -> None:
+    study = read_study(without_finnish(bare))
+    own = read_study(example_study())
+    assert study.spec.study.languages == ("en",)
+    assert not any(words.fi or words.sv for _, words in _texts(study.spec, ""))
+    assert [study.areas.name(code, "en") for code in study.treated] == [
+        own.areas.name(code, "fi") for code in own.treated
+    ]
+    assert [one.name.own for one in study.measures] == [one.name.en for one in own.measures]
+    assert [one.theme and one.theme.own for one in study.measures] == [
+        one.theme and one.theme.en for one in own.measures
+    ]
+    changed = {one.key for one in study.plan_state.deviations}
+    assert changed == {"areas.file", "reference.areas"}  # two files are others; no word is part of the plan
+    assert city_names(study, "en")[study.spec.areas.city.own] == "Vantaa"
+    assert quality_report(study, language="en").title.startswith("Data quality")
+
+
+def test_a_language_that_the_study_speaks_is_needed_whichever_it_is(bare: Path) -> None:
+    without_finnish(bare)
+    change(bare, 'languages = ["en"]', 'languages = ["fi"]')
+    with pytest.raises(StudyError) as caught:
+        read_study(bare)
+    said = str(caught.value)
+    assert "Reports are wanted in Finnish" in said
+    assert "study.title.fi" in said
+    assert "name_fi" in said  # of measures.csv
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_records_of_community_work_say_all_in_their_languages(tmp_path: Path, language: str) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(example_monitoring(), folder, copy_function=shutil.copyfile)
+    file = folder / "monitoring.toml"
+    lines = file.read_text("utf-8").splitlines()
+    title = next(line for line in lines if line.startswith(f"title.{language} = "))
+    file.write_text("\n".join(line for line in lines if line != title), "utf-8")
+    with pytest.raises(StudyError) as caught:
+        read_monitoring(folder)
+    (fault,) = caught.value.faults
+    assert fault.found == f"1 missing: monitoring.title.{language}"
+    assert "out of languages in [monitoring]" in fault.fix
+
+
+@pytest.mark.parametrize("column", ["name_fi", "name", "name_sv", "name_en"])
+def test_an_area_has_one_name_whatever_its_column(tmp_path: Path, column: str) -> None:
+    file = tmp_path / "areas.csv"
+    file.write_text(f"code,level,{column}\n1,district,Mill Hill\n", "utf-8")
+    areas = read_areas(file, unit="district")
+    assert {areas.name("1", one) for one in LANGUAGES} == {"Mill Hill"}
+    assert areas.resolve("mill hill") == "1"
+    file.write_text(f"code,level,{column}\n1,district,\n", "utf-8")
+    with pytest.raises(StudyError, match=f"An area has no {column}"):
+        read_areas(file, unit="district")
+
+
+def test_a_name_in_a_language_stands_before_the_one_name() -> None:
+    rows = [{"code": "1", "level": "district", "name": "Mill Hill", "name_sv": "Kvarnbacken"}]
+    areas = areas_from_rows(rows, unit="district")
+    assert [areas.name("1", one) for one in ("fi", "sv", "en")] == ["Mill Hill", "Kvarnbacken", "Mill Hill"]
 
 
 def test_an_area_without_a_swedish_name_keeps_its_own() -> None:

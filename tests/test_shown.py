@@ -24,7 +24,7 @@ from mekeval.tables import Column, Table
 HOSTILE = "<script>alert('x')</script>\"&\x1b[2J"
 VOID = {"br", "img", "hr", "meta", "link", "input"}
 #: Documents and pictures, which are made of sections of their own, and what a caller writes down and hands in.
-OTHERS = {"About", "Picture", "Report", "QualityReport", "QuarterReport", "YearReport"} | {
+OTHERS = {"About", "ChangesReport", "Picture", "Report", "QualityReport", "QuarterReport", "YearReport"} | {
     "Condition",
     "RegisterMeasure",
     "Thresholds",

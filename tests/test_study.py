@@ -283,7 +283,10 @@ def test_external_raw_data_need_their_folder(monkeypatch: pytest.MonkeyPatch, tm
     assert RAW_VARIABLE in message
     assert "is no folder" in str(_refused(REAL, raw=tmp_path / "nothing"))
     missing = _refused(REAL, raw=tmp_path)
-    assert {fault.what for fault in missing.faults} == {"A raw file is missing."}
+    assert {fault.what for fault in missing.faults} == {
+        "A raw file is missing.",
+        "The file of boundaries is missing.",
+    }
 
 
 def test_external_raw_data_are_found_by_argument_or_variable(

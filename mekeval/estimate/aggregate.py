@@ -1,4 +1,8 @@
-"""Aggregations of group-time effects, and the contrasts that inference works on."""
+"""Aggregations of group-time effects, and the contrasts that inference works on.
+
+In: `Effects`. Out: `Aggregation`, averages with their errors, and `Contrast`, one number with what each unit gives to
+it. Never: an estimate made anew, or an error where one unit stands alone.
+"""
 
 from __future__ import annotations
 

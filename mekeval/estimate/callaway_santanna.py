@@ -1,4 +1,8 @@
-"""Group-time average treatment effects of Callaway and Sant'Anna, with covariates, weights and gaps."""
+"""Group-time average treatment effects of Callaway and Sant'Anna, with covariates, weights and gaps.
+
+In: a panel and a design. Out: `Effects` by path and period. Never: a 2x2 in which a unit that is treated by then is
+compared with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What every estimator returns."""
+"""What every estimator returns.
+
+In: nothing; estimators fill it. Out: `Effects`, estimates by path and period with influence functions and the changes
+of all units, from which all else follows. Never: an estimate without its numbers of units, or an error unexplained.
+"""
 
 from __future__ import annotations
 

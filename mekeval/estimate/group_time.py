@@ -1,4 +1,8 @@
-"""Group-time average treatment effects against never-treated units."""
+"""Group-time average treatment effects against never-treated units.
+
+In: a panel and a design. Out: `Effects` by path and period, those that reports use. Never: a unit of the programme in
+the comparison, or a covariate.
+"""
 
 from __future__ import annotations
 

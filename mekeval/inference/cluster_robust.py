@@ -131,8 +131,9 @@ def cluster_robust(
     figures are those of the regression with all dummies (Pustejovsky and Tipton 2018, theorem 2). Absorbing the
     *period* effects too would not be exact, as they are not nested.
 
-    None of the three is a remedy for a handful of treated units: on Finnish areas where nothing was done, tests of
-    this kind reject in 64 to 87 % of cases with one treated area, and in 10 to 35 % with five. CR2 knows it in part:
+    None of the three is a remedy for a handful of treated units: on Finnish areas where nothing was done, "cr1"
+    rejects in 42 to 78 % of cases with one treated area, and in 8 to 26 % with five (`docs/benchmarks.md`,
+    "calibration"). CR2 knows it in part:
     its degrees of freedom fall. Use `infer` with permutation, or the rule placebo.
 
     References

@@ -49,7 +49,7 @@ _ROUNDING = 1e-9
 #: Every warning that an inference may carry, as a sentence for a table.
 WARNINGS = {
     "few_treated": "with fewer than 20 treated units this error is too small: on real areas such tests reject a "
-    "true null in 10 to 87 % of cases",
+    "true null in 8 to 78 % of cases",
     "one_treated": "one treated unit: this error holds nothing of how the treated unit varies, so the interval is "
     "too narrow and the p-value too small",
     "few_comparison": "with fewer than 20 comparison units this error is too small and the test rejects a true null "

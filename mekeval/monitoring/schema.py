@@ -1,4 +1,8 @@
-"""The schema of `monitoring.toml`: what is recorded, in which words, and how little of it may leave."""
+"""The schema of `monitoring.toml`: what is recorded, in which words, and how little of it may leave.
+
+In: `monitoring.toml`. Out: `MonitoringSpec`, or all its faults at once. Never: what stands in a wrong cell, which may
+be personal.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ..definition import definition_bytes, definition_tables
 from ..errors import Fault, StudyError
+from ..study.languages import language_faults
 from ..study.schema import Words
 from .personal import personal_data, withheld
 
@@ -196,7 +201,7 @@ def read_spec(folder: str | Path) -> tuple[Path, bytes, MonitoringSpec]:
     content = definition_bytes(file)
     tables = definition_tables(content, where=str(file))
     try:
-        return file, content, MonitoringSpec.model_validate(tables)
+        spec = MonitoringSpec.model_validate(tables)
     except ValidationError as cause:
         raise StudyError.of(
             Fault(
@@ -210,3 +215,6 @@ def read_spec(folder: str | Path) -> tuple[Path, bytes, MonitoringSpec]:
             )
             for error in cause.errors(include_url=False)
         ) from None
+    if faults := list(language_faults(spec, spec.monitoring.languages, str(file), table="monitoring")):
+        raise StudyError.of(faults)
+    return file, content, spec

@@ -1,4 +1,8 @@
-"""What every check returns."""
+"""What every check returns.
+
+In: nothing; checks fill it. Out: `Check`, an answer (held, failed, or open with the reason) and the figures behind it.
+Never: "could not answer" in the form of "passed".
+"""
 
 from __future__ import annotations
 

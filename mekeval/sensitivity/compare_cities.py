@@ -243,8 +243,9 @@ def compare_with_cities(
 
     Notes
     -----
-    Measured on Finnish postal areas where no programme ran: rejects a true null in 4.8 to 6.2 % with one to five worst
-    areas, where a size-scaled test rejects in 12 to 20 %. A city without a peer is not covered by that.
+    Measured on Finnish postal areas where no programme ran: rejects a true null in 4.8 to 6.3 % with one to five worst
+    areas, where a size-scaled test rejects in 9 to 16 % (`docs/benchmarks.md`, "calibration"). A city without a peer
+    is not covered by that.
     """
     if not 0 < alpha < 1:
         raise DesignError(

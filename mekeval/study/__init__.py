@@ -285,7 +285,7 @@ def read_study(path: str | Path, *, raw: str | Path | None = None) -> Study:
         treated_areas(spec, areas, districts, file.name, faults) if areas else ((), (), ())
     )
     faults += first(cross_references(spec, file.name), file.name)
-    faults += language_faults(spec, file.name)
+    faults += language_faults(spec, spec.study.languages, file.name)
     faults += level_faults(spec, () if areas is None else areas.table["level"], file.name)
     neighbours, pairs = _neighbours(spec, folder, areas, file.name, faults)
     measures, done = study_measures(spec, folder, areas, districts, file.name, faults)

@@ -1,4 +1,7 @@
-"""What one part of study.toml takes from another must be there, and only once."""
+"""What one part of study.toml takes from another must be there, and only once.
+
+In: a study.toml that fits the schema. Out: faults. Never: a look at a raw file.
+"""
 
 from __future__ import annotations
 

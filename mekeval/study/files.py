@@ -1,4 +1,8 @@
-"""The raw files of a study: where they lie, and whether they are the ones that the study was written for."""
+"""The raw files of a study: where they lie, and whether they are the ones that the study was written for.
+
+In: what study.toml says of them, and the folder of raw data. Out: paths, or faults. Never: a file outside of its
+folder, or one with another checksum than the study has.
+"""
 
 from __future__ import annotations
 

@@ -36,17 +36,19 @@ def require_language(spec: StudySpec, language: str, where: str) -> None:
         )
 
 
-def language_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
-    """One fault for each language of the study in which texts are missing; it names them all."""
+def language_faults(
+    spec: BaseModel, languages: Sequence[str], where: str, *, table: str = "study"
+) -> Iterator[Fault]:
+    """One fault for each language in which texts are missing; it names them all. `table` is where languages stand."""
     texts = list(_texts(spec, ""))
-    for language in dict.fromkeys(spec.study.languages):
+    for language in dict.fromkeys(languages):
         missing = [f"{place}.{language}" for place, words in texts if not words.has(language)]
         if missing:
             yield Fault(
                 what=f"Reports are wanted in {_CALLED[language]}, and texts are missing in it.",
                 where=where,
                 found=f"{len(missing)} missing: {', '.join(missing)}",
-                fix=f'Write them, or take "{language}" out of languages in [study].',
+                fix=f'Write them, or take "{language}" out of languages in [{table}].',
             )
 
 

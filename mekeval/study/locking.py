@@ -316,8 +316,8 @@ def _needless(
     seen: set[str] = set()
     for entry in given:
         where = f"study.toml, plan.deviation {entry.key!r}"
-        if not entry.reason.fi.strip():
-            yield Fault(what="A deviation from the plan has no reason.", where=where, expected="reason.fi")
+        if not entry.reason.own:
+            yield Fault(what="A deviation from the plan has no reason.", where=where, expected="reason")
         if entry.key in seen:
             yield Fault(what="A deviation from the plan is explained twice.", where=where)
         elif not locked:

@@ -27,10 +27,11 @@ from .treated import resolve
 #: The columns of measures.csv, each with what it holds; `docs/study.md` shows this.
 COLUMNS = {
     "wave": "Name of the wave, as in `[[programme.wave]]`. Needed.",
-    "theme": "Theme that the programme puts the measure under, in Finnish; empty where it names none.",
-    "name_fi": "What the measure is called. Needed.",
-    "name_sv": "The same in Swedish; needed where the study has reports in Swedish.",
-    "name_en": "The same in English; needed where it has reports in English.",
+    "theme": "Theme that the programme puts the measure under, in Finnish; empty where it names none. Like the names "
+    "below, in another language it needs a column only where the study has reports in that language.",
+    "name_fi": "What the measure is called in Finnish; needed where the study has reports in Finnish.",
+    "name_sv": "The same in Swedish; needed likewise.",
+    "name_en": "The same in English; needed likewise.",
     "areas": (
         "Where: codes or names of areas (or of districts, in a study that has such), parted by semicolons; `city` for "
         "the whole city; empty where the source names no place. An area of another level is written with its level, "
@@ -179,12 +180,15 @@ def read_measures(
     ('MEK 2019-2022', 'Improving the quality of the environment', None)
     """
     faults: list[Fault] = []
-    listed = read_listed(path, tuple(COLUMNS), optional=tuple(OPTIONAL), faults=faults)
-    names = [f"name_{language}" for language in dict.fromkeys(("fi", *spec.study.languages))]
+    names = [f"name_{language}" for language in dict.fromkeys(spec.study.languages)]
+    unspoken = [_theme(one) for one in LANGUAGES if one not in spec.study.languages]
+    unspoken += [column for column in COLUMNS if column.startswith("name_") and column not in names]
+    needed = [column for column in COLUMNS if column not in unspoken]
+    listed = read_listed(path, needed, optional=tuple(dict.fromkeys((*unspoken, *OPTIONAL))), faults=faults)
     filled(listed, ("wave", *names, "source"), faults)
     waves = {wave.name: wave for wave in spec.waves}
     found = [_measure(listed, line, row, spec, waves, areas, districts, faults) for line, row in listed.rows]
-    faults += _twice(found, listed.file)
+    faults += _twice(found, listed.file, names[0])
     faults += _beyond_budget(found, waves, listed.file)
     if faults:
         raise StudyError.of(faults)
@@ -260,15 +264,13 @@ def _measure(
         elsewhere += [other] if other else []
     if len(set(named)) < len(named):
         fault("areas", "A measure names a place twice.")
-    others = {one: row.get(f"theme_{one}", "") for one in LANGUAGES if one != "fi"}
-    theme = Words(fi=row["theme"], **others)
+    theme = Words(**{one: row.get(_theme(one), "") for one in LANGUAGES})
     for language in spec.study.languages:
-        column = "theme" if language == "fi" else f"theme_{language}"
-        if (theme.fi or any(others.values())) and not row.get(column):
-            fault(column, "A theme lacks its name in a language of the study.", "a name", "nothing")
+        if theme.own and not theme.has(language):
+            fault(_theme(language), "A theme lacks its name in a language of the study.", "a name", "nothing")
     return Measure(
         wave=row["wave"],
-        theme=theme if theme.fi else None,
+        theme=theme if theme.own else None,
         name=Words(**{one: row.get(f"name_{one}", "") for one in LANGUAGES}),
         areas=tuple(dict.fromkeys(codes)),
         districts=tuple(dict.fromkeys(of)),
@@ -282,6 +284,11 @@ def _measure(
         outcomes=tuple(outcomes),
         row=line,
     )
+
+
+def _theme(language: str) -> str:
+    """The column of a theme in a language."""
+    return "theme" if language == "fi" else f"theme_{language}"
 
 
 def _parts(cell: str) -> list[str]:
@@ -322,23 +329,23 @@ def _place(name: str, areas: Areas, districts: Districts | None) -> tuple[str, s
     return str(codes[0]), "", ""
 
 
-def _twice(measures: list[Measure], file: str) -> Iterator[Fault]:
+def _twice(measures: list[Measure], file: str, column: str) -> Iterator[Fault]:
     """Rows of one measure; parts of it in other places are no second row."""
     seen: dict[tuple[str, str], list[Measure]] = defaultdict(list)
     for one in measures:
-        if not one.name.fi:
+        if not one.name.own:
             continue
         mine = _spots(one)
-        for other in seen[one.wave, fold(one.name.fi)]:
+        for other in seen[one.wave, fold(one.name.own)]:
             if not mine or not _spots(other) or mine & _spots(other) or one.city_wide or other.city_wide:
                 yield Fault(
                     what="A measure stands twice.",
-                    place=Place(file=file, row=one.row, column="name_fi"),
-                    found=f"{one.name.fi!r}, as in row {other.row}",
+                    place=Place(file=file, row=one.row, column=column),
+                    found=f"{one.name.own!r}, as in row {other.row}",
                     expected="one row, or rows for different areas",
                 )
                 break
-        seen[one.wave, fold(one.name.fi)].append(one)
+        seen[one.wave, fold(one.name.own)].append(one)
 
 
 def _spots(measure: Measure) -> set[str]:
@@ -380,7 +387,7 @@ def _programme_faults(spec: StudySpec, where: str) -> Iterator[Fault]:
                 expected=closest(name, known),
             )
     for name, worth in spec.programme.worth.items():
-        if not worth.source.fi.strip():
+        if not worth.source.own:
             yield Fault(
-                what="A worth has no source.", where=f"{where}, programme.worth.{name}", expected="source.fi"
+                what="A worth has no source.", where=f"{where}, programme.worth.{name}", expected="source"
             )

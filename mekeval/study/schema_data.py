@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ..definition import LANGUAGES
 from ..definition import Language as Language
 from ..errors import StudyError
 from .formula import checked, split_formula, terms
@@ -40,14 +41,19 @@ class StudyTable(BaseModel):
 
 
 class Words(StudyTable):
-    """One text in several languages; Finnish is always there."""
+    """One text, in each of the languages that the study speaks."""
 
-    fi: str
+    fi: str = ""
     "Finnish."
     sv: str = ""
     "Swedish."
     en: str = ""
     "English."
+
+    @property
+    def own(self) -> str:
+        """The text in the first language that it is there in, in the order of `LANGUAGES`: a name that all share."""
+        return next((str(getattr(self, one)) for one in LANGUAGES if self.has(one)), "")
 
     def text(self, language: str) -> str:
         """The text in a language; where the study does not give it, an error and no other language."""
@@ -55,8 +61,8 @@ class Words(StudyTable):
             raise StudyError(
                 "A text of the study is missing in this language.",
                 where="study.toml",
-                found=f"{self.fi[:80]!r} (fi), nothing in {language!r}",
-                fix="Write the text in this language beside the Finnish one.",
+                found=f"{self.own[:80]!r}, nothing in {language!r}",
+                fix="Write the text in this language beside the others.",
             )
         return str(getattr(self, language))
 
