@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat.v4 as nb
 from rows import Row, arguments, row, seconds, show
 
-from mekeval import example_study
+from mekeval import example_study, run_study
 from mekeval.evaluation import Evaluation, evaluate
 from mekeval.render import ReportPage, render_report
 from mekeval.render.pdf import render_pdf
@@ -26,19 +26,24 @@ from mekeval.report.district import district_sections
 from mekeval.report.parts import Section
 from mekeval.text import LANGUAGES, Texts
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 DISTRICT, YEAR = "09291", 2025
 
 
 def looked_at(root: Path) -> Iterator[Row]:
     """Sizes and axe, in the browser."""
-    from made_pages import KINDS, Pages, make_pages
-    from opened import Opened, find_browser
+    from browser.made_pages import KINDS, Pages, make_pages
+    from browser.opened import Opened, find_browser
     from playwright.sync_api import sync_playwright
 
-    make_pages(root)
-    pages = Pages(root=root)
+    out, made = root / "reports", root / "pages"
+    result = run_study(example_study(), years=[YEAR], districts=[DISTRICT], out=out, jobs=2)
+    if result.failed:
+        raise SystemExit("\n".join(result.errors.values()))
+    made.mkdir()
+    make_pages(made, reports=out)
+    pages = Pages(root=made)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         for kind in KINDS:
@@ -99,7 +104,7 @@ def timed() -> Iterator[Row]:
 if __name__ == "__main__":
     options = arguments(__doc__ or "")
     rows = list(timed())
-    if not options.quick:  # the browser looks at 21 pages twice
+    if not options.quick:  # the browser looks at 27 pages twice
         with tempfile.TemporaryDirectory() as folder:
             rows += looked_at(Path(folder))
     show(rows, as_json=options.json)

@@ -1,4 +1,7 @@
-"""The day up to which releases count: given as a date, as its text, or as a year; and what it adds to a name."""
+"""The day up to which releases count: given as a date, as its text, or as a year; and what it adds to a name.
+
+In: a date, a year or its text. Out: a day, or none. Never: a day that was guessed.
+"""
 
 from __future__ import annotations
 

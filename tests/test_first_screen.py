@@ -19,12 +19,13 @@ import pytest
 
 from mekeval import MekevalError, StudyError, example_study, read_study
 from mekeval.evaluation import ALL, Evaluation, evaluate
+from mekeval.figures.words import lower_first
 from mekeval.findings import VERDICTS
 from mekeval.render import ReportPage, render_report
 from mekeval.report.after import after_tables
 from mekeval.report.city import city_sections
 from mekeval.report.district import district_sections
-from mekeval.report.first import MOST_POINTS, interval_bar, verdict_matrix
+from mekeval.report.first import MOST_POINTS, found_line, interval_bar, verdict_matrix
 from mekeval.report.parts import Report
 from mekeval.store import Store, filling
 from mekeval.study.schema_data import Words
@@ -139,6 +140,40 @@ def test_main_points_are_few_and_one_sentence_each(evaluation: Evaluation, both:
             rest = re.sub(r"%.(yks|enh)\.", "%", point)
             assert not re.search(r"[.!?]\s", rest), point
         assert len(set(points)) == len(points)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_heading_states_each_primary_verdict(evaluation: Evaluation, both: Both, language: str) -> None:
+    """Each verdict's word, and in brackets after it exactly the primary outcomes that have it."""
+    texts, study = Texts(language), evaluation.study
+    for report, subject in zip(both(language), (ALL, HAKUNILA), strict=True):
+        (heading,) = re.findall(r"<h1[^>]*>(.*?)</h1>", report.summary.html, flags=re.S)
+        said = plain(heading)
+        assert "2021: " in said and "?" not in said
+        told = dict(re.findall(r"([^;:(]+) \(([^)]*)\)", said.partition(": ")[2]))
+        assert set(told) and Counter(
+            {(word.strip(), label) for word, some in told.items() for label in some.split("; ")}
+        ) == Counter(
+            (
+                texts(f"verdict.{evaluation.findings[outcome, subject].verdict}.word").lower(),
+                lower_first(study.indicator(outcome).label.text(language)),
+            )
+            for outcome in study.plan.primary
+        )
+
+
+def test_a_heading_of_many_or_long_outcomes_counts_them(evaluation: Evaluation) -> None:
+    plan = evaluation.study.plan
+    findings = [evaluation.findings[outcome, ALL] for outcome in plan.outcomes]
+    every = plan.model_copy(update={"primary": plan.outcomes, "secondary": ()})
+    spec = evaluation.study.spec.model_copy(update={"plan": every})
+    of_four = replace(evaluation, study=replace(evaluation.study, spec=spec))
+    same = [replace(one, verdict="fragile") for one in findings]
+    assert found_line(of_four, same, Texts("en")) == f"fragile ({len(same)} primary outcomes)"
+    mixed = [*same[:-1], replace(same[-1], verdict="improved")]
+    assert found_line(of_four, mixed, Texts("fi")) == (
+        f"parani (1 ensisijainen tunnusluku); epävarma ({len(same) - 1} ensisijaista tunnuslukua)"
+    )
 
 
 def test_each_verdict_has_its_line_with_the_numbers_of_its_finding(

@@ -6,6 +6,7 @@ import base64
 import csv
 import importlib
 import io
+import itertools
 import pkgutil
 import re
 from collections.abc import Callable
@@ -17,12 +18,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from fontTools.pens.recordingPen import RecordingPen
+from fontTools.svgLib.path import parse_path
 from matplotlib.artist import Artist
 from matplotlib.collections import Collection, LineCollection, PathCollection
 from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.path import Path as Outline
 from matplotlib.text import Text
+from matplotlib.textpath import TextPath
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import mekeval.figures
@@ -74,6 +80,7 @@ from mekeval.figures import picture as colours
 from mekeval.figures.axes import OWN, PATHS, REST
 from mekeval.figures.coverage import plot_coverage
 from mekeval.figures.monitoring import Answered, plot_answers, plot_events
+from mekeval.figures.picture import relative_outline
 from mekeval.figures.shares import plot_coverage_shares, plot_releases
 from mekeval.figures.standing import together
 from mekeval.findings import Finding
@@ -750,6 +757,57 @@ def test_a_map_names_the_programme_and_refuses_missing_areas(evaluation: Evaluat
             texts=EN,
         )
     assert evaluation.panel.units[0] in str(caught.value)
+
+
+def test_letters_keep_their_outlines_when_told_from_point_to_point() -> None:
+    """fontTools reads both forms of every letter that our pictures may use, and draws the same."""
+    for letter in "abcdefghijklmnopqrstuvwxyzåäöABCÅÄÖ0123456789%&€²–−…":
+        vertices = TextPath((0, 0), letter, size=2048, prop=FontProperties(family="DejaVu Sans"))
+        whole = Outline(np.round(vertices.vertices), vertices.codes)
+        outline = "".join(
+            {1: "M", 2: "L", 3: "Q", 4: "C", 79: "z"}[int(code)]
+            + ("" if code == 79 else " ".join(f"{int(one)}" for one in points))
+            for points, code in whole.iter_segments(simplify=False, curves=True)
+        )
+        pens = RecordingPen(), RecordingPen()
+        for pen, told in zip(pens, (outline, relative_outline(outline)), strict=True):
+            parse_path(told, pen)
+        assert pens[0].value == pens[1].value
+        assert len(relative_outline(outline)) <= len(outline)
+
+
+def test_a_hidden_value_has_no_shade_on_the_map_and_no_number_beside_it(evaluation: Evaluation) -> None:
+    """The colour in the middle of each area is that of its own class; of hidden areas it is that of none."""
+    values = evaluation.panel.values[OUTCOME].copy()
+    column = int(np.flatnonzero(~np.isnan(values).all(axis=0))[-1])
+    gone = [5, 20]
+    assert not np.isnan(values[gone, column]).any()
+    values[gone, column] = np.nan
+    reasons = evaluation.panel.reasons[OUTCOME].copy()
+    reasons[gone, column] = "suppressed"
+    panel = replace(
+        evaluation.panel,
+        values={**evaluation.panel.values, OUTCOME: values},
+        reasons={**evaluation.panel.reasons, OUTCOME: reasons},
+    )
+    picture = plot_map(
+        replace(evaluation, panel=panel), outcome=OUTCOME, boundaries=squares(evaluation), texts=EN
+    )
+    for row in gone:
+        assert picture.data.rows[row][1] == EN("status.suppressed")
+    axes = picture.figure.axes[0]
+    paths = axes.collections[0].get_paths()
+    colours = [tuple(one) for one in axes.collections[0].get_facecolor().tolist()]
+    shown = values[~np.isnan(values[:, column]), column]
+    assert len(paths) == len(colours) == len(shown)
+    # Classes are in order: a higher value never has a class of its own below that of a lower one.
+    ordered = [colours[at] for at in np.argsort(shown, kind="stable")]
+    assert len(set(ordered)) == 1 + sum(one != other for one, other in itertools.pairwise(ordered))
+    hatched = [patch for patch in axes.patches if patch.get_hatch()]
+    assert {patch.get_facecolor() for patch in hatched} == {(1.0, 1.0, 1.0, 1.0)}
+    drawn = {tuple(np.round(path.get_extents().get_points().ravel(), 1)) for path in paths}
+    outside = [tuple(np.round(patch.get_path().get_extents().get_points().ravel(), 1)) for patch in hatched]
+    assert len(set(outside) - drawn) >= int(np.isnan(values[:, column]).sum())
 
 
 def test_what_the_new_pictures_cannot_draw(evaluation: Evaluation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import io
 import itertools
 import json
 import re
@@ -14,13 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 from test_clean import AREAS, NAMES, rows, small
 
 from mekeval import Indicators, MekevalError, Study, clean_indicators, evaluate, quality_report, read_study
 from mekeval.clean import clean_study
 from mekeval.figures import About
-from mekeval.figures.coverage import NAMED, plot_coverage
-from mekeval.figures.shares import plot_coverage_shares, plot_releases
+from mekeval.figures.coverage import _MARKS, NAMED, plot_coverage
+from mekeval.figures.shares import by_span, plot_coverage_shares, plot_releases
+from mekeval.figures.svg import small_png
 from mekeval.indicators import failures_table
 from mekeval.reference import reference_areas
 from mekeval.report import quality
@@ -349,6 +352,64 @@ def test_many_areas_are_an_image_with_shares(n: int) -> None:
         assert picture.data.rows[1][-1] == expected
     assert svg == picture.svg().decode()
     assert all(float(height) < 900 for height in re.findall(r'height="(\d+(?:\.\d+)?)pt"', svg)) or n == NAMED
+
+
+def test_an_image_of_many_areas_has_a_pixel_for_each_cell_and_is_small() -> None:
+    """Pillow reads it: the colours are those of the cells, row by row."""
+    names = ["ok", "suppressed", "missing"]
+    chosen = np.random.default_rng(1).integers(0, 3, (3000, 13))
+    statuses = {f"{at:05d}": [names[one] for one in row] for at, row in enumerate(chosen)}
+    svg = plot_coverage(grid(statuses), indicator="x", texts=EN).svg()
+    (png,) = re.findall(rb'"data:image/png;base64,([^"]*)"', svg)
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"))
+    assert pixels.shape == (3000, 13, 3)
+    colours = np.array([[int(_MARKS[name].colour[at : at + 2], 16) for at in (1, 3, 5)] for name in names])
+    assert (pixels == colours[chosen]).all()
+    # Three states at random take log2(3) bits each: 7.7 kB; as base64 10.3 kB. The rest is words and lines.
+    assert len(png) < 15_000 and len(svg) - len(png) < 25_000
+
+
+@pytest.mark.parametrize("colours", [1, 2, 16])
+@pytest.mark.parametrize("columns", [1, 4, 7])
+def test_an_image_of_few_colours_is_the_same_with_a_palette(colours: int, columns: int) -> None:
+    drawn = np.random.default_rng(colours).integers(0, 256, (colours, 3), dtype=np.uint8)
+    rgb = drawn[np.random.default_rng(columns).integers(0, colours, (9, columns))]
+    pixels = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+    again = np.asarray(Image.open(io.BytesIO(small_png(pixels))).convert("RGB"))
+    assert (again == rgb).all()
+    clear = pixels.copy()
+    clear[0, 0, 3] = 0
+    many = np.dstack([np.arange(51, dtype=np.uint8).reshape(3, 17)] * 3 + [np.full((3, 17), 255, np.uint8)])
+    assert small_png(clear) == small_png(many) == b""  # matplotlib writes those
+
+
+def test_one_old_series_leaves_the_others_their_room() -> None:
+    old = grid({"a": ["ok"] * 50, "b": ["ok"] * 50}, first=1960, indicator="old")
+    new = grid({"a": ["ok", "missing"], "b": ["ok", "ok"]}, first=2018, indicator="new")
+    table, labels = pd.concat([old, new]), {"old": "Old", "new": "New"}
+    assert by_span(table, labels) == [{"new": "New"}, {"old": "Old"}]
+    recent = plot_coverage_shares(table, labels={"new": "New"}, texts=EN)
+    widths = {axes.get_xlim() for axes in recent.figure.axes}
+    assert widths == {(2017.5, 2027.5)}  # ten years, not sixty
+    assert "lowest for new in 2019: 50% of 2 areas" in recent.headline
+    near = pd.concat([new, grid({"a": ["ok"]}, first=2012, indicator="old")])
+    assert by_span(near, labels) == [labels]  # eight years need no second picture
+    assert by_span(old, {"old": "Old"}) == [{"old": "Old"}]
+    assert by_span(old, {"old": "Old"} | {f"none{at}": "None" for at in range(40)}) == [{"old": "Old"}]
+    many = {f"x{at}": f"Rate {at}" for at in range(33)}
+    groups = by_span(pd.concat([grid({"a": ["ok"]}, indicator=name) for name in many]), many)
+    assert [len(one) for one in groups] == [
+        11,
+        11,
+        11,
+    ]  # 33 rows are three pictures that can be read on paper
+    assert [name for one in groups for name in one] == list(many)
+
+
+def test_a_row_of_bars_is_one_path_of_each_colour() -> None:
+    table = pd.concat([grid({"a": ["ok", "missing"] * 20}, indicator=f"x{at}") for at in range(40)])
+    picture = plot_coverage_shares(table, labels={f"x{at}": f"Rate {at}" for at in range(40)}, texts=EN)
+    assert picture.svg().count(b"<path") < 40 * 2 + 60  # and not 40 rows of 40 years twice
 
 
 def test_pictures_ask_nothing_of_the_web_and_the_frame_stays() -> None:

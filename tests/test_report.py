@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mekeval.evaluation import ALL, Evaluation
+from mekeval.errors import DataError
+from mekeval.evaluation import ALL, Evaluation, refuse_year
 from mekeval.figures import plot_finding, plot_verdicts
 from mekeval.figures.elsewhere import neighbours
 from mekeval.findings import Finding
@@ -92,7 +93,7 @@ def test_single_areas_are_compared_by_rank_and_the_programme_by_the_rule(evaluat
     whole, single, added = (evaluation.findings[RATE, subject] for subject in (ALL, HAKUNILA, MYYRMAKI))
     said = [sentence(evaluation, finding, EN) for finding in (whole, single, added)]
     assert "the same rule brings about in 24 other cities" in said[0]
-    assert "areas of the same rank changed by in 24 other cities" in said[1]
+    assert "the change of areas in the same position in 24 other cities" in said[1]
     assert "same rule" not in said[1] + said[2]
     assert [text.count("by discretion") for text in said] == [0, 0, 1]
     assert added.placebo is not None
@@ -290,3 +291,16 @@ def test_neighbours_of_the_areas_are_asked(
     assert {"without_neighbours", "spillover"} <= names
     said = shown(of_city(EN), "trust")
     assert "without the areas that border on the programme's, the change is" in said
+
+
+def test_a_criterion_without_any_data_is_told_so(evaluated: Callable[..., Evaluation]) -> None:
+    """What is expected instead of its base year is a sentence, not "one of" and nothing."""
+    evaluation = evaluated(2021)
+    study, indicators = evaluation.study, evaluation.indicators
+    assert study.programme.rule is not None
+    name = next(iter(study.programme.rule.criteria))
+    without = replace(indicators, table=indicators.table.loc[indicators.table["indicator"] != name])
+    with pytest.raises(DataError) as caught:
+        refuse_year(study, without, 2021)
+    assert "a year with data; there is none" in str(caught.value)
+    assert not re.search(r"one of *$", str(caught.value), flags=re.M)

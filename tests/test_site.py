@@ -847,3 +847,12 @@ def test_a_study_hands_over_texts_and_no_statistics(example: Study) -> None:
     }
     assert {key for area in areas.values() for key in area} == {"code", "name", "row", "col"}  # no population
     assert canonical(record) == canonical(site_record(example))
+
+
+@pytest.mark.parametrize(("locked", "late"), [("2025-12-31", False), ("2026-01-01", True)])
+def test_a_lock_after_the_years_of_the_reports_is_no_proof_of_foresight(
+    tmp_path: Path, locked: str, late: bool
+) -> None:
+    build_site(publish(tmp_path / "mek", plan={"state": "kept", "date": locked, "deviations": []}))
+    page = (tmp_path / "mek" / "index.en.html").read_text(encoding="utf-8")
+    assert ("chosen without knowing the figures" in page) == late

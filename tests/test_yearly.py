@@ -142,3 +142,13 @@ def test_one_year_only_has_nothing_to_compare_with(example: Study) -> None:
         require_earlier_year(example, only, 2025)
     assert "no data on a primary outcome" in str(caught.value)
     require_earlier_year(example, indicators, 2020)
+
+
+@pytest.mark.parametrize("language", ["fi", "sv", "en"])
+def test_no_sentence_ends_twice_and_the_heading_is_a_statement(
+    now: Evaluation, found: Difference, language: str
+) -> None:
+    report = changes_sections(now, found, Texts(language))
+    for part in (report.summary, report.why, report.samples, report.revised, report.made):
+        assert ".." not in told(part.html)
+    assert "?" not in report.title

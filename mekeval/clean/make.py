@@ -1,4 +1,7 @@
-"""Making a cleaned set: reading, tables, the report, and the one swap that publishes them."""
+"""Making a cleaned set: reading, tables, the report, and the one swap that publishes them.
+
+In: a study and where its set is to stand. Out: the set. Never: half of one, or the old one lost.
+"""
 
 from __future__ import annotations
 

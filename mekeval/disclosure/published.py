@@ -1,4 +1,8 @@
-"""The attack and its defence on tidy tables: what stands in them, and in the tables that were published before."""
+"""The attack and its defence on tidy tables: what stands in them, and in the tables that were published before.
+
+In: a tidy table, its study and earlier tables. Out: `Attack`, and the table with more rows hidden. Never: a row shown
+that was hidden.
+"""
 
 from __future__ import annotations
 

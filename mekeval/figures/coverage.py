@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 
 from ..errors import DataError, closest
 from ..panel import Floats
@@ -30,7 +30,6 @@ SMALL = 8.0
 #: Up to so many areas each has a row with its name; more of them are an image.
 NAMED = 80
 _ROW, _IMAGE, _STRIP, _GAP, AXIS, _LINE = 11.5, 330.0, 26.0, 8.0, 20.0, 15.0  # points
-_PIXELS = 900  # so many at least in each direction of an image: what a browser enlarges gets soft edges
 
 ABSENT = "not_published"
 
@@ -226,14 +225,15 @@ def _grid(words: Words, areas: Sequence[str], years: Sequence[int], grid: npt.ND
 
 def _cells(axes: Axes, years: Sequence[int], grid: npt.NDArray[np.str_]) -> None:
     """Coloured runs under a white lattice, and a letter in each cell that has no number."""
-    boxes, colours = [], []
+    boxes: dict[str, list[list[tuple[float, float]]]] = {}
     for row, statuses in enumerate(grid):
         starts = [0, *(np.flatnonzero(statuses[1:] != statuses[:-1]) + 1), len(statuses)]
         for start, end in pairwise(starts):
             left, right = years[0] + start - 0.5, years[0] + end - 0.5
-            boxes.append([(left, row - 0.5), (right, row - 0.5), (right, row + 0.5), (left, row + 0.5)])
-            colours.append(_mark(statuses[start]).colour)
-    axes.add_collection(PolyCollection(boxes, facecolors=colours, linewidths=0))
+            box = [(left, row - 0.5), (right, row - 0.5), (right, row + 0.5), (left, row + 0.5)]
+            boxes.setdefault(_mark(statuses[start]).colour, []).append(box)
+    for colour, same in boxes.items():
+        _fill(axes, same, colour)
     axes.vlines([year + 0.5 for year in years[:-1]], -0.5, len(grid) - 0.5, color="white", linewidth=1.2)
     axes.hlines(np.arange(len(grid) - 1) + 0.5, years[0] - 0.5, years[-1] + 0.5, color="white", linewidth=1.2)
     narrow = axes.bbox.width / len(years) < 7
@@ -252,13 +252,10 @@ def _cells(axes: Axes, years: Sequence[int], grid: npt.NDArray[np.str_]) -> None
 
 
 def _image(axes: Axes, years: Sequence[int], grid: npt.NDArray[np.str_]) -> None:
-    """One line of pixels or more for each area."""
+    """A pixel for each cell: the picture says that whoever enlarges it keeps the edges sharp."""
     names, codes = np.unique(grid, return_inverse=True)
     palette = np.array([to_rgb(_mark(name).colour) for name in names])
     pixels = (palette * 255).round().astype(np.uint8)[codes.reshape(grid.shape)]
-    pixels = pixels.repeat(-(-_PIXELS // pixels.shape[0]), axis=0).repeat(
-        -(-_PIXELS // pixels.shape[1]), axis=1
-    )
     extent = (years[0] - 0.5, years[-1] + 0.5, len(grid) - 0.5, -0.5)
     axes.imshow(pixels, extent=extent, aspect="auto", interpolation="none")
     axes.add_patch(
@@ -280,8 +277,15 @@ def bars(axes: Axes, years: Sequence[int], shares: Floats) -> None:
     axes.set_yticks([])
     known = [(year, float(share)) for year, share in zip(years, shares, strict=True) if not np.isnan(share)]
     for colour, tops in ((SHADE, [1.0] * len(known)), (BLUE, [share for _, share in known])):
-        boxes = [_box(year, top) for (year, _), top in zip(known, tops, strict=True)]
-        axes.add_collection(PolyCollection(boxes, facecolors=colour, linewidths=0), autolim=False)
+        boxes = [_box(year, top) for (year, _), top in zip(known, tops, strict=True) if top > 0]
+        _fill(axes, boxes, colour)
+
+
+def _fill(axes: Axes, boxes: Sequence[Sequence[tuple[float, float]]], colour: str) -> None:
+    """Boxes of one colour as one path: an element for each would be most of a page's size."""
+    if boxes:
+        whole = Path.make_compound_path(*(Path([*box, box[0]], closed=True) for box in boxes))
+        axes.add_artist(PathPatch(whole, facecolor=colour, linewidth=0, clip_on=False))
 
 
 def _box(year: int, top: float) -> list[tuple[float, float]]:

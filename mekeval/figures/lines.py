@@ -1,4 +1,7 @@
-"""Pictures over years: effects by path and year, and the levels of two sides."""
+"""Pictures over years: effects by path and year, and the levels of two sides.
+
+In: `Effects`, or levels by year. Out: `Picture`. Never: a line drawn through a year without data.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,12 @@ from .plain_axes import add_axes
 from .words import About, Words, lower_first, words_for
 
 _FEW = 10  # so many years at least have room: fewer of them do not become broad
+_RECENT = 25  # years
+_MOST = 16  # rows: on paper, where a picture is at most 16 cm high, more cannot be read
+_WRITTEN = (
+    8  # rows: under more of them numbers are a wall, and most of the picture's size; the table has them
+)
+_EDGE = 10.0  # points: half of a year's number has room beside the first and last bar
 
 
 def plot_coverage_shares(
@@ -37,7 +44,8 @@ def plot_coverage_shares(
         Names of indicators as a reader knows them; the order of the rows.
     """
     words = words_for(texts, about)
-    good = coverage.assign(there=(coverage["status"] == "ok").astype(float))
+    good = coverage.loc[coverage["indicator"].isin(list(labels))]
+    good = good.assign(there=(good["status"] == "ok").astype(float))
     some = (
         (good["status"] != ABSENT).groupby([good["indicator"], good["year"]], observed=True).transform("any")
     )
@@ -68,6 +76,37 @@ def plot_coverage_shares(
         said["areas"] = words.texts.number(n)
     headline = words.say(f"coverage_shares.{key}", **said)
     return _shares_picture(words, "coverage_shares", headline, rows, years)
+
+
+def by_span(coverage: pd.DataFrame, labels: Mapping[str, str]) -> list[dict[str, str]]:
+    """Indicators in groups, each for a picture of its own: one old series would leave the others no room.
+
+    Parameters
+    ----------
+    coverage, labels
+        As in `plot_coverage_shares`.
+
+    Returns
+    -------
+    list of dict
+        Those with data of the last 25 years only before those whose data go further back, where this gives their years
+        at least twice the room; and at most 16 in a group.
+    """
+    said = coverage.loc[coverage["status"] != ABSENT]
+    years = said.groupby(said["indicator"].astype(str))["year"].agg(["min", "max"])
+    last = years["max"].max()
+    recent = [name for name in labels if name in years.index and years["min"][name] > last - _RECENT]
+    older = [name for name in labels if name in years.index and name not in recent]
+    parts = [[name for name in labels if name in years.index] or list(labels)]
+    if recent and older:
+        own = max(last - years["min"][recent].min() + 1, _FEW)
+        parts = [recent, older] if last - years["min"].min() + 1 >= 2 * own else parts
+    groups = []
+    for names in parts:
+        pieces = -(-len(names) // _MOST)
+        cuts = [len(names) * at // pieces for at in range(pieces + 1)]
+        groups += [{name: labels[name] for name in names[one:two]} for one, two in pairwise(cuts)]
+    return groups
 
 
 def plot_releases(
@@ -140,8 +179,8 @@ def _share_rows(
     """A row of bars under each label, with its percentage under each bar where there is room."""
     # Few years do not become broad: the scale goes on, but no year is written where the data have none.
     scale = range(years[0], max(years[-1], years[0] + _FEW - 1) + 1)
-    width = (POINTS - 16) / len(scale)
-    written = width >= text_size("100", SMALL)[0] + 3
+    width = (POINTS - 2 * _EDGE) / len(scale)
+    written = len(rows) <= _WRITTEN and width >= text_size("100", SMALL)[0] + 3
     each = 13 + 16 + (11 if written else 0) + 7
     top = 16.0 if words.about.synthetic else 2.0
     height = top + each * len(rows) + AXIS
@@ -153,7 +192,7 @@ def _share_rows(
             above = height - top - number * each
             text = cut(label, POINTS - 4)
             figure.text(2 / POINTS, above / height, text, va="top", color=INK, size=SMALL)
-            place = (2 / POINTS, (above - 29) / height, 1 - 16 / POINTS, 16 / height)
+            place = (_EDGE / POINTS, (above - 29) / height, 1 - 2 * _EDGE / POINTS, 16 / height)
             axes = add_axes(figure, place)
             axes.set_axis_off()
             axes.set_xlim(scale[0] - 0.5, scale[-1] + 0.5)
@@ -161,7 +200,7 @@ def _share_rows(
             for year, share in cells.items() if written else ():
                 text = words.texts.number(_whole(100 * share))
                 axes.text(year, -0.12, text, ha="center", va="top", color=MUTED, size=7.5, clip_on=False)
-        base = add_axes(figure, (2 / POINTS, (AXIS - 4) / height, 1 - 16 / POINTS, 0.5 / height))
+        base = add_axes(figure, (_EDGE / POINTS, (AXIS - 4) / height, 1 - 2 * _EDGE / POINTS, 0.5 / height))
         base.spines[["left", "right", "top", "bottom"]].set_visible(False)
         base.set_yticks([])
         base.tick_params(length=0, labelcolor=MUTED, labelsize=SMALL, pad=1)

@@ -1,4 +1,7 @@
-"""Pictures of uncertainty: the estimate among its alternatives, and all estimates with their intervals."""
+"""Pictures of uncertainty: the estimate among its alternatives, and all estimates with their intervals.
+
+In: an inference, or a table of estimates. Out: `Picture`. Never: an estimate without its interval.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How a picture speaks: of which outcome, in which unit and language, about whom, from which source."""
+"""How a picture speaks: of which outcome, in which unit and language, about whom, from which source.
+
+In: `About`, or an evaluation and its texts. Out: `Words`. Never: a word that the texts of the language do not have.
+"""
 
 from __future__ import annotations
 

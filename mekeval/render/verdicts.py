@@ -306,11 +306,16 @@ class SiteView:
     def plan(self) -> dict[str, object]:
         plan, texts = self.facts.plan, self.texts
         state = plan.state if plan and (plan.date or plan.state == "unlocked") else "unknown"
-        day = texts.date(plan.date) if plan and isinstance(plan.date, datetime.date) else ""
+        locked = plan.date if plan and isinstance(plan.date, datetime.date) else None
+        day = texts.date(locked) if locked else ""
+        said = texts(f"site.plan.{state}.said", date=day)
+        years = [report.year for report in self.facts.reports if report.year]
+        if locked and years and locked.year > max(years):  # a lock after the fact proves no foresight
+            said += " " + texts("site.plan.late")
         return {
             "state": state,
             "word": texts(f"site.plan.{state}.word"),
-            "said": texts(f"site.plan.{state}.said", date=day),
+            "said": said,
             "departures": [(one.key, self._reason(one)) for one in (plan.deviations if plan else ())],
         }
 

@@ -1,4 +1,8 @@
-"""The report of the whole programme."""
+"""The report of the whole programme.
+
+In: an evaluation. Out: its sections, from the first screen to provenance. Never: a number that is not in the
+evaluation.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ from .first import (
     MOST_POINTS,
     city_level,
     done_line,
+    found_line,
     gap_points,
     key_figures,
     main_points,
@@ -103,15 +108,17 @@ def city_sections(evaluation: Evaluation, texts: Texts, *, since: Difference | N
 
 def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
-    points = main_points(evaluation, findings, texts)  # the answer to the heading's question comes first
+    points = main_points(evaluation, findings, texts)
     points += gap_points(evaluation, evaluation.design.treated, texts, who=texts("figure.all"))
 
     def standing(indicator: IndicatorSpec) -> tuple[int, float, float] | None:
         return city_level(evaluation, indicator)
 
-    asked = "report.city.hypothetical" if study.programme.hypothetical else "report.city.heading"
+    candidates = study.programme.hypothetical
+    asked = "report.city.hypothetical" if candidates else "report.city.heading"
+    found = {} if candidates else {"found": found_line(evaluation, findings, texts)}
     return section(
-        heading(texts(asked, city=city, year=evaluation.year), 1),
+        heading(texts(asked, city=city, year=evaluation.year, **found), 1),
         *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
         bullets(points[:MOST_POINTS]),
         done_line(evaluation, texts),

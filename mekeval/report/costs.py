@@ -10,7 +10,7 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 
-from ..costs import Cost, cost_beside_effect
+from ..costs import Cost, costs_beside_effects
 from ..evaluation import Evaluation
 from ..findings import Finding
 from ..study import Event, Measure, Study, Wave, place_names
@@ -26,7 +26,7 @@ _DIGITS = 2
 
 def cost_part(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str | Shown]:
     """Money beside the effect of each finding, with what it leaves out; nothing where no money is on record."""
-    costs = [cost_beside_effect(evaluation, one.outcome, one.subject) for one in findings]
+    costs = costs_beside_effects(evaluation, [(one.outcome, one.subject) for one in findings])
     if not any(cost.eur is not None for cost in costs):
         return []
     codes = dict.fromkeys(area for cost in costs for area in cost.areas)

@@ -1,4 +1,8 @@
-"""The report of one district."""
+"""The report of one district.
+
+In: an evaluation and a district of the programme. Out: its sections. Never: the result of the whole programme shown as
+that of the district.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from .costs import cost_part, measures_part
 from .first import (
     MOST_POINTS,
     done_line,
+    found_line,
     gap_points,
     key_figures,
     main_points,
@@ -85,7 +90,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
 
 
 def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Finding], texts: Texts) -> Section:
-    points = main_points(evaluation, findings, texts)  # they answer the heading
+    points = main_points(evaluation, findings, texts)
     points += gap_points(evaluation, (code,), texts)
 
     def standing(indicator: IndicatorSpec) -> tuple[int, float, float] | None:
@@ -94,8 +99,9 @@ def _summary(evaluation: Evaluation, code: str, area: str, findings: list[Findin
 
     candidate = evaluation.study.programme.hypothetical
     asked = "report.district.hypothetical" if candidate else "report.district.heading"
+    found = {} if candidate else {"found": found_line(evaluation, findings, texts)}
     return section(
-        heading(texts(asked, area=area, year=evaluation.year), 1),
+        heading(texts(asked, area=area, year=evaluation.year, **found), 1),
         *(paragraph(said, css="warning") for said in first_warnings(evaluation, texts)),
         '<div class="first">\n<div>',
         bullets(points[:MOST_POINTS]),

@@ -17,7 +17,7 @@ from ..evaluation import ALL, Evaluation
 from ..figures import plot_effects, plot_trend
 from ..figures.elsewhere import matching_of, neighbours, references, subject_name
 from ..figures.words import lower_first
-from ..findings import Finding
+from ..findings import VERDICTS, Finding
 from ..study import IndicatorSpec, Study
 from ..tables import Column, Table
 from ..text import NO_BREAK, Texts, ranges
@@ -39,12 +39,36 @@ from .sentences import amount, decimals_of, headline, people_of, sentence
 
 #: At most so many main points, and rows of key figures: more is no first screen.
 MOST_POINTS, MOST_FIGURES = 6, 6
+#: Up to so many letters a heading names the outcomes; beyond, it counts them.
+_HEADING = 90
 #: Units whose level can be set against that of the city as an index.
 _WITH_INDEX = ("percent", "eur", "persons", "number", "m2")
 _WIDTH, _HEIGHT, _EDGE = 170.0, 24.0, 6.0
 
 #: Level of the areas that a report is about and of the city, and the year of both; None where one of them is not known.
 Standing = Callable[[IndicatorSpec], "tuple[int, float, float] | None"]
+
+
+def found_line(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> str:
+    """The verdicts on the primary outcomes for a heading: each verdict with the outcomes, or with how many they are."""
+    study = evaluation.study
+    primary = [finding for finding in findings if finding.outcome in study.plan.primary]
+    ordered = sorted(primary, key=lambda finding: VERDICTS.index(finding.verdict))
+    groups = [list(some) for _, some in groupby(ordered, key=lambda finding: finding.verdict)]
+    said = ""
+    for counted in (False, True):
+        parts = []
+        for group in groups:
+            labels = [lower_first(study.indicator(one.outcome).label.text(texts.language)) for one in group]
+            n = len(group)
+            told = texts("first.found_one") if n == 1 else texts("first.found_many", n=texts.number(n))
+            word = verdict_word(group[0], texts).lower()
+            parts.append(
+                texts("first.others_part", word=word, outcomes=told if counted else "; ".join(labels))
+            )
+        if len(said := "; ".join(parts)) <= _HEADING:
+            break
+    return said
 
 
 def main_points(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str]:
@@ -295,7 +319,7 @@ def _counted(study: Study, year: int, code: str | None, texts: Texts) -> str:
         if wave.first <= year and (code is None or code in codes)
     }
     listed = {
-        (one.wave, one.theme.fi if one.theme else "", "" if one.theme else one.name.fi)
+        (one.wave, one.theme.own if one.theme else "", "" if one.theme else one.name.own)
         for one in study.measures
         if one.wave in waves
         and (one.start is None or one.start.year <= year)

@@ -1,4 +1,8 @@
-"""The parts that all reports share."""
+"""The parts that all reports share.
+
+In: findings, tables and texts. Out: `Section`s of escaped HTML, and `Report`, which holds them in order. Never: markup
+from a name or a note.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pandas as pd
 from ..dates import AsOf, as_date
 from ..figures import About
 from ..figures.coverage import plot_coverage
-from ..figures.shares import plot_coverage_shares, plot_releases
+from ..figures.shares import by_span, plot_coverage_shares, plot_releases
 from ..figures.words import DIGITS
 from ..indicators import STATUSES, Indicators, clean_indicators, compare_releases, failures_table
 from ..shipped import version
@@ -181,7 +181,8 @@ def _coverage(study: Study, indicators: Indicators, grid: pd.DataFrame, texts: T
     ]
     if grid.empty:
         return section(*parts)
-    parts.append(plot_coverage_shares(grid, labels=labels, texts=texts, about=about))
+    for some in by_span(grid, labels):
+        parts.append(plot_coverage_shares(grid, labels=some, texts=texts, about=about))
     for names in _alike(grid, labels):
         own = About(
             outcome=labels[names[0]], names=about.names, source=about.source, synthetic=about.synthetic

@@ -1,12 +1,17 @@
-"""The findings of a report as canonical data: plain types, twelve significant digits."""
+"""The findings of a report as canonical data: plain types, twelve significant digits.
+
+In: an evaluation and its findings. Out: what stands in `findings.json`. Never: bytes that depend on the machine.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 import pandas as pd
 
-from ..costs import cost_beside_effect, cost_record
+from ..costs import Cost, cost_record, costs_beside_effects
 from ..evaluation import ALL, Evaluation
 from ..figures.elsewhere import matching
 from ..findings import Finding
@@ -17,16 +22,16 @@ def findings_payload(
     evaluation: Evaluation, findings: Sequence[Finding], title: str, description: str
 ) -> Findings:
     """The findings as canonical data: plain types, twelve significant digits."""
+    costs = costs_beside_effects(evaluation, [(one.outcome, one.subject) for one in findings])
     return Findings(
-        records=tuple(_record(evaluation, finding) for finding in findings),
+        records=tuple(_record(evaluation, *one) for one in zip(findings, costs, strict=True)),
         title=title,
         description=description,
     )
 
 
-def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
+def _record(evaluation: Evaluation, finding: Finding, cost: Cost) -> Mapping[str, object]:
     study, result = evaluation.study, finding.inference
-    cost = cost_beside_effect(evaluation, finding.outcome, finding.subject)
     numbers: dict[str, object] = {}
     if result is not None:
         numbers = {
@@ -67,7 +72,7 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
         "synthetic": study.spec.study.synthetic,
         "year": evaluation.year,
         "subject": finding.subject,
-        "area": study.spec.areas.city.fi
+        "area": study.spec.areas.city.own
         if finding.subject == ALL
         else study.areas.name(finding.subject, "fi"),
         "outcome": finding.outcome,
@@ -97,8 +102,13 @@ def _record(evaluation: Evaluation, finding: Finding) -> Mapping[str, object]:
 
 def _counted(reasons: pd.Series[str], counts: pd.Series[int] | None = None) -> dict[str, int]:
     """How many of each reason, by its key."""
-    ones = pd.Series(1, index=reasons.index) if counts is None else counts
-    return {str(key): int(total) for key, total in ones.groupby(reasons).sum().sort_index().items()}
+    totals: Counter[str] = Counter()
+    for reason, count in zip(
+        reasons.tolist(), repeat(1) if counts is None else counts.tolist(), strict=False
+    ):
+        if not pd.isna(reason):
+            totals[str(reason)] += int(count)
+    return dict(sorted(totals.items()))
 
 
 def _rounded(value: object) -> object:

@@ -1,4 +1,8 @@
-"""Findings in words: amounts, reasons and the sentence of a verdict."""
+"""Findings in words: amounts, reasons and the sentence of a verdict.
+
+In: a finding and the texts of a language. Out: text, in which the verb is as certain as the verdict. Never: a word that
+the numbers do not carry.
+"""
 
 from __future__ import annotations
 

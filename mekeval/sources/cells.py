@@ -1,4 +1,8 @@
-"""What all readers share: cells of text as numbers, missing symbols, faults with places."""
+"""What all readers share: cells of text as numbers, missing symbols, faults with places.
+
+In: text of cells and how the file writes numbers. Out: numbers with a status each, or faults with file, row and column.
+Never: a symbol for "hidden" or "missing" read as a number.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Formats that carry their own records: Paavo's GeoJSON properties, dBASE tables and R data frames."""
+"""Formats that carry their own records: Paavo's GeoJSON properties, dBASE tables and R data frames.
+
+In: a file. Out: `Labelled`, as from every reader. Never: code from a file run, or a length in it believed.
+"""
 
 from __future__ import annotations
 

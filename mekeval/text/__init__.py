@@ -64,9 +64,13 @@ class Texts:
         self._strings = _strings(language)
 
     def __call__(self, key: str, **parts: object) -> str:
-        """Fill the string of a key; a missing key or part is an error that names it."""
+        """Fill the string of a key; a missing key or part is an error that names it.
+
+        After a part that ends in a full stop, such as "%-enh.", the sentence's own is left out.
+        """
         try:
-            return self._strings[key].format_map(parts)
+            string = self._strings[key]
+            said = string.format_map(parts)
         except KeyError as missing:
             raise MekevalError(
                 "A text or a part of it is missing.",
@@ -74,6 +78,11 @@ class Texts:
                 found=f"no {missing}",
                 expected=closest(key, self._strings) if key not in self._strings else ", ".join(parts),
             ) from None
+        if ".." in said:
+            for name, part in parts.items():
+                if f"{{{name}}}." in string and str(part).endswith("."):
+                    said = said.replace(f"{part}.", str(part))
+        return said
 
     def __contains__(self, key: str) -> bool:
         return key in self._strings

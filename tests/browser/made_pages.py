@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +12,24 @@ from mekeval.clean import clean_study
 from mekeval.monitor import publish_monitoring
 from mekeval.render import ReportPage, render_failure
 from mekeval.shipped import shipped
+from mekeval.study import read_study
 from mekeval.text import LANGUAGES
 
 from .hostile_study import hostile_study
 
 DISTRICT = "Länsimäki"
 YEAR = 2025
-KINDS = ("district", "city", "index", "error", "quality", "community_year", "community_quarter")
+KINDS = (
+    "district",
+    "city",
+    "changes",
+    "map",
+    "index",
+    "error",
+    "quality",
+    "community_year",
+    "community_quarter",
+)
 STUDY = "vantaa-mek"
 RECORDS = "vantaa-community-developers"
 
@@ -34,6 +47,10 @@ class Pages:
                 return reports / ("index.html" if language == "fi" else f"index.{language}.html")
             case "city":
                 return reports / str(YEAR) / f"city.{language}.html"
+            case "changes":
+                return reports / str(YEAR) / f"changes.{language}.html"
+            case "map":
+                return self.root / "mapped" / STUDY / str(YEAR) / f"city.{language}.html"
             case "district":
                 return reports / str(YEAR) / f"09291-lansimaki.{language}.html"
             case "error":
@@ -48,8 +65,11 @@ class Pages:
 
 
 def make_pages(root: Path, *, reports: Path) -> None:
-    """The city and one district (which are there), the data's quality, community work, and a job that failed."""
+    """Beside the reports, which are there: a city with a map, the data's quality, community work, a failed job."""
     (root / "reports").symlink_to(reports, target_is_directory=True)
+    mapped = mapped_study(root / "study" / STUDY)
+    made = run_study(mapped, years=[YEAR], kinds=["city"], out=root / "mapped", jobs=2)
+    assert not made.failed, made.errors
     clean_study(example_study(), out=root / "clean")
     records = shipped("data") / RECORDS
     for quarter, areas in ((None, ()), (1, ("0925",))):
@@ -80,6 +100,25 @@ def make_pages(root: Path, *, reports: Path) -> None:
             parameters={"study": "vantaa-mek", "district": DISTRICT, "year": YEAR, "language": language},
         )
         (root / f"error.{language}.html").write_text(html, encoding="utf-8")
+
+
+def mapped_study(folder: Path) -> Path:
+    """The embedded study with a square for each area, where its tile lies."""
+    study = read_study(example_study())
+    shutil.copytree(study.folder, folder)
+    definition = folder / "study.toml"
+    table = '[areas.boundaries]\nfile = "areas.geojson"\ncode = "district"\n'
+    text = definition.read_text(encoding="utf-8").replace("\n[programme]\n", f"\n{table}\n[programme]\n", 1)
+    definition.write_text(text, encoding="utf-8")
+    features = []
+    for code, area in study.areas.table.loc[list(study.areas.units)].iterrows():
+        x, y = 24.9 + int(area["tile_col"]) * 0.02, 60.4 - int(area["tile_row"]) * 0.01
+        ring = [[x, y], [x + 0.02, y], [x + 0.02, y + 0.01], [x, y + 0.01], [x, y]]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        features.append({"type": "Feature", "properties": {"district": code}, "geometry": geometry})
+    whole = {"type": "FeatureCollection", "features": features}
+    (folder / "areas.geojson").write_text(json.dumps(whole), encoding="utf-8")
+    return folder
 
 
 def make_hostile(root: Path) -> None:
