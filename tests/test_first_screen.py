@@ -25,7 +25,7 @@ from mekeval.render import ReportPage, render_report
 from mekeval.report.after import after_tables
 from mekeval.report.city import city_sections
 from mekeval.report.district import district_sections
-from mekeval.report.first import MOST_POINTS, found_line, interval_bar, verdict_matrix
+from mekeval.report.first import MOST_POINTS, found_line, interval_bar, verdict_matrix, verdict_rows
 from mekeval.report.parts import Report
 from mekeval.store import Store, filling
 from mekeval.study.schema_data import Words
@@ -201,6 +201,25 @@ def test_each_verdict_has_its_line_with_the_numbers_of_its_finding(
         drawn = re.search(r'class="point" cx="([\d.]+)"', row)
         assert drawn is not None
         assert (float(drawn[1]) < 85) == (result.estimate < 0)  # the picture is 170 wide, zero in its middle
+
+
+def test_a_size_in_people_is_a_range_where_zero_lies_inside(evaluation: Evaluation) -> None:
+    one = evaluation.findings[RATE, HAKUNILA]
+    result, (before, now) = one.inference, one.compared or ((), ())
+    assert result is not None and before and now
+    columns = [evaluation.panel.periods.index(year) for year in now]
+    base = evaluation.panel.bases[RATE][evaluation.panel.units.index(HAKUNILA), columns].mean()
+
+    def shown(low: float, high: float) -> str:
+        altered = replace(one, inference=replace(result, estimate=-1.0, low=low, high=high))
+        line = verdict_rows(evaluation, [altered], Texts("en"))
+        return plain(line.split('class="people">')[1].split("</span>")[0])
+
+    def tens(points: float) -> str:
+        return f"{abs(round(points / 100 * base, -1)):,.0f}"
+
+    assert shown(-2.0, -0.5) == f"{tens(-1.0)} fewer people"
+    assert shown(-3.0, 1.0) == f"\N{MINUS SIGN}{tens(-3.0)} … +{tens(1.0)} people"
 
 
 def test_an_interval_is_drawn_to_scale() -> None:

@@ -35,7 +35,7 @@ from .parts import (
     years_text,
 )
 from .planned import marked, outcome_label
-from .sentences import amount, decimals_of, headline, people_of, sentence
+from .sentences import People, amount, decimals_of, headline, people_of, sentence
 
 #: At most so many main points, and rows of key figures: more is no first screen.
 MOST_POINTS, MOST_FIGURES = 6, 6
@@ -138,8 +138,7 @@ def _row(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         )
         said = people_of(evaluation, finding, result, texts)
         if said is not None:
-            way = "few" if said.number == 0 else "more" if said.number > 0 else "fewer"
-            people = html.escape(texts(f"first.people_{way}", n=texts.number(abs(said.number))))
+            people = html.escape(_people_in_short(said, texts))
     notes = "".join(paragraph(note, css="note") for note in indicator_notes(indicator, texts))
     return (
         f'<details class="finding verdict-{finding.verdict}" id="outcome-{html.escape(finding.outcome)}">\n'
@@ -147,6 +146,15 @@ def _row(evaluation: Evaluation, finding: Finding, texts: Texts) -> str:
         f'<span class="estimate">{estimate}</span> {bar} <span class="people">{people}</span></summary>\n'
         f'<div class="why">{paragraph(sentence(evaluation, finding, texts))}{notes}</div>\n</details>'
     )
+
+
+def _people_in_short(said: People, texts: Texts) -> str:
+    """A size in people; its range where zero lies inside, since one number would be read as an effect."""
+    if said.ends is not None and said.ends[0] < 0 < said.ends[1]:
+        low, high = (texts.number(end, 0, sign=True) for end in said.ends)
+        return texts("first.people_range", low=low, high=high)
+    way = "few" if said.number == 0 else "more" if said.number > 0 else "fewer"
+    return texts(f"first.people_{way}", n=texts.number(abs(said.number)))
 
 
 def interval_bar(estimate: float, low: float | None, high: float | None, important: float = 0.0) -> str:

@@ -344,12 +344,15 @@ class People:
     ----------
     number : float
         Of the estimate, in tens.
+    ends : tuple of two float, or None
+        Of the interval, the lower first, in tens; None where an end is open.
     estimate, low, high : str
     base : float
         How many people the rate is about, the mean of the years compared.
     """
 
     number: float
+    ends: tuple[float, float] | None
     estimate: str
     low: str
     high: str
@@ -374,12 +377,15 @@ def people_of(evaluation: Evaluation, finding: Finding, result: Inference, texts
         return None
     base = float(known.mean())
 
+    def tens(rate: float) -> float:
+        return float(round(rate / 100 * base, -1))
+
     def people(rate: float | None) -> str:
-        number = round((rate or 0.0) / 100 * base, -1)
+        number = tens(rate or 0.0)
         if number == 0:
             return texts("sentence.people.few")
         return texts(f"sentence.people.{'more' if number > 0 else 'fewer'}", n=texts.number(abs(number)))
 
     estimate, low, high = (people(rate) for rate in (result.estimate, result.low, result.high))
-    number = float(round(result.estimate / 100 * base, -1))
-    return People(number=number, estimate=estimate, low=low, high=high, base=base)
+    ends = None if result.low is None or result.high is None else (tens(result.low), tens(result.high))
+    return People(number=tens(result.estimate), ends=ends, estimate=estimate, low=low, high=high, base=base)
