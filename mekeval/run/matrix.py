@@ -17,7 +17,7 @@ from pathlib import Path
 from ..changes import require_earlier_year
 from ..dates import AsOf
 from ..design import study_design
-from ..errors import DesignError, Fault, MekevalError, RunError, closest
+from ..errors import DesignError, Fault, MekevalError, RunError, StudyError, closest
 from ..evaluation import ALL, refuse_year
 from ..evaluation.elsewhere import look_elsewhere
 from ..indicators import Indicators, clean_indicators
@@ -112,7 +112,8 @@ def jobs_of(asked: Asked, study: Study) -> list[Job]:
         except MekevalError as error:
             refused.append(error)
     if refused:
-        raise type(refused[0]).of(
+        by_study = all(isinstance(error, StudyError) for error in refused)
+        raise (StudyError if by_study else RunError).of(
             [replace(fault, where="--language") for error in refused for fault in error.faults]
         )
     faults: list[Fault] = []
