@@ -25,9 +25,8 @@ from mekeval.cli import main
 from .opened import AXE, WCAG, _only_signs
 
 SITE = Path(os.environ.get("MEKEVAL_DOCS") or "no site").resolve()
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="no docs site here (make docs-check)"
-)
+#: `make docs-check` builds the site and names it: a site that was named and is not there fails, in `.ci/run` too.
+pytestmark = pytest.mark.skipif("MEKEVAL_DOCS" not in os.environ, reason="run by make docs-check")
 
 #: One page of each kind that the site has.
 KINDS = (
