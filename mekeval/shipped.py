@@ -1,4 +1,7 @@
-"""Where the notebooks and the example study lie, in the wheel or in the checkout, and which version this is."""
+"""Where the notebooks and the example study lie, in the wheel or in the checkout, and which version this is.
+
+In: parts of a path. Out: the path. Never: the folder that the user stands in.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Swedish names of Finnish municipalities, where Swedish has a name of its own.
 
+In: a Finnish name. Out: the Swedish one. Never: a name that is not in use.
+
 Those established in use; a municipality that is not listed goes by its Finnish name in Swedish too.
 """
 

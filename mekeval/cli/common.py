@@ -1,4 +1,8 @@
-"""What all commands share: the group they belong to, options, plain messages, exit codes and signals."""
+"""What all commands share: the group they belong to, options, plain messages, exit codes and signals.
+
+In: what was typed. Out: a command that ends with a message and a documented exit code. Never: a traceback for a user's
+mistake.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`mekeval clean`, `fetch` and `monitor`: raw data, and the records of community work."""
+"""`mekeval clean`, `fetch` and `monitor`: raw data, and the records of community work.
+
+In: what was typed. Out: a published set, downloaded files, pages. Never: a calculation: the library does the work.
+"""
 
 from __future__ import annotations
 

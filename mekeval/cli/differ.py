@@ -1,5 +1,7 @@
 """`mekeval diff`: what changed between two published sets, and why.
 
+In: two published sets. Out: what differs, on the terminal or as a page. Never: a change of either set.
+
 Exit codes, as those of `diff`: 0 nothing differs, 1 something does, 2 refused.
 """
 

@@ -1,4 +1,7 @@
-"""`mekeval plan` and `new`: what stands at the beginning of a study."""
+"""`mekeval plan` and `new`: what stands at the beginning of a study.
+
+In: what was typed. Out: `plan.lock`, or a folder with a study and notebooks. Never: a study written over another.
+"""
 
 from __future__ import annotations
 

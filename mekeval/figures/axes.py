@@ -1,4 +1,7 @@
-"""Axes in the one style of all pictures, and words in them that cover neither a line nor each other."""
+"""Axes in the one style of all pictures, and words in them that cover neither a line nor each other.
+
+In: values and `Words`. Out: matplotlib axes. Never: a colour that alone tells two lines apart.
+"""
 
 from __future__ import annotations
 

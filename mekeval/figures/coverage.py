@@ -1,4 +1,7 @@
-"""What the data cover: areas by years, and why there is no number."""
+"""What the data cover: areas by years, and why there is no number.
+
+In: a table of areas, years and status. Out: `Picture`. Never: an empty cell without its reason.
+"""
 
 from __future__ import annotations
 

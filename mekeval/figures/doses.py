@@ -1,4 +1,7 @@
-"""Pictures of effect against dose: one point for each treated unit, and how little a line through them says."""
+"""Pictures of effect against dose: one point for each treated unit, and how little a line through them says.
+
+In: `DoseResponse`. Out: `Picture`. Never: a whole line where no gradient could be shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Community work as pictures: events by quarter, and what people answered with how uncertain it is."""
+"""Community work as pictures: events by quarter, and what people answered with how uncertain it is.
+
+In: tables of `mekeval.monitoring`, few people hidden already. Out: `Picture`. Never: a mean that is withheld.
+"""
 
 from __future__ import annotations
 

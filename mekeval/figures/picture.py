@@ -1,4 +1,7 @@
-"""What every picture has: its words, its numbers, its source, and the style it is drawn in."""
+"""What every picture has: its words, its numbers, its source, and the style it is drawn in.
+
+In: a matplotlib figure and what is said of it. Out: `Picture`. Never: a reader's own settings changed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How far the areas of a city lie apart, by year."""
+"""How far the areas of a city lie apart, by year.
+
+In: `Segregation`. Out: `Picture`. Never: a change called clear whose interval holds zero.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How stable the choice of areas by a rule is."""
+"""How stable the choice of areas by a rule is.
+
+In: a table of areas, ranks and shares of draws. Out: `Picture`. Never: the choice without its margin.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Shares by year as rows of bars: of areas with a number, and of values that a later release changed."""
+"""Shares by year as rows of bars: of areas with a number, and of values that a later release changed.
+
+In: tables of coverage, or of compared releases. Out: `Picture`. Never: an area by its name.
+"""
 
 from __future__ import annotations
 

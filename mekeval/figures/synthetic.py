@@ -1,4 +1,7 @@
-"""A treated path beside the synthetic one that it is compared with, and what that one is made of."""
+"""A treated path beside the synthetic one that it is compared with, and what that one is made of.
+
+In: `SyntheticFit`. Out: `Picture`. Never: the difference without how far the paths are apart before.
+"""
 
 from __future__ import annotations
 

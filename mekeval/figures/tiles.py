@@ -1,4 +1,7 @@
-"""The tile map: a city as one square for each area."""
+"""The tile map: a city as one square for each area.
+
+In: an evaluation, places of areas. Out: `Picture`. Never: a shade for an area whose value is hidden.
+"""
 
 from __future__ import annotations
 

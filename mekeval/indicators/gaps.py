@@ -1,4 +1,7 @@
-"""Values between two known years, where somebody asks for them; nothing else ever fills a gap."""
+"""Values between two known years, where somebody asks for them; nothing else ever fills a gap.
+
+In: `Indicators`. Out: new ones with rows of status "interpolated". Never: a value beyond the known years.
+"""
 
 from __future__ import annotations
 

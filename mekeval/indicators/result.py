@@ -1,4 +1,7 @@
-"""What cleaning gives: the tidy table, the log of everything that was noticed, and the words that both use."""
+"""What cleaning gives: the tidy table, the log of everything that was noticed, and the words that both use.
+
+In: rows and lines of the log. Out: `Indicators`. Never: a missing value without a status.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page of `mekeval diff`: everything that differs between two sets."""
+"""The page of `mekeval diff`: everything that differs between two sets.
+
+In: a `Difference`. Out: HTML. Never: a page that skips the checks of reports.
+"""
 
 from __future__ import annotations
 

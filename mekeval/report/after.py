@@ -1,4 +1,7 @@
-"""The change of areas since they left the programme."""
+"""The change of areas since they left the programme.
+
+In: an evaluation. Out: a table, or nothing. Never: these years called years of the programme.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the data cover, in cells: each indicator over its areas and its years, and what can be counted of them."""
+"""What the data cover, in cells: each indicator over its areas and its years, and what can be counted of them.
+
+In: `Indicators`. Out: tables and counts. Never: a number of a cell, only whether there is one.
+"""
 
 from __future__ import annotations
 

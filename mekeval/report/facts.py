@@ -1,4 +1,8 @@
-"""What the log found and expected, and the form of a file, in the language of the report: the log has one language."""
+"""What the log found and expected, and the form of a file, in the language of the report: the log has one language.
+
+In: a fact as the log or a reader of files wrote it. Out: the same in the reader's language. Never: a fact lost: one of
+no known form stays as it is.
+"""
 
 from __future__ import annotations
 

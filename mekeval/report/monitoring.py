@@ -1,4 +1,7 @@
-"""The pages of community work: a quarter of one area, which goes back to it, and a year of the whole programme."""
+"""The pages of community work: a quarter of one area, which goes back to it, and a year of the whole programme.
+
+In: `Monitoring`. Out: pages whose parts show themselves. Never: a record, or an answer of few people.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The parts of the pages of community work: numbers in words, feedback, codes, and what was reported."""
+"""The parts of the pages of community work: numbers in words, feedback, codes, and what was reported.
+
+In: tables with few people hidden already. Out: sections. Never: an unknown number written as zero.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What other estimators say of the same outcomes, and published figures beside them."""
+"""What other estimators say of the same outcomes, and published figures beside them.
+
+In: an evaluation. Out: a section, or nothing. Never: a verdict.
+"""
 
 from __future__ import annotations
 

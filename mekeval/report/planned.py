@@ -1,4 +1,7 @@
-"""Whether an analysis keeps to the plan that was locked, and which results the plan does not rest on."""
+"""Whether an analysis keeps to the plan that was locked, and which results the plan does not rest on.
+
+In: an evaluation. Out: warnings, paragraphs and a table. Never: a deviation without a word.
+"""
 
 from __future__ import annotations
 

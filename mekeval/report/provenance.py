@@ -1,4 +1,7 @@
-"""What a report was made from: the data, what is missing in them, and how the results were computed."""
+"""What a report was made from: the data, what is missing in them, and how the results were computed.
+
+In: an evaluation, its findings. Out: sections. Never: a path or a name of this machine.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The report on the data: what they cover, what was found wrong, what was changed, and where they come from."""
+"""The report on the data: what they cover, what was found wrong, what was changed, and where they come from.
+
+In: a study, cleaned. Out: `QualityReport`. Never: a value that is hidden.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Delimited text: PxWeb's CSV exports in the theme and the 12f7 layout, and Paavo's wide tables.
 
+In: bytes, and what the study says of them. Out: the rows of a source. Never: a row of another width taken silently.
+
 Theme layout: the first column names the area, every other column an item with its year.
 12f7 layout: a title and an empty line may come first; area, item, then one column for each year.
 Wide layout: as the theme layout, but the year may stand in the study instead of the column name.

@@ -1,4 +1,7 @@
-"""JSON-stat 2.0, and Sotkanet's JSON: statistics as JSON text."""
+"""JSON-stat 2.0, and Sotkanet's JSON: statistics as JSON text.
+
+In: bytes, and what the study says of them. Out: the rows of a source. Never: a position guessed.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """PC-Axis files (`.px`): keywords with values in any language, then the cells of a cube.
 
+In: bytes, and what the study says of them. Out: the rows of a source. Never: cells of a file that is cut off.
+
 The keywords are read as text; the cells, which are most of a file, are read as numbers at once and only the few
 that are no numbers are looked at one by one. Declared characters are not believed: files that say "ANSI" hold
 ISO-8859-1, ISO-8859-15, Windows-1252 or UTF-8.

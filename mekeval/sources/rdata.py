@@ -1,5 +1,7 @@
 """R data files (`.RData`, `.rda`, `.rds`): the data frames in them, read here and within bounds.
 
+In: bytes. Out: a data frame. Never: code of R, or more memory than the bounds.
+
 The format is R's serialisation (R Internals, "Serialization Formats"), in its XDR form, as `save` and `saveRDS` write
 it. A package that reads it in native code takes a damaged length at its word; here every length is held against
 what is left of the file, and a compressed file is unpacked only so far.

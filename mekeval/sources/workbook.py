@@ -1,5 +1,7 @@
 """Tables inside other containers: xlsx workbooks, Parquet files and R data; then as any table of the study.
 
+In: bytes, and what the study says of them. Out: the rows of a source. Never: a formula calculated.
+
 A workbook is looked at before it is opened: a small file can announce gigabytes, hide rows, merge cells and hold
 formulas whose last result is stale.
 """

@@ -1,4 +1,7 @@
-"""Sums of items, formulas and patterns: the little languages inside study.toml."""
+"""Sums of items, formulas and patterns: the little languages inside study.toml.
+
+In: text. Out: names, signs, patterns. Never: anything evaluated.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The schema of `study.toml`: what it may say, table by table.
 
+In: the tables of a TOML file. Out: `StudySpec`. Never: a look at the data.
+
 The text below a key is what `docs/study.md` says of it.
 """
 

@@ -1,5 +1,7 @@
 """The schema of `study.toml`, the part that speaks of data: items, indicators, sources; and the words of all tables.
 
+In: tables of TOML. Out: parts of `StudySpec`. Never: a look at the data.
+
 The text below a key is what `docs/study.md` says of it.
 """
 

@@ -1,5 +1,7 @@
 """What the warm process loads, and uses once, so that no kernel and no worker does it again.
 
+In: nothing. Out: caches that forks inherit.
+
 Only what depends on no study, no language of the user and no random number: compiled templates, fonts, number forms.
 """
 
