@@ -91,7 +91,7 @@ $(VENV)/.installed-release: pyproject.toml | $(VENV)/bin/python
 
 .venv-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,test]"
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[bench,release,test]"
 	touch $@
 
 $(VENV)/.installed-mutants: pyproject.toml | $(VENV)/bin/python

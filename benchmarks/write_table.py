@@ -44,6 +44,7 @@ NAMES = (
     "national",
     "exploring",
     "pages",
+    "install",
 )
 INTRODUCTION = "A ratio is ours / peer's, smaller is faster. Rows that miss their goal stay."
 
