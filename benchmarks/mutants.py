@@ -1,9 +1,10 @@
 """Mutants of the code that decides: do the tests notice when one operator, number or word of it is another?
 
 Mutmut makes the mutants and runs, for each, the tests that came through its function, until one fails. This works in a
-copy of the checkout (build/mutants). Docstrings are left out of the copy: each mutant would have its own. A sample is
-drawn from a seed where all are too many. What survives stands, as a difference, in build/mutants/survivors.diff, to be
-judged by hand in docs/mutants.md: it changes nothing that can be seen, or a test is missing.
+copy of the checkout (build/mutants). Docstrings are left out of the copy: each mutant would have its own. So are
+caches: what they hold from the tests before would answer in place of the mutant. A sample is drawn from a seed where
+all are too many. What survives stands, as a difference, in build/mutants/survivors.diff, to be judged by hand in
+docs/mutants.md: it changes nothing that can be seen, or a test is missing.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ WORK = ROOT / "build" / "mutants"
 COPIED = ("tests", "data", "notebooks", "reference", "docs", "benchmarks", "conftest.py")
 
 #: The test files that are about each part; which of their tests concern a function is found by running them once.
+#: Not test_shown.py, which asks functions for their types: those of a mutant stand elsewhere.
 TESTS = {
-    "disclosure": ("disclosure", "published"),
+    "disclosure": ("disclosure", "disclosure_numbers", "disclosure_reading", "published"),
     "estimate": (
-        "aggregate", "bacon", "callaway_santanna", "cross_sections", "differences", "estimate", "heterogeneity",
-        "imputation", "inputs", "regression", "regression_cases", "shown", "stacked", "switchers",
+        "aggregate", "bacon", "callaway_santanna", "cross_sections", "differences", "estimate", "estimate_told",
+        "heterogeneity", "imputation", "inputs", "regression", "regression_cases", "stacked", "switchers",
         "synthetic_control", "triple", "without_error",
     ),
     "findings": ("findings",),
     "inference": (
-        "bands", "cluster_robust", "conformal", "inference", "inference_refusals", "multiple", "power", "scaled",
-        "wild",
+        "bands", "cluster_robust", "conformal", "inference", "inference_corners", "inference_refusals", "multiple",
+        "power", "scaled", "wild",
     ),
 }  # fmt: skip
 
@@ -49,16 +51,23 @@ pytest_add_cli_args = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 track_dependencies = false
 use_git_change_detection = false
+timeout_multiplier = 4.0
+timeout_constant = 10.0
 """
 
 
-def without_docstrings(source: str) -> str:
-    """A module whose functions and methods have no docstrings; all else stays as it is written."""
+def to_be_mutated(source: str) -> str:
+    """A module whose functions and methods have no docstrings and no caches; all else stays as it is written."""
     lines = source.splitlines(keepends=True)
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef) and len(node.body) > 1 and ast.get_docstring(node) is not None:
-            said = node.body[0]
-            lines[said.lineno - 1 : said.end_lineno] = ["\n"] * (said.end_lineno - said.lineno + 1)
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        gone: list[ast.expr | ast.stmt] = [one for one in node.decorator_list if "cache" in ast.unparse(one)]
+        if len(node.body) > 1 and ast.get_docstring(node) is not None:
+            gone.append(node.body[0])
+        for one in gone:
+            first, last = one.lineno - 1, one.end_lineno or one.lineno
+            lines[first:last] = ["\n"] * (last - first)
     return "".join(lines)
 
 
@@ -77,7 +86,7 @@ def prepare(names: list[str]) -> None:
         copy(ROOT / name, WORK / name)
     relative = [path.relative_to(ROOT) for path in files]
     for path in relative:
-        (WORK / path).write_text(without_docstrings((ROOT / path).read_text("utf-8")), "utf-8")
+        (WORK / path).write_text(to_be_mutated((ROOT / path).read_text("utf-8")), "utf-8")
     config = CONFIG.format(
         files=json.dumps([path.as_posix() for path in relative]),
         copied=json.dumps(list(COPIED)),
@@ -102,6 +111,18 @@ def mutmut(*words: str) -> str:
     return done.stdout
 
 
+def only_quick_tests(longest: float) -> None:
+    """Leave out the tests that take long: what a simulation may notice is to be noticed by a number known exactly."""
+    path = WORK / "mutants" / "mutmut-stats.json"
+    held = json.loads(path.read_text("utf-8"))
+    slow = {name for name, seconds in held["duration_by_test"].items() if seconds > longest}
+    of_function = held["tests_by_mangled_function_name"]
+    held["tests_by_mangled_function_name"] = {
+        name: [test for test in tests if test not in slow] for name, tests in of_function.items()
+    }
+    path.write_text(json.dumps(held), "utf-8")
+
+
 def mutants() -> dict[str, str]:
     """What became of each mutant."""
     lines = (line.strip().rpartition(": ") for line in mutmut("results", "--all", "true").splitlines())
@@ -116,6 +137,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=0, help="so many at random; all where it is 0")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--longest", type=float, default=3.0, help="seconds; longer tests are not run")
     options = parser.parse_args()
     prepare(options.names)
     # No mutant has this name: they are made, and the tests run once, to learn which concern which function.
@@ -123,19 +145,21 @@ def main() -> None:
     names = sorted(mutants())
     if not names or "nothing matches" not in said:
         sys.exit(said[-3000:])
+    only_quick_tests(options.longest)
     chosen = names
     if 0 < options.sample < len(names):
         rng = np.random.default_rng(options.seed)
         chosen = [names[at] for at in sorted(rng.choice(len(names), size=options.sample, replace=False))]
     mutmut("run", "--max-children", str(options.jobs), *chosen)
     states = mutants()
-    left = [name for name in chosen if states[name] != "killed"]
+    left = [name for name in chosen if states[name] not in ("killed", "timeout")]
     (WORK / "survivors.diff").write_text("\n".join(mutmut("show", name) for name in left), "utf-8")
     print("| module | mutants | tried | killed | survived | no test | other |\n|---|--:|--:|--:|--:|--:|--:|")
     modules = sorted({name.rpartition(".")[0] for name in chosen})
     for module in modules:
         every = sum(name.rpartition(".")[0] == module for name in names)
         found = Counter(states[name] for name in chosen if name.rpartition(".")[0] == module)
+        found["killed"] += found.pop("timeout", 0)  # an endless loop is noticed
         counts = [found[state] for state in ("killed", "survived", "no tests")]
         print(f"| {module} | {every} | {found.total()} | " + " | ".join(map(str, counts)), end="")
         print(f" | {found.total() - sum(counts)} |")

@@ -335,17 +335,17 @@ def test_a_level_below_what_the_placebo_can_tell_is_not_identifiable(placebo: Ru
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"estimate": float("nan")}, "A verdict needs numbers"),
-        ({"estimate": float("inf")}, "A verdict needs numbers"),
-        ({"low": float("nan")}, "A verdict needs numbers"),
-        ({"high": float("nan")}, "A verdict needs numbers"),
-        ({"alpha": 0.0}, "A verdict needs numbers"),
-        ({"alpha": float("nan")}, "A verdict needs numbers"),
+        ({"estimate": float("nan")}, "A verdict needs numbers."),
+        ({"estimate": float("inf")}, "A verdict needs numbers."),
+        ({"low": float("nan")}, "A verdict needs numbers."),
+        ({"high": float("nan")}, "A verdict needs numbers."),
+        ({"alpha": 0.0}, "A verdict needs numbers."),
+        ({"alpha": float("nan")}, "A verdict needs numbers."),
         ({"p_value": float("nan")}, "between 0 and 1"),
         ({"p_value": 1.2}, "between 0 and 1"),
         ({"p_value": -0.1}, "between 0 and 1"),
         ({"smallest_p": float("nan")}, "between 0 and 1"),
-        ({"low": -1.0, "high": -3.0}, "ends before it begins"),
+        ({"low": -1.0, "high": -3.0}, "An interval ends before it begins."),
     ],
 )
 def test_no_verdict_follows_from_what_is_no_number(change: dict[str, float], words: str) -> None:
@@ -357,6 +357,7 @@ def test_no_verdict_follows_from_what_is_no_number(change: dict[str, float], wor
     if words == "between 0 and 1":
         assert (fault.where, fault.found) == (f"rate, all, {name}", repr(value))
     else:
+        assert fault.what == words
         ends = f"{numbers.low} to {numbers.high}"
         given = f"{numbers.estimate}, {ends}, alpha {numbers.alpha}"
         assert (fault.where, fault.found) == ("rate, all", ends if "ends" in words else given)
@@ -392,6 +393,12 @@ def test_all_faults_are_told_at_once() -> None:
     assert answer == "True, False, or None where it could not answer"
     assert "leave_one_out" in required
     assert "leave_one_out" in str(caught.value)
+
+
+def test_what_matters_is_not_endless() -> None:
+    with pytest.raises(DesignError, match="has a size above zero") as caught:
+        conclude(_numbers(-2.0, 0.01), GOOD, outcome="rate", higher_is="worse", important=float("inf"))
+    assert caught.value.faults[0].found == "inf"
 
 
 def test_an_answer_from_an_array_is_an_answer() -> None:

@@ -161,6 +161,8 @@ def relations_of(published: Published) -> Relations:
     aimed = _targets(published)
     sums, areas, years = aimed.sum_at, aimed.area, aimed.year
     aims = _spread(published, sums, areas.astype(np.int64) * _n_years(published) + years)
+    # A hidden count that no relation holds is open, and not nobody.
+    number = np.union1d(number, np.setdiff1d(aims.indices, matrix.indices))
     known = aims @ values
     # What is fixed goes to the other side; relations in which nothing is open say nothing more.
     shift = matrix @ values

@@ -87,8 +87,11 @@ def donald_lang(contrast: Contrast, *, alpha: float, because: str) -> Inference:
     )
     squares = np.sum(deviations**2, axis=0)
     pooled = np.sqrt((squares + own) / (n_rest + sizes - 2))
-    scale = np.divide(deviations, np.sqrt(squares), out=np.zeros_like(deviations), where=squares > 0) * pooled
-    variance = np.sum((weights * pooled) ** 2 / sizes) + np.sum((scale @ weights) ** 2) / n_rest
+    scale = deviations / np.where(squares > 0, np.sqrt(squares), 1.0) * pooled
+    # A window in which the comparison does not vary moves with no other.
+    alone = np.where(squares > 0, 0.0, weights * pooled)
+    between = np.sum((scale @ weights) ** 2) + np.sum(alone**2)
+    variance = np.sum((weights * pooled) ** 2 / sizes) + between / n_rest
     error = float(np.sqrt(variance))
     flat = error <= _ROUNDING * float(np.max(np.abs(contrast.changes), initial=1e-300))
     return from_standard_error(
