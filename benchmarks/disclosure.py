@@ -4,7 +4,8 @@ Each study is a city with major areas and districts, in some also postal areas, 
 numerator that is another's denominator, complements, and two releases. It is cleaned; what is published is written as
 `mekeval clean` and the reports do (CSV, JSON, a page with its table, alternative text and embedded data), looked
 through for the planted numbers, and attacked by linear programming. The same attacker on the primary rule alone, and
-the same scan with each number written out once, show that nothing found means something.
+the same scan with each number written out once, show that nothing found means something. The report on changes and the
+maps have studies of their own: `disclosure_changes.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from disclosure_changes import measured_changes
 from rows import Row, arguments, row, show
 
 from mekeval import clean_indicators, read_study
@@ -304,4 +306,5 @@ def _found(folder: Path, study: Study, hidden: pd.DataFrame, indicators: Indicat
 
 if __name__ == "__main__":
     given = arguments(__doc__ or "")
-    show(measured(*((40, 20) if given.quick else (1_000, 300))), as_json=given.json)
+    found = measured(*((40, 20) if given.quick else (1_000, 300)))
+    show([*found, *measured_changes(5 if given.quick else 60)], as_json=given.json)

@@ -102,8 +102,8 @@ FINDINGS = [
 
 
 @pytest.fixture(scope="module")
-def district(example: mk.Study) -> dict[int, mk.Evaluation]:
-    return {year: mk.evaluate(example, year=year, district=HAKUNILA) for year in (2020, 2021)}
+def district(example: mk.Study, evaluated: Callable[..., mk.Evaluation]) -> dict[int, mk.Evaluation]:
+    return {2020: mk.evaluate(example, year=2020, district=HAKUNILA), 2021: evaluated(2021, HAKUNILA)}
 
 
 def test_one_number_that_was_altered_is_found_and_named(publish: Callable[..., Path]) -> None:
@@ -429,12 +429,16 @@ def test_the_year_before_is_evaluated_as_it_was_known(
 ) -> None:
     asked = []
 
-    def noted(study: mk.Study, *, year: int, as_of: datetime.date | None) -> mk.Evaluation:
-        asked.append((year, as_of))
-        if as_of == datetime.date(2019, 12, 31):
+    def noted(study: mk.Study, indicators: mk.Indicators, *, year: int) -> mk.Evaluation:
+        asked.append((year, indicators.as_of))
+        if indicators.as_of == datetime.date(2019, 12, 31):
             raise mk.DataError("too little")
         return district[2020]
 
+    def cleaned(study: mk.Study, *, as_of: datetime.date | None) -> mk.Indicators:
+        return replace(district[2020].indicators, as_of=as_of)
+
+    monkeypatch.setattr("mekeval.changes.earlier.clean_indicators", cleaned)
     monkeypatch.setattr("mekeval.changes.earlier.findings_alone", noted)
     now = district[2021]
     # All of the example's figures were published at the end of 2026: before them there is nothing.
@@ -448,6 +452,38 @@ def test_the_year_before_is_evaluated_as_it_was_known(
     asked.clear()
     earlier_evaluation(replace(now, indicators=replace(now.indicators, table=table)))
     assert asked == [(2020, datetime.date(2025, 12, 31))]
+
+
+def test_what_is_hidden_now_is_no_part_of_what_was_found_then(
+    district: dict[int, mk.Evaluation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An estimate of last year would else give the value: it is a sum of which all else is shown this year.
+
+    One area that others are compared with is hidden now in one year before the programme; then it was not.
+    """
+    now = district[2021]
+    outcome = now.study.plan.primary[0]
+    area = next(code for code in now.panel.units if code not in now.design.treated)
+    table = now.indicators.table.copy()
+    there = (table["indicator"] == outcome) & (table["area"] == area) & (table["year"] == 2017)
+    assert table.loc[there, "status"].tolist() == ["ok"]
+    table.loc[there, ["value", "numerator", "denominator"]] = np.nan
+    table.loc[there, "status"] = "confidential"
+    was = now.indicators.table
+    monkeypatch.setattr("mekeval.changes.earlier.clean_indicators", lambda study, *, as_of: now.indicators)
+    asked = []
+
+    def noted(study: mk.Study, indicators: mk.Indicators, *, year: int) -> mk.Evaluation:
+        asked.append(indicators.table)
+        return district[2020]
+
+    monkeypatch.setattr("mekeval.changes.earlier.findings_alone", noted)
+    earlier_evaluation(replace(now, indicators=replace(now.indicators, table=table)))
+    (used,) = asked
+    pd.testing.assert_frame_equal(used.loc[~there], was.loc[~there])
+    assert used.loc[there, "status"].tolist() == ["confidential"]
+    assert used.loc[there, ["value", "numerator", "denominator"]].isna().all(axis=None)
+    assert was.loc[there, "status"].tolist() == ["ok"]
 
 
 def test_the_part_of_the_city_report_in_each_language(district: dict[int, mk.Evaluation]) -> None:

@@ -1,7 +1,8 @@
 """What was known when last year's report was made, and what changed since.
 
 In: an evaluation. Out: the evaluation of the year before, as it was known before this year's figures came out. Never: a
-release of a later day in the place of one that is there.
+release of a later day in the place of one that is there, or an estimate made from a value that is hidden now: beside
+what is shown, it would give the value.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
+
 from ..design import study_design
 from ..errors import DesignError, MekevalError
 from ..evaluation import Evaluation, findings_alone
 from ..evaluation.sharing import evaluation_key
-from ..indicators import Indicators
+from ..indicators import Indicators, clean_indicators
 from ..store import at_hand, known
 from ..study import Study
 from .between import changes_between
@@ -52,7 +56,8 @@ def earlier_evaluation(evaluation: Evaluation) -> Evaluation | None:
     """The evaluation of the year before, of the primary outcomes alone, as it was known at the time.
 
     The year before is the last one with data on a primary outcome. Known at the time is what was published before the
-    first figure of this year on such an outcome; where the study has no such releases, what is known now.
+    first figure of this year on such an outcome; where the study has no such releases, what is known now. What is
+    hidden now is hidden then, too.
     """
     study, primary = evaluation.study, evaluation.study.plan.primary
     before = _years_before(study, evaluation.indicators, evaluation.year)
@@ -62,7 +67,7 @@ def earlier_evaluation(evaluation: Evaluation) -> Evaluation | None:
     now = evaluation.indicators.as_of
     for one in dict.fromkeys((day, now)):
         try:
-            return _of_primary(study, max(before), one)
+            return _of_primary(study, max(before), one, evaluation.indicators)
         except MekevalError:
             continue  # too little was published by then; or nobody was in the programme
     return None
@@ -101,17 +106,37 @@ def _years_before(study: Study, indicators: Indicators, year: int) -> list[int]:
     return [int(one) for one in table.loc[good & table["area"].isin(study.areas.units), "year"].unique()]
 
 
-def _of_primary(study: Study, year: int, day: datetime.date | None) -> Evaluation:
+def _of_primary(study: Study, year: int, day: datetime.date | None, now: Indicators) -> Evaluation:
     """The findings on primary outcomes: half of the work; those of another report of the run where it has made them."""
-    key = evaluation_key(study, year=year, as_of=day) if at_hand() else None
     primary = study.plan.primary
+    plan = study.plan.model_copy(update={"secondary": ()})
+    view = replace(study, spec=study.spec.model_copy(update={"plan": plan}))
+    indicators = clean_indicators(view, as_of=day)
+    safe = _hidden_as_now(indicators, now)
+    key = evaluation_key(study, year=year, as_of=day) if at_hand() and safe is indicators else None
     whole = known(key) if key is not None else None
     if not isinstance(whole, Evaluation):
-        plan = study.plan.model_copy(update={"secondary": ()})
-        view = replace(study, spec=study.spec.model_copy(update={"plan": plan}))
-        whole = findings_alone(view, year=year, as_of=day)
+        whole = findings_alone(view, safe, year=year)
     findings = {found: one for found, one in whole.findings.items() if found[0] in primary}
     return replace(whole, study=study, findings=findings)
+
+
+def _hidden_as_now(then: Indicators, now: Indicators) -> Indicators:
+    """What was known then, without what is hidden now; the same object where nothing is."""
+    place = ["indicator", "area", "year"]
+    shown = then.table["status"].eq("ok")
+    secret = now.table.loc[now.table["status"].isin(("confidential", "suppressed")), place]
+    if then is now or secret.empty:
+        return then
+    gone = shown.to_numpy() & pd.MultiIndex.from_frame(then.table[place].astype(str)).isin(
+        pd.MultiIndex.from_frame(secret.astype(str))
+    )
+    if not gone.any():
+        return then
+    table = then.table.copy()
+    table.loc[gone, ["value", "numerator", "denominator"]] = np.nan
+    table.loc[gone, "status"] = "confidential"
+    return replace(then, table=table)
 
 
 def _day_before(evaluation: Evaluation, outcomes: tuple[str, ...]) -> datetime.date | None:

@@ -151,15 +151,21 @@ def evaluate(
     return of_district(replace(whole, study=study), _treated(study, whole.design, district))
 
 
-def findings_alone(study: Study, *, year: int, as_of: date | None) -> Evaluation:
+def findings_alone(study: Study, indicators: Indicators, *, year: int) -> Evaluation:
     """As `evaluate` of all districts, without what stands beside findings (`choice`, `plain`, `others`); not stored."""
-    return _evaluate(study, year, None, as_of, beside=False)
+    return _evaluate(study, year, None, indicators.as_of, beside=False, indicators=indicators)
 
 
 def _evaluate(
-    study: Study, year: int, district: str | None, day: date | None, *, beside: bool = True
+    study: Study,
+    year: int,
+    district: str | None,
+    day: date | None,
+    *,
+    beside: bool = True,
+    indicators: Indicators | None = None,
 ) -> Evaluation:
-    indicators = clean_indicators(study, as_of=day)
+    indicators = clean_indicators(study, as_of=day) if indicators is None else indicators
     refuse_year(study, indicators, year)
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
     design = study_design(study, as_of=year)
