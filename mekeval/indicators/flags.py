@@ -14,7 +14,18 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import nnls
 
-from .series import Block, Floats, Known, Steps, known_values, median, medians_of, series_of
+from .series import (
+    Block,
+    Floats,
+    Ints,
+    Known,
+    Steps,
+    known_medians,
+    known_values,
+    median,
+    medians_of,
+    series_of,
+)
 
 _MAD = 1.4826  # a median absolute deviation of normal values, times this, is their standard deviation
 _MEDIAN = 1.2533  # the standard error of a median is that of a mean, times this
@@ -111,8 +122,8 @@ def breaks_of(series: list[tuple[Block, Steps]]) -> pd.DataFrame:
         ratios = block.kind == "positive"
         values = np.log(block.value) if ratios else block.value
         change = values[steps.area, steps.after] - values[steps.area, steps.before]
-        middle = np.nanmedian(values, axis=0)
-        spread = _MAD * float(np.median(np.nanmedian(np.abs(values - middle), axis=0)))
+        middle = known_medians(values)
+        spread = _MAD * median(known_medians(np.abs(values - middle)))
         rows += [
             {
                 "indicator": block.indicator,
@@ -146,32 +157,78 @@ class _Jump:
     share: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Shared:
+    """The changes of n steps, each in ascending order over the areas, and which areas take part in each.
+
+    Attributes
+    ----------
+    member : array of bool, shape (n_steps, n_areas)
+    order : array of int, shape (n_steps, n_areas)
+        Areas by their change; those that take no part are last.
+    ordered : array, shape (n_steps, n_areas)
+        Their changes.
+    found : dict
+        What `medians` found, by the areas.
+    """
+
+    member: npt.NDArray[np.bool_]
+    order: npt.NDArray[np.intp]
+    ordered: Floats
+    found: dict[bytes, tuple[Floats, Ints]]
+
+    @classmethod
+    def of(cls, groups: list[npt.NDArray[np.intp]], steps: Steps, change: Floats, n_areas: int) -> _Shared:
+        held = np.full((len(groups), n_areas), np.nan)
+        for number, group in enumerate(groups):
+            held[number, steps.area[group]] = change[group]
+        order = np.argsort(held, axis=1)
+        return cls(
+            member=~np.isnan(held),
+            order=order,
+            ordered=np.take_along_axis(held, order, axis=1),
+            found={},
+        )
+
+    def medians(self, number: int) -> tuple[Floats, Ints]:
+        """Of every step the median change of the areas that take part in this one as well, and how many they are."""
+        own = self.member[number]
+        key = own.tobytes()
+        if key not in self.found:
+            count = np.cumsum(own[self.order] & ~np.isnan(self.ordered), axis=1)
+            size = count[:, -1]
+            row = np.arange(len(count))
+            upper, lower = (
+                self.ordered[row, np.argmax(count >= place[:, None], axis=1)]
+                for place in (size // 2 + 1, (size + 1) // 2)
+            )
+            self.found[key] = np.where(size % 2, upper, (lower + upper) / 2), size
+        return self.found[key]
+
+
 def _jumps(steps: Steps, change: Floats, spread: float, n_areas: int) -> Iterator[_Jump]:
     """The steps of one block that are out of line; see `level_breaks`."""
     order = np.argsort(steps.pair, kind="stable")
     split = np.split(order, np.flatnonzero(np.diff(steps.pair[order])) + 1)
     groups = [group for group in split if len(group) >= _LEAST_AREAS]
-    member = np.zeros((len(groups), n_areas), dtype=bool)
+    if not groups:
+        return
+    common_to = _Shared.of(groups, steps, change, n_areas)
+    gap_of = np.array([float(steps.gap[group[0]]) for group in groups])
     for number, group in enumerate(groups):
-        member[number, steps.area[group]] = True
-    for number, group in enumerate(groups):
-        gap = float(steps.gap[group[0]])
+        gap = float(gap_of[number])
         common = median(change[group])
-        others = []
-        for other, theirs in enumerate(groups):
-            if other == number:
-                continue
-            own = change[theirs[member[number, steps.area[theirs]]]]
-            if own.size >= max(_LEAST_AREAS, len(group) / 2):
-                others.append((median(own), float(steps.gap[theirs[0]])))
-        if len(others) < _LEAST_STEPS:
+        those, size = common_to.medians(number)
+        beside = size >= max(_LEAST_AREAS, len(group) / 2)
+        beside[number] = False
+        medians, gaps = those[beside], gap_of[beside]
+        if len(medians) < _LEAST_STEPS:
             continue
-        medians, gaps = np.array(others).T
-        drift = float(np.median(medians / gaps))
+        drift = median(medians / gaps)
         far = np.sort(np.abs(medians - gaps * drift) / np.sqrt(gaps))
         excess = common - gap * drift
-        noise = _MEDIAN * _MAD * float(np.median(np.abs(change[group] - common))) / np.sqrt(len(group))
-        scale = _MAD * float(np.median(far)) * np.sqrt(gap + (_MEDIAN * gap) ** 2 / len(others))
+        noise = _MEDIAN * _MAD * median(np.abs(change[group] - common)) / np.sqrt(len(group))
+        scale = _MAD * median(far) * np.sqrt(gap + (_MEDIAN * gap) ** 2 / len(medians))
         scale = max(scale, noise, 1e-12)
         share = float(np.mean((change[group] - gap * drift) * np.sign(excess) > 0))
         if (

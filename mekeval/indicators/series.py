@@ -177,6 +177,13 @@ def median(values: Floats) -> float:
     return float(middle[upper] if len(values) % 2 else (middle[upper - 1] + middle[upper]) / 2)
 
 
+def known_medians(values: Floats) -> Floats:
+    """The median of what is known in each column, shape (n_columns,); each has a value."""
+    ordered, known = np.sort(values, axis=0), (~np.isnan(values)).sum(axis=0)
+    at = np.arange(values.shape[1])
+    return np.asarray((ordered[(known - 1) // 2, at] + ordered[known // 2, at]) / 2)
+
+
 def medians_of(values: Floats, group: Ints) -> tuple[Floats, Ints]:
     """The median of each group, and its size."""
     size = np.bincount(group)

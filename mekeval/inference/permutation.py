@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ..estimate import Contrast
 from ..panel import Floats
-from .result import POWER, Inference, shown
+from .ordered import order_statistics
+from .result import POWER, Inference, shown_ranks
 
 Positions = npt.NDArray[np.intp]
 #: All treated sets are enumerated up to this many; of several groups, whose sets are listed one by one, fewer.
@@ -61,22 +62,27 @@ class Reference:
         effect moves more than the real one (see `interval`)."""
         return float(self.sizes[np.abs(self.slopes) >= 1 - _ROUNDING].sum()) / self.n_sets
 
-    def without(self, effect: float) -> Floats:
-        """What the sets would give if the truly treated units had not had this effect, shape (n_sets,)."""
+    def blocks(self, *, without: float = 0.0) -> list[Floats]:
+        """The statistics in parts that rise, as if the truly treated units had not had an effect."""
         if len(self.sizes) == self.n_sets:
-            return np.asarray(self.statistics - effect * self.slopes)
-        noise = self.statistics.copy()
-        for block, slope in zip(np.split(noise, np.cumsum(self.sizes)[:-1]), self.slopes, strict=True):
-            block -= effect * slope
-        return noise
+            return [np.sort(self.statistics - without * self.slopes)]
+        parts = np.split(self.statistics, np.cumsum(self.sizes)[:-1])
+        if without == 0:
+            return parts
+        return [part - without * slope for part, slope in zip(parts, self.slopes, strict=True)]
 
     def share_as_large(self, estimate: float) -> float:
         """Share of sets whose estimate is at least as large in size."""
         size = abs(estimate) - self.scale
         if size <= 0:
             return 1.0
-        above, below = (np.count_nonzero(one) for one in (self.statistics >= size, self.statistics <= -size))
-        return float(above + below) / self.n_sets
+        if len(self.sizes) == self.n_sets:
+            return float(np.count_nonzero(np.abs(self.statistics) >= size)) / self.n_sets
+        parts = self.blocks()
+        count = sum(
+            len(one) - int(one.searchsorted(size)) + int(one.searchsorted(-size, "right")) for one in parts
+        )
+        return float(count) / self.n_sets
 
 
 def plain_permutation(
@@ -93,18 +99,16 @@ def plain_permutation(
     reference = reference_distribution(contrast, seed=seed, draws=draws, most_sets=most_sets)
     low, high = interval(contrast.att, reference, alpha)
     able, n_treated = reference.smallest_p <= alpha, int(group_sizes(contrast).sum())
-    size = reference.statistics.copy()  # one array does for all: there may be millions of sets
-    size.sort()
-    seen = shown(size)
-    size[:] = reference.without(contrast.att)
-    np.abs(size, out=size)
-    at = rank_of_critical(len(size), alpha)
-    size.partition(at)
-    critical = float(size[at])
-    size[:] = reference.without(contrast.att)
-    size.sort()
-    last = len(size) - 1
-    spread = float(max(size[round(POWER * last)], -size[round((1 - POWER) * last)]))
+    n_sets = reference.n_sets
+    seen = order_statistics(reference.blocks(), shown_ranks(n_sets))
+    noise = reference.blocks(without=contrast.att)
+    last, places = n_sets - 1, shown_ranks(n_sets)
+    upper, lower = round(POWER * last), round((1 - POWER) * last)
+    found = order_statistics(noise, np.concatenate([places, [upper, lower]]))
+    spread = float(max(found[-2], -found[-1]))
+    both = [half for part in noise for half in _sizes(part)]
+    at = np.array([rank_of_critical(n_sets, alpha)])
+    critical = abs(float(order_statistics(both, at)[0]))
     return Inference(
         label=contrast.label,
         estimate=contrast.att,
@@ -125,8 +129,14 @@ def plain_permutation(
         minimum_detectable_effect=critical + spread if able else None,
         critical=(-critical, critical) if able else None,
         reference=seen,
-        noise=shown(size),
+        noise=found[:-2],
     )
+
+
+def _sizes(ordered: Floats) -> list[Floats]:
+    """The sizes of ordered values, in two parts that rise: of those below zero, and of the others."""
+    at = int(np.searchsorted(ordered, 0.0))
+    return [-ordered[:at][::-1], ordered[at:]]
 
 
 def rank_of_critical(n_sets: int, alpha: float) -> int:
@@ -244,8 +254,8 @@ def _by_bisection(estimate: float, reference: Reference, needed: int) -> tuple[f
         size = abs(estimate - effect)
         found = always
         for values, slope in parts:
-            found += len(values) - int(np.searchsorted(values, slope * effect + size, side="left"))
-            found += int(np.searchsorted(values, slope * effect - size, side="right"))
+            found += len(values) - int(values.searchsorted(slope * effect + size, "left"))
+            found += int(values.searchsorted(slope * effect - size, "right"))
         return found
 
     limits = []

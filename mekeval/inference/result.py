@@ -12,6 +12,7 @@ from numbers import Integral
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats would double the time to load the library
 
@@ -391,5 +392,9 @@ def _whole(value: object) -> bool:
 
 def shown(ordered: Floats) -> Floats:
     """At most 2001 evenly spaced values of an ordered reference distribution."""
-    at = np.linspace(0, len(ordered) - 1, min(SHOWN, len(ordered))).round().astype(int)
-    return np.asarray(ordered[at])
+    return np.asarray(ordered[shown_ranks(len(ordered))])
+
+
+def shown_ranks(n: int) -> npt.NDArray[np.intp]:
+    """The places of these values among n, from 0."""
+    return np.linspace(0, n - 1, min(SHOWN, n)).round().astype(int)

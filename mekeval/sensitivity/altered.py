@@ -15,7 +15,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ..errors import DesignError, MekevalError
 from ..inference import Inference
@@ -366,8 +365,18 @@ def _ranks(values: Floats, city: npt.NDArray[np.str_], complete: Mask) -> Floats
     the middle where they have a value.
     """
     ranks = np.where(np.isnan(values), np.nan, 0.5)
-    for name in np.unique(city):
-        rows = np.flatnonzero((city == name) & complete)
-        part = pd.DataFrame(values[rows])
-        ranks[rows] = (part.rank() - 0.5).to_numpy() / part.notna().sum().to_numpy().clip(1)
+    _, group = np.unique(city, return_inverse=True)
+    row, year = np.nonzero(~np.isnan(values) & complete[:, None])
+    own = group[row] * values.shape[1] + year
+    found = values[row, year]
+    order = np.lexsort((found, own))
+    # Runs of equal values in one city and year, and where they and the city's year begin in this order.
+    new_group = np.diff(own[order], prepend=-1) != 0
+    new_run = new_group | np.append(True, found[order][1:] != found[order][:-1])[: len(order)]
+    place = np.arange(len(order))
+    starts = np.flatnonzero(new_run)
+    ends = np.append(starts[1:], len(order))
+    middle = np.repeat((starts + ends) / 2, ends - starts)
+    begin = np.maximum.accumulate(np.where(new_group, place, 0))
+    ranks[row[order], year[order]] = (middle - begin) / np.bincount(own)[own[order]]
     return ranks

@@ -21,6 +21,7 @@ from scipy.special import stdtr, stdtrit
 
 from ..display import Shown
 from ..errors import DataError, DesignError, Fault
+from ..inference.ordered import quantile_of
 from ..panel import Floats
 from .cities import City, CityAreas
 from .reference_cities import SPARE_AREAS
@@ -337,7 +338,8 @@ def variance_model(cities: Sequence[City]) -> tuple[float, float]:
 def _variance_model(flat: CityAreas) -> tuple[float, float]:
     centre = flat.sums(flat.change * flat.population) / flat.sums(flat.population)
     deviation = flat.change - np.repeat(centre, flat.n)
-    deviation = np.clip(deviation, *np.quantile(deviation, _CLIP))
+    least, most = (quantile_of(deviation, share) for share in _CLIP)
+    deviation = np.clip(deviation, least, most)
     terms = np.column_stack([np.ones(len(deviation)), 1 / flat.population])
     fit = np.ones(len(deviation))
     coefficients = np.zeros(2)
@@ -400,7 +402,7 @@ def _among_others(parts: Mapping[str, Floats]) -> tuple[dict[str, Floats], float
     n, gap2 = len(s2), gap**2
     others = ~np.eye(n, dtype=bool)
     mean_gap2 = (gap2.sum() - gap2) / (n - 1)
-    median_s2 = np.median(np.broadcast_to(s2, (n, n))[others].reshape(n, n - 1), axis=1)
+    median_s2 = _medians_of_others(s2)
     drift = np.divide(median_s2, mean_gap2, out=np.zeros(n), where=mean_gap2 > 0)
     variance = s2 + drift[:, None] * gap2 / 2
     precision = np.where(others, 1 / variance, 0.0)
@@ -418,6 +420,16 @@ def _among_others(parts: Mapping[str, Floats]) -> tuple[dict[str, Floats], float
         "residual": effect / se,
     }
     return columns, float(bias[0]), float(np.sqrt(spread[0] / total[0]))
+
+
+def _medians_of_others(values: Floats) -> Floats:
+    """For each of n values the median of all others, shape (n,)."""
+    order = np.argsort(values)
+    ordered, place = values[order], np.empty(len(values), dtype=np.intp)
+    place[order] = np.arange(len(values))
+    # What comes after the one that is left out moves down by one place.
+    low, high = (at + (place <= at) for at in ((len(values) - 2) // 2, (len(values) - 1) // 2))
+    return np.asarray((ordered[low] + ordered[high]) / 2)
 
 
 def _refuse(target: City, references: Sequence[City]) -> None:

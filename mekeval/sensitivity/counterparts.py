@@ -18,7 +18,10 @@ from ..design import Rule
 from ..design.selection import Score, comparable, joined
 from ..errors import DesignError
 from ..panel import Floats
-from .cities import Mask, Rows
+from .cities import Rows
+
+#: What of a rule decides an order, besides the values: weights, score, how many are chosen, and from which score on.
+Settings = tuple[tuple[float, ...], Score, int, float | None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,21 +57,7 @@ def ground_of(units: tuple[str, ...], cities: tuple[str | None, ...]) -> Ground:
     )
 
 
-def orders_of(ground: Ground, eligible: Mask, values: Floats, rule: Rule) -> dict[str, tuple[Rows, int]]:
-    """The eligible rows of each city as `ranked` gives them.
-
-    Parameters
-    ----------
-    ground : Ground
-    eligible : array of bool, shape (n_units,)
-    values : array, shape (n_units, n_criteria)
-        Higher is worse.
-    rule : Rule
-    """
-    return _orders(ground, eligible.tobytes(), values.tobytes(), *_settings(rule))
-
-
-def _settings(rule: Rule) -> tuple[tuple[float, ...], Score, int, float | None]:
+def settings_of(rule: Rule) -> Settings:
     """What of a rule decides an order, besides the values."""
     return (
         tuple(rule.weights.get(name, 1.0) for name in rule.criteria),
@@ -79,7 +68,7 @@ def _settings(rule: Rule) -> tuple[tuple[float, ...], Score, int, float | None]:
 
 
 @lru_cache(maxsize=64)
-def _orders(
+def orders_by(
     ground: Ground,
     eligible: bytes,
     values: bytes,
@@ -91,6 +80,16 @@ def _orders(
     """The eligible rows of each city as `ranked` gives them, cities with as many of them at once.
 
     Most questions about one result differ in years, outcomes or treated areas and not in these orders.
+
+    Parameters
+    ----------
+    ground : Ground
+    eligible : bytes
+        Of an array of bool, shape (n_units,).
+    values : bytes
+        Of an array of float, shape (n_units, n_criteria); higher is worse.
+    weights, score, choose, at_least
+        As `settings_of` gives them.
     """
     may = np.frombuffer(eligible, dtype=bool)
     given = np.frombuffer(values).reshape(len(may), len(weights))
@@ -111,7 +110,7 @@ def ranked(rows: Rows, values: Floats, rule: Rule) -> list[tuple[Rows, int]]:
     The array form of `mekeval.select_areas`, for cities with equally many areas; `rows`, shape (n_cities, n_areas), are
     in the order of the codes, which breaks ties.
     """
-    return _ranked(rows, values, *_settings(rule))
+    return _ranked(rows, values, *settings_of(rule))
 
 
 def _ranked(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ from ..design.selection import criteria_columns
 from ..display import Shown
 from ..errors import DesignError, Fault
 from ..panel import Floats, Panel
-from .cities import City, CityAreas, Mask
-from .counterparts import Matched, ground_of, match, nearest, orders_of
+from .cities import City, CityAreas, Mask, Rows
+from .counterparts import Ground, Matched, Settings, ground_of, match, nearest, orders_by, settings_of
 from .rule_question import MOST_GROWTH, SMALLEST_AREA, RuleQuestion, refuse
 
 #: A city needs this many eligible areas beside the chosen ones.
@@ -89,8 +90,10 @@ class RuleApplied:
         The target first.
     left_out : tuple of (str, str, str)
         Rows of `PlaceboCities.left_out`.
-    reasons : mapping of str to array of int
-        Of each city's areas why they were dropped, as places in a list of words.
+    reason : array of int, shape (n_units,)
+        Why areas were dropped, as places in a list of words.
+    rows_of : mapping of str to array of int
+        The areas of each city.
     matched : Matched
     n_ranked : int
         Eligible areas of the target.
@@ -99,7 +102,8 @@ class RuleApplied:
 
     areas: CityAreas
     left_out: tuple[tuple[str, str, str], ...]
-    reasons: Mapping[str, npt.NDArray[np.int8]]
+    reason: npt.NDArray[np.int8]
+    rows_of: Mapping[str, Rows]
     matched: Matched
     n_ranked: int
     warnings: tuple[str, ...]
@@ -109,8 +113,8 @@ class RuleApplied:
         target, *references = self.areas.cities()
         dropped = [
             (name, reason, n)
-            for name, reasons in self.reasons.items()
-            for reason, n in sorted(Counter(_REASONS[at] for at in reasons[reasons > 0].tolist()).items())
+            for name, rows in self.rows_of.items()
+            for reason, n in sorted(Counter(_REASONS[at] for at in self.reason[rows].tolist() if at).items())
         ]
         found = self.matched
         return PlaceboCities(
@@ -263,12 +267,98 @@ def cities_of(question: RuleQuestion) -> RuleApplied:
     ]
     if faults:
         raise DesignError.of(faults)
-    orders = orders_of(ground, eligible, values, rule)
+    made = _chosen(
+        ground,
+        eligible.tobytes(),
+        values.tobytes(),
+        settings_of(rule),
+        target,
+        treated,
+        question.discretionary,
+        question.set_aside,
+        tuple(question.exclude.items()),
+    )
+    kept, picked = enters.copy(), np.zeros(len(panel.units), dtype=bool)
+    kept[beside] = kept[made.aside] = False
+    picked[ours] = picked[made.picked] = True
+    enter = kept[made.rows]
+    rows = made.rows[enter]
+    reason[beside[reason[beside] == 0]] = _REASONS.index("set_aside")
+    reason[(reason == 0) & missing] = _REASONS.index("criterion_missing")
+    reason[(reason == 0) & ~eligible] = _REASONS.index("below_minimum")
+    warnings = {
+        "treated_rebuilt": bool((moved[ours] > limit).any()),
+        "rebuilt_since": bool((since > limit).any()),
+        "growth_unknown": bool(np.isnan(moved[ours]).any()) and question.most_growth is not None,
+        "rule_chooses_others": made.matched.others,
+        "criteria_after_start": _last_base_year(rule) >= min(post),
+    }
+    return RuleApplied(
+        areas=CityAreas(
+            names=made.used,
+            change=change[rows],
+            level=level[rows],
+            population=people[rows],
+            chosen=picked[rows],
+            n=np.bincount(made.city[enter], minlength=len(made.used)),
+            codes=ground.units[rows],
+        ),
+        left_out=made.left_out,
+        reason=reason,
+        rows_of=ground.rows_of,
+        matched=made.matched,
+        n_ranked=made.n_ranked,
+        warnings=tuple(key for key, holds in warnings.items() if holds),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Chosen:
+    """What the rule does in every city, whatever the outcome and its years.
+
+    Attributes
+    ----------
+    used : tuple of str
+        The target and the references.
+    rows, city : array of int, shape (n_areas,)
+        Their areas, and the place of each area's city in `used`.
+    picked, aside : array of int
+        Rows of the areas that are chosen elsewhere, and of those that stand for what is set aside in the target.
+    left_out, matched, n_ranked
+        As in `RuleApplied`.
+    """
+
+    used: tuple[str, ...]
+    rows: Rows
+    city: Rows
+    picked: Rows
+    aside: Rows
+    left_out: tuple[tuple[str, str, str], ...]
+    matched: Matched
+    n_ranked: int
+
+
+@lru_cache(maxsize=64)
+def _chosen(
+    ground: Ground,
+    eligible: bytes,
+    values: bytes,
+    settings: Settings,
+    target: str,
+    treated: tuple[str, ...],
+    discretionary: tuple[str, ...],
+    set_aside: tuple[str, ...],
+    excluded: tuple[tuple[str, str], ...],
+) -> _Chosen:
+    """Apply a rule to every city; most questions about one result differ in nothing of this."""
+    orders = orders_by(ground, eligible, values, *settings)
+    may, exclude = np.frombuffer(eligible, dtype=bool), dict(excluded)
+    choose, at_least = settings[2:]
     own_ranked, n_own = orders[target]
-    rank = {panel.units[row]: at for at, row in enumerate(own_ranked.tolist(), start=1)}
-    matched = match(rank, (n_own, rule.choose), treated, question.discretionary)
-    aside = set(question.set_aside)
-    aside_ranks = tuple(at for unit, at in rank.items() if unit in aside)
+    rank = {str(ground.units[row]): at for at, row in enumerate(own_ranked.tolist(), start=1)}
+    matched = match(rank, (n_own, choose), treated, discretionary)
+    others = set(set_aside)
+    aside_ranks = tuple(at for unit, at in rank.items() if unit in others)
     k = len(treated)
     if own_ranked.size < k + SPARE_AREAS:
         raise DesignError(
@@ -277,16 +367,14 @@ def cities_of(question: RuleQuestion) -> RuleApplied:
             found=f"{own_ranked.size} eligible areas, {k} treated",
             expected=f"at least {SPARE_AREAS} more than the treated ones",
         )
-    kept, picked = enters.copy(), np.zeros(len(panel.units), dtype=bool)
-    kept[beside], picked[ours] = False, True
-    used: list[str] = [target]
+    picked, aside, used = [], [], [target]
     left_out: list[tuple[str, str, str]] = []
     for name, rows in ground.rows_of.items():
         if name == target:
             continue
-        n_here, (order, n_chosen) = int(eligible[rows].sum()), orders[name]
-        if name in question.exclude:
-            left_out.append((name, "excluded", question.exclude[name]))
+        n_here, (order, n_chosen) = int(may[rows].sum()), orders[name]
+        if name in exclude:
+            left_out.append((name, "excluded", exclude[name]))
             continue
         if n_here < k + SPARE_AREAS:
             left_out.append((name, "too_few_areas", f"{n_here} eligible, {k + SPARE_AREAS} needed"))
@@ -295,46 +383,29 @@ def cities_of(question: RuleQuestion) -> RuleApplied:
             left_out.append((name, "criterion_does_not_vary", ""))
             continue
         if matched.whole and not n_chosen:
-            left_out.append((name, "below_threshold", f"no area scores {rule.at_least:g}"))
+            left_out.append((name, "below_threshold", f"no area scores {at_least:g}"))
             continue
         top = tuple(range(1, n_chosen + 1)) if matched.whole else ()
-        ranks = (*top, *nearest(matched.by_rank, top, rule.choose, own_ranked.size, order.size))
-        also = nearest(aside_ranks, ranks, rule.choose, own_ranked.size, order.size)
+        ranks = (*top, *nearest(matched.by_rank, top, choose, own_ranked.size, order.size))
+        also = nearest(aside_ranks, ranks, choose, own_ranked.size, order.size)
         if n_here < k + len(also) + SPARE_AREAS:
             left_out.append(
                 (name, "too_few_areas", f"{n_here} eligible, {k + len(also) + SPARE_AREAS} needed")
             )
             continue
-        picked[order[np.array(ranks, dtype=np.intp) - 1]] = True
-        kept[order[np.array(also, dtype=np.intp) - 1]] = False
+        picked += [order[at - 1] for at in ranks]
+        aside += [order[at - 1] for at in also]
         used.append(name)
-    parts = [rows[kept[rows]] for rows in map(ground.rows_of.__getitem__, used)]
-    rows = np.concatenate(parts)
-    reason[beside[reason[beside] == 0]] = _REASONS.index("set_aside")
-    reason[(reason == 0) & missing] = _REASONS.index("criterion_missing")
-    reason[(reason == 0) & ~eligible] = _REASONS.index("below_minimum")
-    warnings = {
-        "treated_rebuilt": bool((moved[ours] > limit).any()),
-        "rebuilt_since": bool((since > limit).any()),
-        "growth_unknown": bool(np.isnan(moved[ours]).any()) and question.most_growth is not None,
-        "rule_chooses_others": matched.others,
-        "criteria_after_start": _last_base_year(rule) >= min(post),
-    }
-    return RuleApplied(
-        areas=CityAreas(
-            names=tuple(used),
-            change=change[rows],
-            level=level[rows],
-            population=people[rows],
-            chosen=picked[rows],
-            n=np.array([len(part) for part in parts]),
-            codes=ground.units[rows],
-        ),
+    parts = [ground.rows_of[name] for name in used]
+    return _Chosen(
+        used=tuple(used),
+        rows=np.concatenate(parts),
+        city=np.repeat(np.arange(len(used)), [len(part) for part in parts]),
+        picked=np.array(picked, dtype=np.intp),
+        aside=np.array(aside, dtype=np.intp),
         left_out=tuple(left_out),
-        reasons={name: reason[own] for name, own in ground.rows_of.items()},
         matched=matched,
         n_ranked=own_ranked.size,
-        warnings=tuple(key for key, holds in warnings.items() if holds),
     )
 
 

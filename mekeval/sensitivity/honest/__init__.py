@@ -20,7 +20,8 @@ from ...estimate import Aggregation, Effects
 from ...inference.result import refuse_settings
 from ...panel import Floats
 from .coefficients import Coefficients, Covariance, LVec, from_effects, from_vector, weights_of, widened
-from .engine import Problem, breakdown, interval, problem
+from .engine import Problem, interval, problem
+from .limit import breakdown
 from .restrictions import (
     BIASES,
     MONOTONES,
@@ -278,9 +279,11 @@ def honest_bounds(
     )
     estimate = float(weights @ given.post)
     se = float(np.sqrt(weights @ given.post_covariance @ weights))
-    table = pd.DataFrame([_row(posed, float(size)) for size in wanted])
+    rows = {float(size): _row(posed, float(size)) for size in wanted}
+    table = pd.DataFrame([rows[float(size)] for size in wanted])
     scale = float(np.sqrt(np.diag(given.covariance).max()))
-    broken = breakdown(posed, wanted, 1.0 if restriction != "smoothness" else scale)
+    held = {size: not row["excludes_zero"] for size, row in rows.items()}
+    broken = breakdown(posed, wanted, 1.0 if restriction != "smoothness" else scale, held)
     reach = float(ndtri(1 - alpha / 2) if given.df is None else stdtrit(given.df, 1 - alpha / 2)) * se
     return HonestBounds(
         outcome=given.outcome,

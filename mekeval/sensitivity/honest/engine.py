@@ -1,4 +1,4 @@
-"""Intervals, identified sets and breakdown values under one kind of restriction.
+"""Intervals and identified sets under one kind of restriction.
 
 In: coefficients with their covariance, and what is assumed of the deviations. Out: an interval for any size of them.
 Never: a size whose interval rests on other draws than that of its neighbour.
@@ -6,13 +6,13 @@ Never: a size whose interval rests on other draws than that of its neighbour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import DesignError
+from ...inference.ordered import quantile_of
 from ...panel import Floats
 from .coefficients import FIRST_STAGE
 from .corners import Corners, Program
@@ -34,10 +34,8 @@ from .restrictions import Bias, Monotone, Polyhedron, Restriction, Times, polyhe
 
 #: Half width of the grid of values in standard errors, as in R's HonestDiD.
 HALF_GRID = 20.0
-_DOUBLINGS, _HALVINGS = 16, 40
 _MOST_TESTED = 4_000
 _ON_GRID = 1e-9
-_PRECISION = 1e-5  # of a breakdown value, relative
 #: Each so manieth of the draws around the least favourable critical value is solved by a program at a time, and so many
 #: of the others: at first, and when that many programs in a row have found no new corner.
 _DENSE, _SPARSE, _IDLE = (8, 25), (25, 4), 150
@@ -153,8 +151,8 @@ def interval(given: Problem, size: float) -> Interval:
     if given.method == "FLCI":
         low, high = flci(given, size)
     else:
-        first = _first_stage(given, size)
-        low, high = _by_inversion(given, [_Test(given, one, first) for one in parts])
+        first = first_stage(given, size)
+        low, high = by_inversion(given, [PartTest(given, one, first) for one in parts])
     return Interval(low=low, high=high, set_low=set_low, set_high=set_high)
 
 
@@ -165,82 +163,22 @@ def flci(given: Problem, size: float) -> tuple[float, float]:
     return centre - found.half_length, centre + found.half_length
 
 
-def _lets_in_zero(given: Problem, size: float, begin: Sequence[int]) -> int | None:
-    """The place of a part that does not reject zero, or -1 where the interval holds it all the same; else None.
-
-    One part decides, whichever it is: those at the places in `begin` are asked first.
-    """
-    if given.method == "FLCI":
-        low, high = flci(given, size)
-        return -1 if low <= 0 <= high else None
-    first, parts = _first_stage(given, size), _parts(given, size)
-    tests: dict[int, _Test] = {}
-    places: list[int] = [*begin, *range(len(parts))]
-    for at in dict.fromkeys(places):
-        tests[at] = _Test(given, parts[at], first)
-        if not tests[at].rejects_zero():
-            return at
-    low, high = _by_inversion(given, list(tests.values()))
-    return -1 if low <= 0 <= high else None
-
-
-def breakdown(given: Problem, sizes: npt.NDArray[np.float64], start: float) -> float:
-    """The size up to which zero is excluded, by bisection; -inf where it is not even at 0, inf where it always is.
-
-    Parameters
-    ----------
-    sizes : array
-        Where intervals were computed: the first of them that includes zero is an upper end.
-    start : float
-        A size to begin with where none of `sizes` includes zero.
-    """
-    begin: list[int] = []
-
-    def excluded(size: float) -> bool:
-        """Whether the interval leaves zero out; a part that lets it in at one size mostly does so at the next."""
-        at = _lets_in_zero(given, size, begin)
-        if at is not None and at >= 0 and given.corners.complete:
-            begin[:] = [at]
-        return at is None
-
-    if not excluded(0.0):
-        return -np.inf
-    low, high = 0.0, np.inf
-    for size in np.unique(sizes[sizes > 0]):
-        if not excluded(float(size)):
-            high = float(size)
-            break
-        low = float(size)
-    step = max(start, low)
-    for _ in range(_DOUBLINGS):
-        if np.isfinite(high):
-            break
-        if excluded(2 * step):
-            low = step = 2 * step
-        else:
-            high = 2 * step
-    if not np.isfinite(high):
-        return np.inf
-    for _ in range(_HALVINGS):
-        if high - low <= _PRECISION * high:
-            break
-        middle = (low + high) / 2
-        if excluded(middle):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 def _parts(given: Problem, size: float) -> list[Polyhedron]:
     return polyhedra(given.times, given.restriction, size, bias=given.bias, monotone=given.monotone)
+
+
+def part_of(given: Problem, size: float, at: int) -> Polyhedron:
+    """One of them."""
+    return polyhedra(given.times, given.restriction, size, bias=given.bias, monotone=given.monotone, only=at)[
+        0
+    ]
 
 
 def _fixed(given: Problem, size: float, alpha: float) -> FixedLength:
     return fixed_length(given.frontiers[0], size, alpha)
 
 
-def _first_stage(given: Problem, size: float) -> FirstStage | None:
+def first_stage(given: Problem, size: float) -> FirstStage | None:
     """The fixed-length interval of the first stage with "C-F"; None with "C-LF"."""
     if given.method != "C-F":
         return None
@@ -252,7 +190,7 @@ def _first_stage(given: Problem, size: float) -> FirstStage | None:
     )
 
 
-class _Test:
+class PartTest:
     """The hybrid test of one part of the deviations."""
 
     def __init__(self, given: Problem, part: Polyhedron, first: FirstStage | None) -> None:
@@ -314,7 +252,7 @@ class _Test:
             if not self.program.meet_all(left[:, at].T, largest[at]):
                 break
             largest = largest_of(self.vertices(), draws)
-        return float(np.quantile(largest, 1 - self._kappa))
+        return quantile_of(largest, 1 - self._kappa)
 
     def without(self, level: float) -> tuple[float, float]:
         """Values of the effect whose statistic is at most `level`."""
@@ -331,7 +269,9 @@ class _Test:
 
     def rejected(self, values: Floats) -> npt.NDArray[np.bool_]:
         """Whether each value is rejected, shape (n_values,), rising; certain at the ends of those that are not."""
-        critical = self.critical
+        return self._beyond(values, self.critical)
+
+    def _beyond(self, values: Floats, critical: float) -> npt.NDArray[np.bool_]:
         for _ in range(_ROUNDS):
             vertices = replace(self.vertices(), critical=critical)
             found = rejects(
@@ -368,6 +308,9 @@ class _Test:
             low, high = self.without(0.0)
             if low <= 0 <= high:
                 return False
+            # A critical value only brings the end of the truncation nearer, and so makes the rest of the tail smaller.
+            if self.listed and self._beyond(np.zeros(1), np.inf)[0]:
+                return True
         else:
             low, high = self.reach()
             if not low <= 0 <= high:
@@ -388,30 +331,35 @@ def _deciding(rejected: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     return np.unique(beyond.astype(int))
 
 
-def _by_inversion(given: Problem, tests: list[_Test]) -> tuple[float, float]:
-    """From the lowest to the highest value on the grid that a test of one of the parts does not reject.
-
-    The grid goes on as far as the first stage reaches. Where that is more than `_MOST_TESTED` values to one side, every
-    second, third... value is tested.
-    """
+def by_inversion(given: Problem, tests: list[PartTest]) -> tuple[float, float]:
+    """From the lowest to the highest value on the grid that a test of one of the parts does not reject."""
     low, high = np.inf, -np.inf
     for test in tests:
-        if test.first is None:
-            se = float(np.sqrt(given.weights @ given.covariance @ given.weights))
-            start, step = -HALF_GRID * se, 2 * HALF_GRID * se / (given.grid_points - 1)
-        else:
-            start = test.first.estimate - test.first.half_length
-            step = 2 * test.first.half_length / (given.grid_points - 1)
-        reach = test.reach()
-        # Of a first stage without length there is one value.
-        values = (
-            start + step * _places(reach, test.without(0.0), start, step) if step > 0 else np.array(reach[:1])
-        )
+        values = grid(given, test)
         if len(values):
             kept = values[~test.rejected(values)]
             if len(kept):
                 low, high = min(low, float(kept[0])), max(high, float(kept[-1]))
     return low, high
+
+
+def grid(given: Problem, test: PartTest) -> Floats:
+    """The values that a test is asked, rising.
+
+    The grid goes on as far as the first stage reaches. Where that is more than `_MOST_TESTED` values to one side, every
+    second, third... value is tested.
+    """
+    if test.first is None:
+        se = float(np.sqrt(given.weights @ given.covariance @ given.weights))
+        start, step = -HALF_GRID * se, 2 * HALF_GRID * se / (given.grid_points - 1)
+    else:
+        start = test.first.estimate - test.first.half_length
+        step = 2 * test.first.half_length / (given.grid_points - 1)
+    reach = test.reach()
+    # Of a first stage without length there is one value.
+    if step > 0:
+        return np.asarray(start + step * _places(reach, test.without(0.0), start, step))
+    return np.array(reach[:1])
 
 
 def _places(reach: tuple[float, float], inner: tuple[float, float], start: float, step: float) -> Floats:

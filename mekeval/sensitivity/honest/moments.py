@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.special import log_ndtr
 
 from ...errors import DesignError
+from ...inference.ordered import quantile_of
 from ...panel import Floats
 from .restrictions import Polyhedron, Restriction, Times, free_of
 
@@ -177,7 +178,7 @@ def least_favourable(vertices: Vertices, draws: Floats, kappa: float) -> float:
     kappa : float
         Size of the first stage.
     """
-    return float(np.quantile(largest_of(vertices, draws), 1 - kappa))
+    return quantile_of(largest_of(vertices, draws), 1 - kappa)
 
 
 def largest_of(vertices: Vertices, draws: Floats) -> Floats:

@@ -7,6 +7,7 @@ are allowed. Never: an uneven spacing of the years taken for an even one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,12 @@ class Times:
         """All times, the base among them."""
         return np.concatenate([self.pre, [self.base], self.post])
 
+    @cached_property
+    def steps(self) -> Floats:
+        """Change per unit of time between times that follow each other, shape (n_times - 1, n_coefficients)."""
+        whole = np.diff(np.eye(len(self.all)), axis=0) / np.diff(self.all)[:, None]
+        return np.delete(whole, len(self.pre), axis=1)
+
     @property
     def even(self) -> bool:
         """Whether every step is one."""
@@ -73,15 +80,9 @@ def delta_name(restriction: Restriction, bias: Bias | None, monotone: Monotone |
     return f"{_SHORT[restriction]}{ends[bias]}{ends[monotone]}"
 
 
-def steps(times: Times) -> Floats:
-    """Change per unit of time between times that follow each other, shape (n_times - 1, n_coefficients)."""
-    whole = np.diff(np.eye(len(times.all)), axis=0) / np.diff(times.all)[:, None]
-    return np.delete(whole, len(times.pre), axis=1)
-
-
 def bends(times: Times) -> Floats:
     """Change of slope at each inner time per unit of time, shape (n_times - 2, n_coefficients)."""
-    return np.asarray(np.diff(steps(times), axis=0) / knot_widths(times)[:, None])
+    return np.asarray(np.diff(times.steps, axis=0) / knot_widths(times)[:, None])
 
 
 def knot_widths(times: Times) -> Floats:
@@ -92,7 +93,7 @@ def knot_widths(times: Times) -> Floats:
 
 def free_of(times: Times, restriction: Restriction) -> Floats:
     """The restricted quantity (step or bend) after the base by the effects there, invertible."""
-    whole = steps(times) if restriction == "relative_magnitudes" else bends(times)
+    whole = times.steps if restriction == "relative_magnitudes" else bends(times)
     return whole[-len(times.post) :, len(times.pre) :]
 
 
@@ -103,13 +104,14 @@ def polyhedra(
     *,
     bias: Bias | None,
     monotone: Monotone | None,
+    only: int | None = None,
 ) -> list[Polyhedron]:
-    r"""The set of deviations as a union.
+    r"""The set of deviations as a union; of its parts `only` the one at a place.
 
     With relative restrictions there is one part for each step (bend) before entry that may be the largest, and for each
     of its signs: the others before are at most as large, those after at most `size` times as large.
     """
-    quantity = steps(times) if restriction == "relative_magnitudes" else bends(times)
+    quantity = times.steps if restriction == "relative_magnitudes" else bends(times)
     n_post = len(times.post)
     extra, zeros = _shape_rows(times, bias, monotone)
     if restriction == "smoothness":
@@ -117,14 +119,23 @@ def polyhedra(
         return [Polyhedron(rows=rows, limits=np.r_[np.full(2 * len(quantity), size), zeros])]
     factor = np.r_[np.ones(len(quantity) - n_post), np.full(n_post, size)][:, None]
     found = []
-    for largest in quantity[: len(quantity) - n_post]:
-        for sign in (1.0, -1.0):
-            bound = factor * (sign * largest)
-            rows = np.vstack([quantity - bound, -quantity - bound])
-            rows = rows[np.abs(rows).max(axis=1) > 1e-12 * np.abs(quantity).max()]
-            rows = np.vstack([rows, extra])
-            found.append(Polyhedron(rows=rows, limits=np.zeros(len(rows))))
+    for at in range(n_parts(times, restriction)) if only is None else (only,):
+        bound = factor * ((-1.0 if at % 2 else 1.0) * quantity[at // 2])
+        rows = np.vstack([quantity - bound, -quantity - bound])
+        rows = rows[np.abs(rows).max(axis=1) > 1e-12 * np.abs(quantity).max()]
+        rows = np.vstack([rows, extra])
+        found.append(Polyhedron(rows=rows, limits=np.zeros(len(rows))))
     return found
+
+
+def n_parts(times: Times, restriction: Restriction) -> int:
+    """How many parts `polyhedra` gives."""
+    seen = {
+        "smoothness": 0.5,
+        "relative_magnitudes": len(times.pre),
+        "relative_smoothness": len(times.pre) - 1,
+    }
+    return int(2 * seen[restriction])
 
 
 def _shape_rows(times: Times, bias: Bias | None, monotone: Monotone | None) -> tuple[Floats, Floats]:
@@ -133,6 +144,6 @@ def _shape_rows(times: Times, bias: Bias | None, monotone: Monotone | None) -> t
         signs = np.eye(len(times.pre) + len(times.post))[len(times.pre) :]
         rows.append(-signs if bias == "positive" else signs)
     if monotone is not None:
-        rows.append(-steps(times) if monotone == "increasing" else steps(times))
+        rows.append(-times.steps if monotone == "increasing" else times.steps)
     stacked = np.vstack(rows)
     return stacked, np.zeros(len(stacked))
