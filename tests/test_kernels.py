@@ -145,13 +145,22 @@ def test_a_job_that_hangs_is_ended_with_its_cell_and_the_limit(tmp_path: Path, k
     pytest.fail("the cell is not named")
 
 
-@pytest.mark.parametrize("kernels", ["fork", "ordinary"])
-@pytest.mark.parametrize("shown", ["print('x' * 10**6)", "display(HTML('x' * 10**6))"])
+@pytest.mark.parametrize(
+    ("kernels", "shown", "most"),
+    [
+        ("fork", "print('x' * 10**6)", None),  # the limit as it is
+        ("ordinary", "print('x' * 10**6)", 20),
+        ("fork", "display(HTML('x' * 10**6))", 20),
+        ("ordinary", "display(HTML('x' * 10**6))", 20),
+    ],
+)
 def test_a_job_that_shows_without_end_is_ended_before_it_fills_the_memory(
-    tmp_path: Path, kernels: str, shown: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernels: str, shown: str, most: int | None
 ) -> None:
+    if most is not None:
+        monkeypatch.setattr("mekeval.run.kernels.notebook._MOST_SHOWN", most * 10**6)
     path = notebook(tmp_path, "from IPython.display import HTML", f"while True: {shown}")
-    with pytest.raises(RunError, match=r"shows more than a report may: 100 MB(.|\n)*while True"):
+    with pytest.raises(RunError, match=rf"shows more than a report may: {most or 100} MB(.|\n)*while True"):
         run(path, Limits(seconds=200, kernels=kernels))
 
 

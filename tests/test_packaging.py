@@ -253,7 +253,7 @@ def loaded_after(code: str) -> set[str]:
 def test_the_environment_of_a_run_lists_every_package_that_a_report_loads() -> None:
     """Held against what Python really has loaded once the modules of a run, of a page and of all readers are there."""
     found = installed()
-    modules = "run.prepared, run.jobs, render.pdf, sources, register, areas.boundaries"
+    modules = "run.kernels.preloaded, run.jobs, render.pdf, sources, register, areas.boundaries"
     code = "import " + ", ".join(f"mekeval.{name.strip()}" for name in modules.split(","))
     loaded = loaded_after(code) - (
         loaded_after("pass") - set(found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
@@ -11,7 +13,7 @@ from fontTools.ttLib import TTFont
 from matplotlib import get_data_path
 from matplotlib.figure import Figure
 
-from mekeval.figures.picture import style
+from mekeval.figures.picture import _compact, style
 from mekeval.figures.svg import line_width, written_svg
 
 Node = tuple[str, dict[str, str], str, list[object]]
@@ -131,3 +133,24 @@ def test_a_line_is_as_wide_as_its_letters(text: str) -> None:
     total = sum(advances[glyphs[ord(letter)]][0] for letter in text) * 9 / font["head"].unitsPerEm
     assert line_width(text, 9) == pytest.approx(total, rel=0.02)
     assert line_width(text, 18) == pytest.approx(2 * line_width(text, 9))
+
+
+def test_outlines_are_shortened_as_one_number_and_one_letter_after_the_other_would_be() -> None:
+    drawn = random.Random(7)
+
+    def number() -> str:
+        return (
+            drawn.choice(("", "-"))
+            + drawn.choice(("0", "7", "31", "460"))
+            + drawn.choice(("", ".5", ".25", ".123", ".4567", ".000001"))
+        )
+
+    for _ in range(300):
+        steps = [
+            f"{drawn.choice('MLQCz')} " + " ".join(number() for _ in range(drawn.choice((0, 2, 4))))
+            for _ in range(drawn.randrange(1, 6))
+        ]
+        outline = drawn.choice((" ", "")).join(steps).strip() + f" L 0.125 {number()}"
+        short = re.sub(r" ?([A-Za-z]) ?", lambda found: found[1], outline)  # a space each side of a letter
+        short = re.sub(r"\d+\.\d+", lambda found: found[0][: found[0].index(".") + 3], short)
+        assert _compact(f'<path d="{outline}"/>') == f'<path d="{short}"/>'

@@ -93,12 +93,12 @@ def warm_up() -> None:
     with style():
         figure = Figure(figsize=(1, 1))
         for weight in ("normal", "bold"):
-            figure.text(0, 0, string.printable.strip(), weight=weight)
+            figure.text(0, 0, string.printable.strip() + "ÄÖÅäöå\N{MINUS SIGN}\N{EN DASH}", weight=weight)
             for size in (TEXT, 8, 7.5):
                 figure.text(0, 0, "0", weight=weight, size=size)
         for number in numbers:
             figure.text(0, 0, number)
-        written_svg(figure)
+        _compact(written_svg(figure))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,9 +177,13 @@ def _compact(svg: str) -> str:
     svg = re.sub(r"\s*<!--.*?-->|\n\s*", "", svg, flags=re.DOTALL)
     svg = svg.replace("DejaVuSans-", "g-").replace("<use xlink:href=", "<use href=")
     svg = re.sub(r'<g id="[^"]*"(/?)>', lambda found: "" if found.group(1) else "<g>", svg)
-    svg = re.sub(r'(<use href="[^"]+") transform="translate\((\d+(?:\.\d)?)\d* 0\)"', r'\1 x="\2"', svg)
+    svg = re.sub(
+        r'(<use href="[^"]+") transform="translate\((\d+(?:\.\d)?)\d* 0\)"',
+        lambda found: f'{found[1]} x="{found[2]}"',
+        svg,
+    )
     svg = re.sub(r' d="[^"]*"', _short_path, svg)
-    svg = re.sub(r'style="[^"]*"', lambda found: re.sub(r"([:;]) ", r"\1", found.group()), svg)
+    svg = re.sub(r'style="[^"]*"', lambda found: re.sub(r"(?<=[:;]) ", "", found.group()), svg)
     svg = re.sub(r'(<image[^>]*?) id="[^"]*"', r"\1", svg)
     return re.sub(
         r"translate\((\d+(?:\.\d\d?)?)\d* (\d+(?:\.\d\d?)?)\d*\) scale", r"translate(\1 \2) scale", svg
@@ -191,7 +195,7 @@ def _short_path(path: re.Match[str]) -> str:
     outline = path.group()[4:-1]
     if "." not in outline:  # a letter, in whole units of its font
         return f' d="{relative_outline(outline)}"'
-    short = re.sub(r"(\.\d\d)\d+", r"\1", re.sub(r" ?([A-Za-z]) ?", r"\1", outline))
+    short = re.sub(r"(?<=\.\d\d)\d+|(?<=[A-Za-z]) | (?=[A-Za-z])", "", outline)
     return f' d="{short}"'
 
 

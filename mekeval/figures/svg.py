@@ -295,7 +295,7 @@ def _measured(text: str, font: _Font) -> tuple[float, float, float]:
     return float(width), float(height), float(depth)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _outlined(text: str, font: _Font) -> tuple[str, tuple[str, ...]]:
     """A line of letters as SVG, and the names of its letters."""
     return _scribe().write(text, font)

@@ -15,12 +15,10 @@ from ..errors import DesignError, closest
 from ..estimate.shown import digits_for
 from ..panel import Floats
 from ..tables import Table
-from ..text import Texts, visible
+from ..text import DIGITS, Texts, visible
 from .picture import Picture
 
 UNITS = ("plain", "percent", "eur", "persons", "number", "m2", "index", "log")
-#: Digits after the decimal sign that suit a unit.
-DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1, "log": 3}
 
 
 @dataclass(frozen=True, kw_only=True)

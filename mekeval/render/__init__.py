@@ -12,15 +12,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from nbformat import NotebookNode
 
 from ..shipped import version
 from ..text import Texts, visible
-from .notebook import MAIN_ID, TEMPLATE_FOLDER, notebook_fragment, safe_href
-from .policy import content_policy
+from .policy import content_policy, safe_href
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+TEMPLATE_FOLDER = Path(__file__).parent / "template"
+MAIN_ID = "content"
+"""The id of the page's main element, target of the skip link; notebook content may not use it."""
 
 #: Letters of a text at the head of a sheet of paper.
 _LONGEST_HEAD = 80
@@ -100,6 +107,8 @@ def render_report(notebook: NotebookNode, *, page: ReportPage) -> str:
     >>> "<h1>Hakunila</h1>" in html
     True
     """
+    from .notebook import notebook_fragment  # the notebook tools, which other pages do without
+
     fragment = notebook_fragment(notebook)
     return rendered(
         "report.html.j2",

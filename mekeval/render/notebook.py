@@ -16,9 +16,7 @@ from functools import cache
 from html import unescape
 from html.parser import HTMLParser
 from itertools import count
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup
 from jinja2 import pass_context
@@ -27,11 +25,9 @@ from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
-from ..errors import Fault, MekevalError, RunError
-
-TEMPLATE_FOLDER = Path(__file__).parent / "template"
-MAIN_ID = "content"
-"""The id of the page's main element, target of the skip link; notebook content may not use it."""
+from ..errors import Fault, RunError
+from . import MAIN_ID, TEMPLATE_FOLDER
+from .policy import link_fault
 
 # fmt: off
 _ELEMENTS = frozenset({
@@ -48,7 +44,6 @@ _VOID = frozenset({"br", "col", "hr", "img", "wbr"})
 _PLAIN_TAG = re.compile(r'<[a-z][a-z0-9]*(?: [a-z][a-z-]*="[^"<>]*")*>')
 _PIECES = "pieces"
 _IMAGE_SOURCES = tuple(f"data:image/{kind}" for kind in ("svg+xml", "png", "jpeg", "gif", "webp"))
-_LINK_SCHEMES = frozenset({"", "http", "https", "mailto", "tel"})
 #: The numbers of a picture, to be saved; no other address may hold its own content.
 _CSV = re.compile(r"data:text/csv;charset=utf-8;base64,[A-Za-z0-9+/]*={0,2}")
 _FETCHING_CSS = ("url(", "@import", "image-set(", "\\")
@@ -152,34 +147,6 @@ def _with_anchors(html: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         return f'<h2 id="{anchor}">{inside}</h2>'
 
     return re.sub(r'<h2(?: id="([^"]+)")?>(.*?)</h2>', named, html, flags=re.DOTALL), tuple(contents)
-
-
-def safe_href(target: str) -> str:
-    """Pass the target of a link through, or refuse one that would run code.
-
-    Examples
-    --------
-    >>> safe_href("2024/hakunila.fi.html")
-    '2024/hakunila.fi.html'
-    """
-    if (reason := _link_fault(target)) is not None:
-        raise MekevalError(
-            "A link has a target that may not be published.",
-            found=repr(target),
-            expected="a relative address, http, https, mailto or tel",
-            fix=reason,
-        )
-    return target
-
-
-def _link_fault(target: str) -> str | None:
-    if any(ord(character) < 32 for character in target):
-        return "Remove the control characters."
-    try:
-        scheme = urlsplit(target.strip()).scheme
-    except ValueError:
-        return "Mend the address; it cannot be read."
-    return None if scheme.lower() in _LINK_SCHEMES else "Link to a page or a file."
 
 
 def _refuse_errors(notebook: NotebookNode) -> None:
@@ -344,7 +311,7 @@ def _fetching_fault(_value: str) -> str | None:
 
 
 _ATTRIBUTES: dict[str, Callable[[str], str | None]] = {
-    "href": _link_fault,
+    "href": link_fault,
     "style": _style_fault,
     "src": _source_fault,
     **dict.fromkeys(

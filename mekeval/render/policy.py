@@ -1,6 +1,7 @@
-"""What a browser may do with a page: nothing but show it, with the one style sheet and the one script it holds.
+"""What a browser may do with a page: show it, with the one style sheet and the one script it holds, and follow links.
 
-In: the texts of a page's style sheet and script. Out: its content security policy. Never: a permission to fetch.
+In: the texts of a page's style sheet and script, targets of links. Out: its content security policy, the targets that
+may stand. Never: a permission to fetch, a link that would run code.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from urllib.parse import urlsplit
 
 from ..errors import MekevalError
 
-__all__ = ["content_policy"]
+__all__ = ["content_policy", "link_fault", "safe_href"]
+
+_LINK_SCHEMES = frozenset({"", "http", "https", "mailto", "tel"})
 
 
 def content_policy(style: str, script: str = "") -> str:
@@ -65,3 +69,32 @@ def content_policy(style: str, script: str = "") -> str:
         digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
         parts.append(f"{kind}-src 'sha256-{digest}'")
     return "; ".join([*parts, "base-uri 'none'", "form-action 'none'"])
+
+
+def safe_href(target: str) -> str:
+    """Pass the target of a link through, or refuse one that would run code.
+
+    Examples
+    --------
+    >>> safe_href("2024/hakunila.fi.html")
+    '2024/hakunila.fi.html'
+    """
+    if (reason := link_fault(target)) is not None:
+        raise MekevalError(
+            "A link has a target that may not be published.",
+            found=repr(target),
+            expected="a relative address, http, https, mailto or tel",
+            fix=reason,
+        )
+    return target
+
+
+def link_fault(target: str) -> str | None:
+    """How to mend the target of a link that may not be published; None for one that may."""
+    if any(ord(character) < 32 for character in target):
+        return "Remove the control characters."
+    try:
+        scheme = urlsplit(target.strip()).scheme
+    except ValueError:
+        return "Mend the address; it cannot be read."
+    return None if scheme.lower() in _LINK_SCHEMES else "Link to a page or a file."

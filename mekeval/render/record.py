@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from ..definition import Language
 from ..errors import Fault, RunError, closest
 from ..study import Study
-from ..text import LANGUAGES, Texts
+from ..text import DIGITS, LANGUAGES, Texts
 
 __all__ = ["SITE", "VERDICTS", "SetFacts", "parsed", "read_facts", "site_record"]
 
@@ -181,8 +181,6 @@ def site_record(study: Study) -> dict[str, object]:
     dict
         The same for the same study.
     """
-    from ..report.sentences import decimals_of  # loads the drawing library, which only a run has anyway
-
     spec, areas = study.spec, study.areas
     languages = list(spec.study.languages)
 
@@ -202,7 +200,7 @@ def site_record(study: Study) -> dict[str, object]:
             {
                 "name": one.name,
                 "unit": one.unit,
-                "decimals": decimals_of(one.unit),
+                "decimals": DIGITS[one.unit],
                 "label": {language: one.label.text(language) for language in languages},
             }
             for one in spec.indicator

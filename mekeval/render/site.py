@@ -19,9 +19,8 @@ from ..errors import MekevalError
 from ..shipped import version
 from ..tables import frame_csv
 from ..text import LANGUAGES, Texts
-from . import ReportPage, rendered
+from . import TEMPLATE_FOLDER, ReportPage, rendered
 from .feed import FeedEntry, atom_feed
-from .notebook import TEMPLATE_FOLDER
 from .record import VERDICTS, Report, SetFacts
 from .verdicts import SYMBOLS, SiteView
 

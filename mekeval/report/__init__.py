@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ..dates import AsOf
 from ..evaluation import evaluate
-from ..study import Study, read_study, require_language
-from ..text import Texts
+from ..study import Study
 from .city import city_sections
 from .district import district_sections
 from .monitoring import QuarterReport, YearReport, community_quarter, community_year
 from .once import changes_of, compute_once
+from .opened import opened
 from .parts import FINDINGS_TYPE, Report, Section
 from .quality import QualityReport, quality_report
 from .yearly import ChangesReport, changes_report
@@ -80,9 +80,7 @@ def district_report(
     >>> report.title
     'Hakunila 2021'
     """
-    texts = Texts(language)
-    known = study if isinstance(study, Study) else read_study(study, raw=raw)
-    require_language(known.spec, language, "language")
+    known, texts = opened(study, language, raw)
     code = known.resolve(district)
     return district_sections(evaluate(known, year=year, district=code, as_of=as_of), code, texts)
 
@@ -96,8 +94,6 @@ def city_report(
     as_of: AsOf = None,
 ) -> Report:
     """Evaluate the whole programme and write the city's report; parameters and errors as `district_report`."""
-    texts = Texts(language)
-    known = study if isinstance(study, Study) else read_study(study, raw=raw)
-    require_language(known.spec, language, "language")
+    known, texts = opened(study, language, raw)
     evaluation = evaluate(known, year=year, as_of=as_of)
     return city_sections(evaluation, texts, since=changes_of(evaluation))

@@ -17,14 +17,14 @@ from ..dates import AsOf, as_date
 from ..figures import About
 from ..figures.coverage import plot_coverage
 from ..figures.shares import by_span, plot_coverage_shares, plot_releases
-from ..figures.words import DIGITS
 from ..indicators import STATUSES, Indicators, clean_indicators, compare_releases, failures_table
 from ..shipped import version
-from ..study import Study, read_study, require_language
+from ..study import Study
 from ..tables import Column, Table
-from ..text import Texts
+from ..text import DIGITS, Texts
 from .covered import Seen, seen_of, unit_coverage
 from .facts import fact, form_of, least_digits
+from .opened import opened
 from .parts import Findings, Section, Shown, bullets, heading, paragraph, section
 
 #: A folder in which `quality_report` finds what was cleaned before; `mekeval clean` sets it for its notebooks.
@@ -93,10 +93,8 @@ def quality_report(
     >>> report.title
     'Data quality: Programme of positive special treatment'
     """
-    texts = Texts(language)
     day = as_date(as_of)
-    known = study if isinstance(study, Study) else read_study(study, raw=raw or None)
-    require_language(known.spec, language, "language")
+    known, texts = opened(study, language, raw or None)
     cache = os.environ.get(CACHE_VARIABLE)
     return quality_sections(
         known, clean_indicators(known, as_of=day, cache=Path(cache) if cache else None), texts

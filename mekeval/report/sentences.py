@@ -14,11 +14,10 @@ import numpy as np
 
 from ..evaluation import ALL, Evaluation
 from ..figures.elsewhere import city_names, matching, neighbours, references
-from ..figures.words import DIGITS
 from ..findings import Finding, within_what_matters
 from ..inference import Inference
 from ..sensitivity import Check
-from ..text import NO_BREAK, Texts
+from ..text import DIGITS, NO_BREAK, Texts
 
 #: Facts that the words of a reason call larger and smaller: equal after rounding they would contradict these.
 _SET_AGAINST = (("explaining", "detectable"), ("needed", "spread"), ("breakdown", "size"))

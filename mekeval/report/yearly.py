@@ -17,7 +17,7 @@ from ..dates import AsOf
 from ..errors import DesignError, MekevalError
 from ..evaluation import ALL, Evaluation, evaluate
 from ..figures.words import lower_first
-from ..study import Study, read_study, require_language
+from ..study import Study
 from ..text import Texts
 from .changes import (
     area_called,
@@ -32,6 +32,7 @@ from .changes import (
 )
 from .first import MOST_POINTS
 from .once import changes_of
+from .opened import opened
 from .parts import Findings, Section, bullets, heading, paragraph, section
 from .planned import first_warnings
 from .sentences import amount, reason
@@ -117,9 +118,7 @@ def changes_report(
       found: no area was in the programme by 2018
       to do: Compare a later year, or two published sets with `mekeval diff`.
     """
-    texts = Texts(language)
-    known = study if isinstance(study, Study) else read_study(study, raw=raw)
-    require_language(known.spec, language, "language")
+    known, texts = opened(study, language, raw)
     evaluation = evaluate(known, year=year, as_of=as_of)
     require_earlier_year(known, evaluation.indicators, year)
     found = changes_of(evaluation)
@@ -252,18 +251,20 @@ def _sizes(evaluation: Evaluation, found: Difference, texts: Texts) -> Iterator[
             for told in (one.old, one.new)
             if told.estimate is not None
         )
+        printed = [(causes, value) for causes, value in printed_parts(one, unit) if value]
         parts = [
             texts(
                 "changes.yearly.part",
                 cause=cause_called(causes, texts),
                 size=amount(texts, float(value), unit, form="short", sign=True, extra_digits=1),
             )
-            for causes, value in printed_parts(one, unit)
-            if value
+            for causes, value in printed
         ]
+        if len(printed) == 1:  # it is the whole difference, which stands before it
+            parts = [cause_called(printed[0][0], texts)]
         name = lower_first(outcome_called(found, one.outcome, texts))
         yield texts(
-            "changes.yearly.size" if parts else "changes.yearly.size_only",
+            f"changes.yearly.size{'' if parts else '_same' if then == now else '_only'}",
             outcome=name,
             old=then,
             new=now,

@@ -14,14 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
-from papermill.exceptions import PapermillExecutionError
 
 from ..errors import MekevalError, RunError, closest
 from ..render import ReportPage, render_failure, render_report
-from ..report import FINDINGS_TYPE
 from ..store import SHARED_VARIABLE, Store
 from ..study import RAW_VARIABLE
-from .kernels import run_notebook
 from .leaks import refuse_secret
 from .limits import NO_LIMITS, Limits
 
@@ -220,6 +217,9 @@ def execute(job: Job, *, limits: Limits = NO_LIMITS, store: Store | None = None)
 
 
 def _outcome(job: Job, limits: Limits, store: Store | None) -> Outcome:
+    # Here, and what else only a job needs in its own function: a run that has its jobs done elsewhere loads none of it.
+    from papermill.exceptions import PapermillExecutionError
+
     try:
         _refuse_edited(job)
         executed = _executed(job, limits, store)
@@ -273,6 +273,8 @@ def _pdf(html: str, name: str) -> bytes:
 
 def _executed(job: Job, limits: Limits, store: Store | None) -> nbformat.NotebookNode:
     """The executed notebook; its kernel may read what the run has computed for several notebooks."""
+    from .kernels import run_notebook
+
     environment = {RAW_VARIABLE: job.raw} if job.raw else {}
     if store is not None:
         environment[SHARED_VARIABLE] = store.text()
@@ -286,6 +288,8 @@ def _executed(job: Job, limits: Limits, store: Store | None) -> nbformat.Noteboo
 
 
 def _findings_of(executed: nbformat.NotebookNode, job: Job) -> Mapping[str, object]:
+    from ..report import FINDINGS_TYPE
+
     for cell in executed.cells:
         for output in cell.get("outputs", []):
             content = output.get("data", {}).get(FINDINGS_TYPE)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..evaluation import ALL, evaluate
-from ..report import compute_once
 from ..store import Store, filling
 from .jobs import Job
 
@@ -60,6 +59,8 @@ def preparations(planned: Sequence[Job]) -> dict[Preparation, tuple[int, ...]]:
 
 def prepare(preparation: Preparation, store: Store) -> None:
     """Evaluate, and leave the evaluation and what its reports say in any language in the store."""
+    from ..report import compute_once  # and all that reports are made with
+
     with filling(store):
         evaluation = evaluate(
             preparation.study,

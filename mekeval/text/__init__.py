@@ -22,6 +22,8 @@ from ..errors import MekevalError, closest
 
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
+#: Digits after the decimal sign that suit a unit.
+DIGITS = {"percent": 1, "eur": 0, "persons": 0, "number": 0, "m2": 1, "index": 1, "log": 3}
 _LOCALES = {"fi": "fi_FI", "sv": "sv_FI", "en": "en_GB"}
 #: Controls but tab and line ends, marks of direction, what has no width, separators of lines, halves of characters.
 _HIDING = re.compile(

@@ -10,8 +10,19 @@ or `MEKEVAL_KERNELS` is "ordinary", kernels start as they always do.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ..limits import NO_LIMITS, Limits
 from .link import Warm, can_fork, own_warm, start_warm
-from .notebook import run_notebook
+
+if TYPE_CHECKING:
+    from .notebook import run_notebook
 
 __all__ = ["NO_LIMITS", "Limits", "Warm", "can_fork", "own_warm", "run_notebook", "start_warm"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "run_notebook":  # papermill, which only a process that executes a notebook itself needs
+        return import_module(f"{__name__}.notebook").run_notebook
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

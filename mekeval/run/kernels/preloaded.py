@@ -12,11 +12,13 @@ import importlib
 
 import nbformat
 
+from ... import report as report  # with all that reports are made with
 from ...figures.picture import warm_up
 from ...indicators.cache import code_checksum
 from ...render.notebook import notebook_fragment
 from ...text import LANGUAGES, Texts
-from .. import prepared as prepared  # and with it the jobs, papermill and all that reports are made with
+from .. import prepared as prepared  # with the jobs
+from . import notebook as notebook  # with papermill
 
 #: What a kernel imports while it starts and while it shows its first results. One that another release of IPython does
 #: not have is left out.

@@ -1,7 +1,8 @@
 """What jupyter_client knows of the warm process: a provisioner, and the manager that papermill is given.
 
 The provisioner is registered as `mekeval-fork` in the group `jupyter_client.kernel_provisioners`; any kernelspec may
-name it. Where nothing can be forked, or the kernel is none of this Python's, it starts an ordinary process.
+name it. The kernels of a run need no name: what is registered depends on how and when mekeval was installed. Where
+nothing can be forked, or the kernel is none of this Python's, it starts an ordinary process.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import contextlib
 import os
 import signal
 import sys
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,6 @@ from traitlets import Bool, Dict, Float, Int
 
 from .link import Forked, Warm, can_fork, limit_memory, ordinary, own_warm
 
-NAME = "mekeval-fork"
-_GROUP = "jupyter_client.kernel_provisioners"
 _LAUNCHER = "ipykernel_launcher"
 _INLINE = "module://matplotlib_inline.backend_inline"
 
@@ -118,15 +117,7 @@ class JobKernelManager(AsyncKernelManager):
         """This Python's own kernel, whatever kernels are registered on this machine, and how it is started."""
         if self._spec is None:
             command = [sys.executable, "-m", _LAUNCHER, "-f", "{connection_file}"]
-            metadata: dict[str, object] = {}
-            if entry_points(group=_GROUP, name=NAME):
-                config = {"fork": self.fork, "memory": self.memory}
-                metadata["kernel_provisioner"] = {"provisioner_name": NAME, "config": config}
-            else:  # a checkout that was never installed
-                command = ordinary(command)
-            self._spec = KernelSpec(
-                argv=command, display_name="Python 3", language="python", metadata=metadata
-            )
+            self._spec = KernelSpec(argv=command, display_name="Python 3", language="python")
         return self._spec
 
     async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
@@ -134,6 +125,17 @@ class JobKernelManager(AsyncKernelManager):
         # matplotlib draws (a server exports MPLBACKEND=agg), a notebook's pictures would be missing from the report.
         given = {**(kw.get("env") or os.environ), "MPLBACKEND": _INLINE}
         kw["env"] = {"PYDEVD_DISABLE_FILE_VALIDATION": "1", **given, **self.environment}
+        if self.provisioner is None:
+            # Not by its name: where that is not registered, as in an installation older than it, every kernel would be
+            # an ordinary one, and a run half as fast.
+            self.kernel_id = self.kernel_id or kw.pop("kernel_id", str(uuid.uuid4()))
+            self.provisioner = ForkProvisioner(
+                kernel_id=self.kernel_id,
+                kernel_spec=self.kernel_spec,
+                parent=self,
+                fork=self.fork,
+                memory=self.memory,
+            )
         command: tuple[list[str], dict[str, Any]] = await super()._async_pre_start_kernel(**kw)
         return command
 
