@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from mapped_study import run_mapped
 
 from mekeval import Evaluation, Study, evaluate, example_study, read_study, run_study
 from mekeval.evaluation.sharing import of_district
@@ -111,6 +112,16 @@ def ran(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
         assert result.index == out / "vantaa-mek" / "index.html"
 
     return made_once("ran", make) / "reports"
+
+
+@pytest.fixture(scope="session")
+def mapped(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The city of the embedded study with a map, in 2025, in every language."""
+
+    def make(folder: Path) -> None:
+        run_mapped(folder, year=2025)
+
+    return made_once("mapped", make) / "reports"
 
 
 @pytest.fixture(scope="session")

@@ -181,7 +181,8 @@ def test_a_job_that_kills_workers_fails_alone(address: str, tmp_path: Path) -> N
 
 
 def test_a_notebook_that_hangs_on_a_worker_fails_alone(address: str, tmp_path: Path) -> None:
-    folder = notebooks(tmp_path / "notebooks", 'while district == "Mikkola": pass')
+    hangs = 'import time\nif district == "Mikkola":\n    time.sleep(3600)'
+    folder = notebooks(tmp_path / "notebooks", hangs)
     result = run(
         tmp_path / "out", folder, ["Hakunila", "Mikkola"], scheduler=address, memory=3.0, time_limit=8.0
     )

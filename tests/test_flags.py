@@ -17,6 +17,7 @@ from mekeval.indicators import (
     unit_breaks,
 )
 from mekeval.sources import read_source
+from mekeval.store import Store, filling
 from mekeval.study import read_study
 
 YEARS = range(2010, 2022)
@@ -196,8 +197,9 @@ def test_flags_change_nothing_and_take_what_has_nothing_in_it() -> None:
 
 
 @pytest.fixture(scope="module")
-def vantaa(raw: Path) -> Indicators:
-    return clean_indicators(read_study(ROOT / "data" / "vantaa-mek-paavo", raw=raw))
+def vantaa(raw: Path, evaluations: Store) -> Indicators:
+    with filling(evaluations):
+        return clean_indicators(read_study(ROOT / "data" / "vantaa-mek-paavo", raw=raw))
 
 
 def test_the_break_of_basic_education_in_vantaa_between_2017_and_2019(vantaa: Indicators, raw: Path) -> None:

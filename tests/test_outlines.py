@@ -3,68 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import shutil
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mapped_study import mapped_study, write_map
 
 from mekeval.errors import DataError, MekevalError, StudyError
-from mekeval.evaluation import Evaluation
-from mekeval.report.city import city_sections
 from mekeval.run import plan_jobs
 from mekeval.run.keys import study_inputs
 from mekeval.run.matrix import listed_files
 from mekeval.study import Study, read_study, study_boundaries
-from mekeval.text import Texts
 
 pytest.importorskip("shapely")
-TABLE = '[areas.boundaries]\nfile = "areas.geojson"\ncode = "district"\n'
-
-
-def write_map(study: Study, path: Path, *, leave_out: str = "", open_ring: str = "") -> None:
-    """A square of about a kilometre for each area, where its tile lies."""
-    features = []
-    for code, area in study.areas.table.loc[list(study.areas.units)].iterrows():
-        if code == leave_out:
-            continue
-        x, y = 24.9 + int(area["tile_col"]) * 0.02, 60.4 - int(area["tile_row"]) * 0.01
-        ring = [[x, y], [x + 0.02, y], [x + 0.02, y + 0.01], [x, y + 0.01], [x, y]]
-        geometry = {"type": "Polygon", "coordinates": [ring[:4] + ([] if code == open_ring else ring[4:])]}
-        if code == open_ring:
-            geometry = {"type": "Polygon", "coordinates": [[*ring[:4], [x + 0.001, y]]]}
-        features.append({"type": "Feature", "properties": {"district": code}, "geometry": geometry})
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
 
 
 @pytest.fixture
 def folder(example: Study, tmp_path: Path) -> Path:
     """The example with a map."""
-    place = tmp_path / example.folder.name
-    shutil.copytree(example.folder, place)
-    definition = place / "study.toml"
-    text = definition.read_text(encoding="utf-8")
-    definition.write_text(text.replace("\n[programme]\n", f"\n{TABLE}\n[programme]\n", 1), encoding="utf-8")
-    write_map(example, place / "areas.geojson")
-    return place
+    return mapped_study(example, tmp_path / example.folder.name)
 
 
 def said(caught: pytest.ExceptionInfo[MekevalError]) -> str:
     return str(caught.value)
 
 
-def test_the_citys_report_has_a_map_beside_the_tile_map(
-    folder: Path, evaluated: Callable[..., Evaluation]
-) -> None:
-    evaluation = evaluated(year=2025)
-    mapped = replace(evaluation, study=read_study(folder))
+def test_the_citys_report_has_a_map_beside_the_tile_map(ran: Path, mapped: Path, example: Study) -> None:
     for language, word in (("fi", "Aluekartta"), ("sv", "Karta över områden"), ("en", "Map of areas")):
-        without = city_sections(evaluation, Texts(language)).situation.html
-        page = city_sections(mapped, Texts(language)).situation.html
-        n = len(evaluation.study.plan.primary)
+        without, page = (
+            (reports / "vantaa-mek" / "2025" / f"city.{language}.html").read_text(encoding="utf-8")
+            for reports in (ran, mapped)
+        )
+        n = len(example.plan.primary)
         assert len(re.findall(word, page)) == n
         assert word not in without
         assert page.count("<figure") == without.count("<figure") + n

@@ -196,16 +196,23 @@ def test_a_small_change_is_not_written_as_none(study: Study, tmp_path: Path) -> 
     assert "0.0 pp" not in page
 
 
-def test_controls_in_names_are_shown(tmp_path: Path) -> None:
-    """A mark that turns the rest of a line around stands as an escape, in pages and pictures."""
-    folder = small(tmp_path, {"a.csv": (2021, rows(2019))})
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a study with marks in its names that turn the rest of a line around."""
+    place = tmp_path_factory.mktemp("published")
+    folder = small(place, {"old.csv": (2021, rows(2019))})
     for name in ("areas.csv", "study.toml"):
         path = folder / name
         text = path.read_text(encoding="utf-8")
         text = text.replace(NAMES[0], "\u202eevil\u2066") if name == "areas.csv" else text
         path.write_text(text.replace('"Small"', '"Small \u202elive"'), encoding="utf-8")
-    (page,) = clean_study(folder, out=tmp_path / "clean", languages=["en"]).reports
-    text = page.read_text(encoding="utf-8")
+    (page,) = clean_study(folder, out=place / "clean", languages=["en"]).reports
+    return page
+
+
+def test_controls_in_names_are_shown(published: Path) -> None:
+    """A mark that turns the rest of a line around stands as an escape, in pages and pictures."""
+    text = published.read_text(encoding="utf-8")
     assert not re.search(r"[\x00-\x08\u200b-\u200f\u2028-\u202e\u2066-\u2069]", text)
     assert "\\u202eevil\\u2066" in text
     assert "Small \\u202elive" in text
@@ -538,19 +545,17 @@ def test_indicators_with_the_same_cells_share_a_picture(study: Study, indicators
     assert "The same for: Small." in plain(report.coverage.html)
 
 
-def test_the_published_page_is_whole_and_says_that_the_data_are_made_up(tmp_path: Path) -> None:
-    folder = small(tmp_path, {"old.csv": (2021, rows(2019))})
-    result = clean_study(folder, out=tmp_path / "clean", languages=["en"])
-    (page,) = result.reports
-    text = page.read_text(encoding="utf-8")
-    assert page.name == "data_quality_en.html"
+def test_the_published_page_is_whole_and_says_that_the_data_are_made_up(published: Path) -> None:
+    place = str(published.parents[2])
+    text = published.read_text(encoding="utf-8")
+    assert published.name == "data_quality_en.html"
     assert '<html lang="en">' in text
     assert "The figures are made up" in text
-    assert str(tmp_path) not in text
-    notebook = page.with_suffix(".ipynb").read_text(encoding="utf-8")
-    assert str(tmp_path) not in notebook
+    assert place not in text
+    notebook = published.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert place not in notebook
     assert 'href="data_quality_en.ipynb"' in text
-    assert "<title>Data quality: Small</title>" in text
+    assert "<title>Data quality: Small \\u202elive</title>" in text
     assert f"{len(AREAS) - 1} of {len(AREAS)} areas" in plain(text)
     for picture in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text):
         assert base64.b64decode(picture).startswith(b"<svg")

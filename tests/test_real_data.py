@@ -15,6 +15,7 @@ from mekeval.evaluation import Evaluation, evaluate
 from mekeval.indicators import Indicators, clean_indicators
 from mekeval.panel import build_panel
 from mekeval.sources import read_source
+from mekeval.store import Store, filling
 from mekeval.study import Study, read_study
 
 FOLDER = Path(__file__).parents[1] / "data" / "vantaa-mek-paavo"
@@ -40,13 +41,15 @@ def paavo(raw: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def indicators(study: Study) -> Indicators:
-    return clean_indicators(study)
+def indicators(study: Study, evaluations: Store) -> Indicators:
+    with filling(evaluations):
+        return clean_indicators(study)
 
 
 @pytest.fixture(scope="module")
-def evaluation(study: Study) -> Evaluation:
-    return evaluate(study, year=2024)
+def evaluation(study: Study, evaluations: Store) -> Evaluation:
+    with filling(evaluations):
+        return evaluate(study, year=2024)
 
 
 def _cell(indicators: Indicators, area: str, indicator: str, year: int) -> dict[str, object]:

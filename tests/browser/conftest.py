@@ -48,9 +48,9 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
 
 
 @pytest.fixture(scope="session")
-def pages(made_once: Callable[[str, Callable[[Path], None]], Path], ran: Path) -> Pages:
+def pages(made_once: Callable[[str, Callable[[Path], None]], Path], ran: Path, mapped: Path) -> Pages:
     """The pages of the embedded study and of the embedded records of community work."""
-    return Pages(root=made_once("browser-pages", partial(make_pages, reports=ran)))
+    return Pages(root=made_once("browser-pages", partial(make_pages, reports=ran, mapped=mapped)))
 
 
 @pytest.fixture(scope="session")

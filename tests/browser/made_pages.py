@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from mekeval.clean import clean_study
 from mekeval.monitor import publish_monitoring
 from mekeval.render import ReportPage, render_failure
 from mekeval.shipped import shipped
-from mekeval.study import read_study
 from mekeval.text import LANGUAGES
 
 from .hostile_study import hostile_study
@@ -64,12 +61,10 @@ class Pages:
         raise KeyError(kind)
 
 
-def make_pages(root: Path, *, reports: Path) -> None:
-    """Beside the reports, which are there: a city with a map, the data's quality, community work, a failed job."""
+def make_pages(root: Path, *, reports: Path, mapped: Path) -> None:
+    """Beside the reports, with and without a map, which are there: the data's quality, community work, a failed job."""
     (root / "reports").symlink_to(reports, target_is_directory=True)
-    mapped = mapped_study(root / "study" / STUDY)
-    made = run_study(mapped, years=[YEAR], kinds=["city"], out=root / "mapped", jobs=2)
-    assert not made.failed, made.errors
+    (root / "mapped").symlink_to(mapped, target_is_directory=True)
     clean_study(example_study(), out=root / "clean")
     records = shipped("data") / RECORDS
     for quarter, areas in ((None, ()), (1, ("0925",))):
@@ -100,25 +95,6 @@ def make_pages(root: Path, *, reports: Path) -> None:
             parameters={"study": "vantaa-mek", "district": DISTRICT, "year": YEAR, "language": language},
         )
         (root / f"error.{language}.html").write_text(html, encoding="utf-8")
-
-
-def mapped_study(folder: Path) -> Path:
-    """The embedded study with a square for each area, where its tile lies."""
-    study = read_study(example_study())
-    shutil.copytree(study.folder, folder)
-    definition = folder / "study.toml"
-    table = '[areas.boundaries]\nfile = "areas.geojson"\ncode = "district"\n'
-    text = definition.read_text(encoding="utf-8").replace("\n[programme]\n", f"\n{table}\n[programme]\n", 1)
-    definition.write_text(text, encoding="utf-8")
-    features = []
-    for code, area in study.areas.table.loc[list(study.areas.units)].iterrows():
-        x, y = 24.9 + int(area["tile_col"]) * 0.02, 60.4 - int(area["tile_row"]) * 0.01
-        ring = [[x, y], [x + 0.02, y], [x + 0.02, y + 0.01], [x, y + 0.01], [x, y]]
-        geometry = {"type": "Polygon", "coordinates": [ring]}
-        features.append({"type": "Feature", "properties": {"district": code}, "geometry": geometry})
-    whole = {"type": "FeatureCollection", "features": features}
-    (folder / "areas.geojson").write_text(json.dumps(whole), encoding="utf-8")
-    return folder
 
 
 def make_hostile(root: Path) -> None:
