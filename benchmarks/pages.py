@@ -98,9 +98,14 @@ def executed(report: Report) -> tuple[nbformat.NotebookNode, ReportPage]:
     return nb.new_notebook(cells=[nb.new_code_cell("", outputs=[output]) for output in outputs]), page
 
 
+def drawn(evaluation: Evaluation, kind: str, language: str) -> tuple[nbformat.NotebookNode, ReportPage]:
+    """Everything but the page itself: computed, in words and in pictures."""
+    return executed(sections(evaluation, kind, language))
+
+
 def made(evaluation: Evaluation, kind: str, language: str) -> str:
     """A report's page, from the evaluation."""
-    notebook, page = executed(sections(evaluation, kind, language))
+    notebook, page = drawn(evaluation, kind, language)
     return render_report(notebook, page=page)
 
 
@@ -112,8 +117,8 @@ def timed() -> Iterator[Row]:
         for kind in ("district", "city"):
             for language in LANGUAGES:
                 html = made(evaluation, kind, language)
-                notebook, page = executed(sections(evaluation, kind, language))
-                work = seconds(partial(sections, evaluation, kind, language), repeat=3)
+                notebook, page = drawn(evaluation, kind, language)
+                work = seconds(partial(drawn, evaluation, kind, language), repeat=3)
                 alone = seconds(partial(render_report, notebook, page=page), repeat=3)
                 both = seconds(partial(made, evaluation, kind, language), repeat=3)
                 yield row(f"sections (computing and drawing), {kind}", language, work, "s")
