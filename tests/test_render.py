@@ -16,6 +16,7 @@ from mekeval.errors import MekevalError
 from mekeval.render import ReportPage, render_failure, render_report
 from mekeval.render.notebook import notebook_fragment
 from mekeval.render.record import VERDICTS
+from mekeval.tables import Column, Table
 from mekeval.text import LANGUAGES, Texts, keys
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -161,6 +162,16 @@ def test_report_shows_results_and_hides_the_rest() -> None:
         assert shown in html
     for hidden in ("secret_code", "programmer", "0x7f", "poor"):
         assert hidden not in html
+
+
+def test_tables_of_one_name_are_told_apart_by_those_who_only_hear_it() -> None:
+    tables = [
+        Table(caption=name, columns=(Column(label="x"),), rows=(("1",),)) for name in ("A", "B", "A", "A")
+    ]
+    html = render_report(a_notebook(*(table._repr_html_() for table in tables)), page=a_page())
+    regions = [attrs["aria-label"] for tag, attrs in Page(html).found if attrs.get("role") == "region"]
+    assert regions == ["A", "B", "A (2)", "A (3)"]
+    assert html.count("<caption>A</caption>") == 3  # what is seen stays
 
 
 def test_result_images_take_the_alternative_text_of_their_metadata() -> None:

@@ -45,6 +45,8 @@ _PLAIN_TAG = re.compile(r'<[a-z][a-z0-9]*(?: [a-z][a-z-]*="[^"<>]*")*>')
 _PIECES = "pieces"
 _IMAGE_SOURCES = tuple(f"data:image/{kind}" for kind in ("svg+xml", "png", "jpeg", "gif", "webp"))
 #: The numbers of a picture, to be saved; no other address may hold its own content.
+#: The beginning of a table as ours show themselves, and its name.
+_REGION = re.compile(r'(<div class="table-scroll[^"]*" tabindex="0" role="region" aria-label=")([^"]*)"')
 _CSV = re.compile(r"data:text/csv;charset=utf-8;base64,[A-Za-z0-9+/]*={0,2}")
 _FETCHING_CSS = ("url(", "@import", "image-set(", "\\")
 
@@ -90,7 +92,7 @@ def notebook_fragment(notebook: NotebookNode) -> Fragment:
     """
     _refuse_errors(notebook)
     html, resources = _exporter().from_notebook_node(notebook, {_PIECES: []})
-    html, contents = _with_anchors(html)
+    html, contents = _with_anchors(_numbered_regions(html))
     pieces: list[_Inspector] = resources[_PIECES]
     headings = sum(piece.elements["h1"] for piece in pieces)
     ids = sum((piece.ids for piece in pieces), Counter([MAIN_ID]))
@@ -132,6 +134,18 @@ def _exporter() -> _Exporter:
         template_file="notebook.html.j2",
         filters={"rendered": _markdown, "checked": _checked, "base64": _base64},
     )
+
+
+def _numbered_regions(html: str) -> str:
+    """The same HTML with a number behind each name of a table that an earlier one has: who hears only names tells them
+    apart."""
+    heard: Counter[str] = Counter()
+
+    def numbered(found: re.Match[str]) -> str:
+        heard[found[2]] += 1
+        return found[0] if heard[found[2]] == 1 else f'{found[1]}{found[2]} ({heard[found[2]]})"'
+
+    return _REGION.sub(numbered, html)
 
 
 def _with_anchors(html: str) -> tuple[str, tuple[tuple[str, str], ...]]:
