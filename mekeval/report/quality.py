@@ -320,7 +320,7 @@ def _failures(study: Study, indicators: Indicators, texts: Texts) -> Section:
         return section(head, paragraph(texts("quality.failures.none")))
     rows = tuple(
         (
-            _plain(line["file"]),
+            _plain(line["file"]) or "\N{EN DASH}",  # found in many areas at once
             _plain(line["row"]),
             _plain(line["column"]),
             (facts := _facts(line, line["value"], units, texts))[0],
