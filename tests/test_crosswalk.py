@@ -26,7 +26,7 @@ from mekeval.areas import (
 from mekeval.errors import DataError, MekevalError, StudyError
 from mekeval.evaluation import Evaluation
 from mekeval.report.dilution import dilution_table, treated_name
-from mekeval.report.parts import area_note, programme_points, programme_section
+from mekeval.report.parts import area_note, programme_section
 from mekeval.study import Study
 from mekeval.text import Texts
 
@@ -658,10 +658,6 @@ def test_the_city_report_says_the_range_and_names_districts(paavo: Evaluation) -
     summary = plain(area_note(paavo, texts))
     assert "between about 48% and 98%" in summary  # Länsimäki and Mikkola, Martinlaakso
     assert "all residents in 2010" in summary
-    points = programme_points(paavo, texts)
-    assert (
-        points[0] == "Areas in the programme in 2024: Hakunila, Havukoski, Länsimäki, Mikkola and Myyrmäki."
-    )
     assert "Havukoski" in plain(programme_section(paavo, texts).html)
     assert "Koivukylä" not in plain(programme_section(paavo, texts).html)
     assert treated_name(paavo, "01360", texts) == "Havukoski"

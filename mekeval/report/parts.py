@@ -351,21 +351,6 @@ def effect_caption(findings: Iterable[Finding], texts: Texts) -> str:
     return texts("report.effect.caption" if way is None else f"report.effect.caption_{way}")
 
 
-def programme_points(evaluation: Evaluation, texts: Texts) -> list[str]:
-    """Which areas are in the programme in the year of the report and what it costs, or when it ended."""
-    study, year = evaluation.study, evaluation.year
-    waves = [(at, wave) for at, wave in enumerate(study.programme.wave) if wave.first <= year]
-    running = [(at, wave) for at, wave in waves if wave.last >= year]
-    if not running:
-        return [texts("report.point.programme_ended", year=max(wave.last for _, wave in waves))]
-    at, wave = running[-1]
-    names = texts.join(wave_names(study, at, texts.language))
-    points = [texts("report.point.programme_city", year=year, areas=names)]
-    if wave.eur_per_year is not None:
-        points.append(texts("report.point.money", amount=texts.number(wave.eur_per_year)))
-    return points
-
-
 def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> Section:
     """The checks of each finding, and a picture of the one that decided it; the rule placebo has its own elsewhere."""
     rows, pictures = [], []
