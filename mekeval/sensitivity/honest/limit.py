@@ -67,8 +67,9 @@ def _bisected(
 ) -> float:
     """The end of the sizes that are excluded, between one that is and one that is not.
 
-    The part that let zero in last is asked alone, which is quick. Where it ends all parts are asked: mostly none lets
-    zero in sooner, else bisection goes on from the first size at which one does.
+    The part that let zero in last is asked alone, which is quick. Then all parts are asked at every size at which it
+    rejects zero, as plain bisection would: a part that lets zero in at one size may reject it at a larger one. From the
+    first size at which one lets zero in, bisection goes on.
     """
     (low, high), done = ends, 0
     while done < _HALVINGS and high - low > _PRECISION * high:
@@ -88,13 +89,13 @@ def _bisected(
                 outside.append((middle, halving + 1))
             else:
                 most = middle
-        if not outside or excluded(least):
-            return least
         for size, halvings in outside:
-            if size == least or not excluded(size):
+            if not excluded(size):
                 high, done = size, halvings
                 break
             low = size
+        else:
+            return low
     return low
 
 
