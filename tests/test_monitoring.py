@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from scipy.optimize import linprog
+from scipy.stats import binomtest
 
 from mekeval import (
     DataError,
@@ -546,6 +547,14 @@ def test_wilson_by_its_formula() -> None:
         assert [found.low, found.high] == pytest.approx(ends, abs=1e-12)
     with pytest.raises(DataError):
         wilson_interval(3, 2)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.1])
+def test_wilson_is_that_of_scipy(alpha: float) -> None:
+    for k, n in ((0, 1), (1, 1), (0, 7), (3, 7), (7, 7), (29, 263)):
+        theirs = binomtest(k, n).proportion_ci(confidence_level=1 - alpha, method="wilson")
+        found = wilson_interval(k, n, alpha=alpha)
+        assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-14)
 
 
 @pytest.mark.parametrize("counts", [[0, 1, 0, 2, 2], [1, 0, 0, 0, 4], [2, 1, 1, 1, 1]])

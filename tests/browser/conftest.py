@@ -1,7 +1,8 @@
 """What the tests in a real browser share: the browser, the pages, and a page that tells what it did.
 
-The browser is the system's Chromium (or the program that MEKEVAL_BROWSER names). Where it is missing these tests are
-skipped with that reason, and fail in CI. Pages are made once for all test processes (`made_once`).
+The browser is the system's Chromium, without a head where there is such a one, or the program that MEKEVAL_BROWSER
+names. Where it is missing these tests are skipped with that reason, and fail in CI. Pages are made once for all test
+processes (`made_once`).
 """
 
 from __future__ import annotations
@@ -14,15 +15,25 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from .made_pages import Pages, make_hostile, make_pages
+from mekeval.text import LANGUAGES
+
+from .made_pages import KINDS, Pages, make_hostile, make_pages
 from .opened import Opened, find_browser
+
+#: Every kind of page in every language, opened once for all tests of a module that look at it.
+EVERY = pytest.mark.parametrize(
+    ("window", "kind", "language"),
+    [pytest.param((kind, one), kind, one, id=f"{kind}-{one}") for kind in KINDS for one in LANGUAGES],
+    indirect=["window"],
+    scope="module",
+)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     program = find_browser()
     if program is None:
-        reason = "no Chromium here (apt-get install chromium, or set MEKEVAL_BROWSER)"
+        reason = "no Chromium here (apt-get install chromium-headless-shell, or set MEKEVAL_BROWSER)"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -45,6 +56,14 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
     yield open_file
     for window in windows:
         window.close()
+
+
+@pytest.fixture(scope="module")
+def window(request: pytest.FixtureRequest, pages: Pages, browser: Browser) -> Iterator[Opened]:
+    """A page that several tests look at."""
+    window = Opened(browser, pages.path(*request.param))
+    yield window
+    window.close()
 
 
 @pytest.fixture(scope="session")

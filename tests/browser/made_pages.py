@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mekeval import example_study, run_study
+from mekeval import run_study
 from mekeval.clean import clean_study
 from mekeval.monitor import publish_monitoring
 from mekeval.render import ReportPage, render_failure
@@ -53,7 +53,7 @@ class Pages:
             case "error":
                 return self.root / f"error.{language}.html"
             case "quality":
-                return self.root / "clean" / STUDY / f"data_quality_{language}.html"
+                return reports / f"data_quality.{language}.html"
             case "community_year":
                 return community / str(YEAR) / f"year.{language}.html"
             case "community_quarter":
@@ -62,10 +62,9 @@ class Pages:
 
 
 def make_pages(root: Path, *, reports: Path, mapped: Path) -> None:
-    """Beside the reports, with and without a map, which are there: the data's quality, community work, a failed job."""
+    """Beside the reports, with and without a map, which are there: community work, a failed job."""
     (root / "reports").symlink_to(reports, target_is_directory=True)
     (root / "mapped").symlink_to(mapped, target_is_directory=True)
-    clean_study(example_study(), out=root / "clean")
     records = shipped("data") / RECORDS
     for quarter, areas in ((None, ()), (1, ("0925",))):
         publish_monitoring(
@@ -102,4 +101,4 @@ def make_hostile(root: Path) -> None:
     study = hostile_study(root / "study" / STUDY)
     made = run_study(study, years=[YEAR], districts=["09291"], languages=["en"], out=root / "reports", jobs=2)
     assert not made.failed, made.errors
-    clean_study(study, out=root / "clean", languages=["en"])
+    clean_study(study, out=root / "clean", report=False)

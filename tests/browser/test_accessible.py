@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import pytest
-from playwright.sync_api import Browser
+from collections.abc import Callable
 
 from mekeval.text import LANGUAGES, Texts
 
-from .made_pages import KINDS, Pages
+from .conftest import EVERY
+from .made_pages import Pages
 from .opened import Opened
 
 #: Alternative texts that programs give when nobody wrote one.
@@ -45,21 +43,6 @@ OUTLINE = """() => ({
     symbol: getComputedStyle(one, '::before').content,
   })),
 })"""
-
-
-EVERY = pytest.mark.parametrize(
-    ("window", "kind", "language"),
-    [pytest.param((kind, one), kind, one, id=f"{kind}-{one}") for kind in KINDS for one in LANGUAGES],
-    indirect=["window"],
-)
-
-
-@pytest.fixture(scope="module")
-def window(request: pytest.FixtureRequest, pages: Pages, browser: Browser) -> Iterator[Opened]:
-    """A page that several tests look at."""
-    window = Opened(browser, pages.path(*request.param))
-    yield window
-    window.close()
 
 
 @EVERY

@@ -11,6 +11,7 @@ from pypdf import PdfReader
 
 from mekeval.text import LANGUAGES
 
+from .conftest import EVERY
 from .made_pages import KINDS, Pages
 from .opened import Opened
 
@@ -27,24 +28,9 @@ WIDE_PARTS = """width => [...document.querySelectorAll('body *')]
   .map(one => one.outerHTML.slice(0, 120))"""
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_contrast_is_enough_on_dark_pages(
-    pages: Pages, opened: Callable[..., Opened], kind: str, language: str
-) -> None:
-    window = opened(pages.path(kind, language), scheme="dark")
-    assert window.page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
-    assert window.contrast_by_look() == []
-    assert window.violations("link-in-text-block") == []
-    assert window.console == [] == window.requests
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_wider_than_the_window(
-    pages: Pages, opened: Callable[..., Opened], screens: Path, kind: str, language: str
-) -> None:
-    page = opened(pages.path(kind, language)).page
+@EVERY
+def test_nothing_is_wider_than_the_window(window: Opened, screens: Path, kind: str, language: str) -> None:
+    page = window.page
     for width in WIDTHS if kind in SHOWN else ():
         page.set_viewport_size({"width": width, "height": 800})
         page.screenshot(path=screens / f"{kind}-{language}-{width}.png")
@@ -53,6 +39,15 @@ def test_nothing_is_wider_than_the_window(
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
         assert page.evaluate(WIDE_PARTS, width) == []
+
+
+@EVERY
+def test_contrast_is_enough_on_dark_pages(window: Opened, kind: str, language: str) -> None:
+    window.page.emulate_media(color_scheme="dark")
+    assert window.page.evaluate("() => matchMedia('(prefers-color-scheme: dark)').matches")
+    assert window.contrast_by_look() == []
+    assert window.violations("link-in-text-block") == []
+    assert window.console == [] == window.requests
 
 
 @pytest.mark.parametrize("kind", KINDS)
