@@ -48,11 +48,15 @@ peers: .venv-bench/.installed  ## the tests against all peers, also those too he
 FOR_USERS = cluster fetch geo indiana lab monitoring pdf register xlsx
 TESTS ?=
 
+# What the tests take along, of a time with the lowest versions: later ones need a newer click or an older name in matplotlib.
+BESIDE_OLD = 'check-jsonschema<0.38' 'pyparsing<3.3'
+
 lowest: RESOLUTION = lowest-direct
 newest: RESOLUTION = highest
 lowest newest: $(VENV)/.installed-release  ## the tests with the lowest or newest versions; PYTHON=python3.12, TESTS=...
 	$(BIN)/uv pip compile --quiet --python $(PYTHON) --resolution $(RESOLUTION) $(FOR_USERS:%=--extra %) \
 		--no-header --output-file build/$@.txt pyproject.toml
+	$(if $(filter lowest,$@),printf '%s\n' $(BESIDE_OLD) >> build/$@.txt)
 	$(BIN)/uv venv --quiet --clear --python $(PYTHON) build/$@
 	$(BIN)/uv pip install --quiet --python build/$@ --constraint build/$@.txt --editable ".[test]"
 	build/$@/bin/python -m pytest $(if $(filter lowest,$@),-W ignore::DeprecationWarning -W ignore::FutureWarning) \

@@ -87,10 +87,6 @@ def _shared(book: bytes) -> bytes:
     return out.getvalue()
 
 
-def _objects() -> bytes:
-    return _R_NAMED + struct.pack(">ii", 19, 10**7) + struct.pack(">i", 254) * 10**7
-
-
 def _parquet(query: str) -> Callable[[Path], object]:
     def write(path: Path) -> None:
         import duckdb

@@ -70,9 +70,7 @@ class Shown:
         return f"{type(self).__name__}({said})"
 
 
-def attribute_tables(
-    result: object, *, caption: str = "", note: str = "", only: Collection[str] = ()
-) -> list[Table]:
+def attribute_tables(result: object, *, caption: str = "", only: Collection[str] = ()) -> list[Table]:
     """The attributes of a dataclass: one table of the plain ones, and one of each data frame that has rows.
 
     Parameters
@@ -80,7 +78,6 @@ def attribute_tables(
     result : dataclass
     caption : str
         By default the name of the class and the first line of its documentation.
-    note : str
     only : collection of str
         Attributes to show, in the order of the class; all of them by default.
     """
@@ -98,22 +95,17 @@ def attribute_tables(
             plain.append((one.name, value))
     called = type(result).__name__
     caption = caption or _title(result)
-    tables = [facts_table(plain, caption=caption, note=note)] if plain else []
+    tables = [facts_table(plain, caption=caption)] if plain else []
     for name, frame in frames:
         tables.append(frame_table(frame, caption=f"{called}.{name}" if tables else caption))
     return tables
 
 
-def facts_table(
-    facts: Iterable[tuple[str, object]],
-    *,
-    caption: str,
-    note: str = "",
-    heads: tuple[str, str] = ("Attribute", "Value"),
-) -> Table:
+def facts_table(facts: Iterable[tuple[str, object]], *, caption: str, note: str = "") -> Table:
     """A row for each name and its value, written as `written` does."""
     rows = tuple((name, written(value)) for name, value in facts)
-    return Table(caption=caption, columns=tuple(Column(label=head) for head in heads), rows=rows, note=note)
+    columns = (Column(label="Attribute"), Column(label="Value"))
+    return Table(caption=caption, columns=columns, rows=rows, note=note)
 
 
 def rows_table(

@@ -132,7 +132,7 @@ def _rebuild(kind: type[MekevalError], faults: tuple[Fault, ...]) -> MekevalErro
     return kind.of(faults)
 
 
-def closest(word: object, known: Iterable[str], *, most: int = 3) -> str:
+def closest(word: object, known: Iterable[str]) -> str:
     """Name the known words nearest to a wrong one, as text for `Fault.expected`.
 
     Examples
@@ -146,7 +146,7 @@ def closest(word: object, known: Iterable[str], *, most: int = 3) -> str:
     """
     words = list(dict.fromkeys(known))
     folded = {candidate.casefold(): candidate for candidate in reversed(words)}
-    near = difflib.get_close_matches(str(word).casefold(), list(folded), n=most, cutoff=0.6)
+    near = difflib.get_close_matches(str(word).casefold(), list(folded), n=3, cutoff=0.6)
     if near:
         return "closest: " + ", ".join(repr(folded[match]) for match in near)
     shown = ", ".join(repr(candidate) for candidate in words[:12])

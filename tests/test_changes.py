@@ -399,7 +399,7 @@ def test_steps_add_up_and_a_step_without_an_estimate_joins_its_causes(
     assert parts() == {("new_year", "revised_data"): Decimal("1.25"), ("definition",): Decimal("-0.25")}
 
 
-def testprinted_parts_add_up_as_printed() -> None:
+def test_printed_parts_add_up_as_printed() -> None:
     rng = np.random.default_rng(1)
     told = Told(year=1, subject="a", outcome="b", verdict="improved")
     for old, first, second in rng.normal(size=(50, 3)).round(9):

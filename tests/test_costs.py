@@ -19,7 +19,7 @@ from mekeval.errors import DesignError
 from mekeval.evaluation import ALL, Evaluation
 from mekeval.findings import Finding
 from mekeval.report.costs import cost_part, measures_part
-from mekeval.report.parts import Shown
+from mekeval.report.parts import Part
 from mekeval.report.records import findings_payload
 from mekeval.study import Measure, Words, Worth
 from mekeval.text import LANGUAGES, Texts
@@ -380,7 +380,7 @@ def test_findings_carry_the_cost_as_plain_data(evaluation: Evaluation) -> None:
     assert cost.keys() == cost_record(check(other)).keys()
 
 
-def said(parts: Sequence[str | Shown]) -> str:
+def said(parts: Sequence[Part]) -> str:
     text = " ".join(part if isinstance(part, str) else part._repr_html_() for part in parts)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 

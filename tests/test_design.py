@@ -47,11 +47,11 @@ def test_waves_that_touch_or_overlap_are_one_spell_whatever_their_order() -> Non
 
 
 def test_what_comes_after_the_year_of_the_evaluation_is_not_used_but_not_compared_with_either() -> None:
-    design = make_design(UNITS, WAVES, as_of=2021)
+    design = make_design(UNITS, WAVES, last_period=2021)
     assert _paths(design) == {"2019-2021": ("stay", "leave")}
     assert design.set_aside == (("enter", "treated_later"),)
     assert design.comparison == ("never", "other")
-    assert _paths(make_design(UNITS, WAVES, as_of=2023)) == {
+    assert _paths(make_design(UNITS, WAVES, last_period=2023)) == {
         "2019-2023": ("stay",), "2019-2022": ("leave",), "2023-2023": ("enter",)
     }  # fmt: skip
 
@@ -80,9 +80,9 @@ def test_the_path_of_a_unit() -> None:
     ("units", "waves", "options", "said"),
     [
         (UNITS, [(2019, 2022, ["sty"])], {}, "closest: 'stay'"),
-        (UNITS, WAVES, {"as_of": 2018}, "2019 or later"),
+        (UNITS, WAVES, {"last_period": 2018}, "2019 or later"),
         (UNITS, [], {}, "No wave treats a unit"),
-        (UNITS, [(2019, 2022, [])], {"as_of": 2018}, "No wave treats a unit"),
+        (UNITS, [(2019, 2022, [])], {"last_period": 2018}, "No wave treats a unit"),
         (["stay"], [(2019, 2022, ["stay"])], {}, "nothing is left to compare with"),
         (UNITS, [(2022, 2019, ["stay"])], {}, "ends before it begins"),
         ([*UNITS, "never"], WAVES, {}, "listed twice"),
@@ -133,7 +133,7 @@ def test_there_is_one_cohort_for_each_unit() -> None:
 
 
 def test_the_design_of_the_embedded_study(example: Study) -> None:
-    design = study_design(example, as_of=2024)
+    design = study_design(example, last_period=2024)
     named = {
         name: [example.areas.name(code, "fi") for code in codes] for name, codes in _paths(design).items()
     }
@@ -147,12 +147,12 @@ def test_the_design_of_the_embedded_study(example: Study) -> None:
     assert by.pop("Myyrmäki") == "discretion"
     assert set(by.values()) == {"rule"}
     assert (design.pre_years, design.partial_years) == (5, 1)
-    early = study_design(example, as_of=2022)
+    early = study_design(example, last_period=2022)
     assert [example.areas.name(code, "fi") for code, _ in early.set_aside] == ["Myyrmäki"]
 
 
 def test_the_plain_reading_compares_with_everybody_else(example: Study) -> None:
-    design = study_design(example, as_of=2024)
+    design = study_design(example, last_period=2024)
     first = example.wave_areas[0]
     plain = plain_design(design, example.areas.units, first, first=2019, last=2024)
     assert plain.treated == first

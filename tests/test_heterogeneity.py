@@ -474,7 +474,7 @@ def evaluation(example: Study) -> Any:
     """What the report needs of an evaluation, without its checks, which take most of the time."""
     indicators = clean_indicators(example)
     panel = build_panel(indicators.table, units=example.areas.units, last_period=2025)
-    design = study_design(example, as_of=2025)
+    design = study_design(example, last_period=2025)
     outcomes = example.plan.primary
     effects = {outcome: group_time_att(panel, design, outcome=outcome) for outcome in outcomes}
     findings = {

@@ -76,7 +76,9 @@ def test_other_years_are_estimated_on_those_years_alone(ready: Ready) -> None:
     found = answer(ready, asked(district=HAKUNILA, first=2016, last=2022))
     table = mk.clean_indicators(ready.study).table
     panel = mk.build_panel(table.loc[table["year"] >= 2016], units=ready.study.areas.units, last_period=2022)
-    effects = mk.group_time_att(panel, mk.study_design(ready.study, as_of=2022), outcome="unemployment_rate")
+    effects = mk.group_time_att(
+        panel, mk.study_design(ready.study, last_period=2022), outcome="unemployment_rate"
+    )
     expected = mk.infer(mk.unit_contrast(effects, HAKUNILA), seed=ready.study.spec.study.seed)
     assert found.plain is not None
     for name in ("estimate", "p_value", "low", "high"):
@@ -95,7 +97,7 @@ def test_without_other_cities_the_city_itself_is_compared_with(
 @pytest.mark.parametrize("name", [name for name in COMPARISONS if name != "never_treated"])
 def test_other_comparisons_give_what_the_estimator_gives(ready: Ready, name: str) -> None:
     found = answer(ready, asked(comparison=name))
-    design = mk.study_design(ready.study, as_of=2025)
+    design = mk.study_design(ready.study, last_period=2025)
     table = mk.side_by_side(
         ready.panel, design, outcome="unemployment_rate", estimators={name: COMPARISONS[name]}
     )
@@ -108,7 +110,7 @@ def test_other_comparisons_give_what_the_estimator_gives(ready: Ready, name: str
 def test_a_district_beside_areas_not_yet_in_the_programme_by_hand(ready: Ready) -> None:
     """Mean over 2020 to 2025 of the change since 2018 less the comparison's, with Myyrmäki in it to 2022."""
     found = answer(ready, asked(district=HAKUNILA, comparison="not_yet_treated"))
-    design = mk.study_design(ready.study, as_of=2025)
+    design = mk.study_design(ready.study, last_period=2025)
     values = ready.panel.values["unemployment_rate"]
     row = {unit: number for number, unit in enumerate(ready.panel.units)}
     column = {period: number for number, period in enumerate(ready.panel.periods)}

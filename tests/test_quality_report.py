@@ -316,7 +316,7 @@ def test_the_grid_says_why_there_is_no_number() -> None:
     table = grid({"b": ["ok", "ok"], "a": ["suppressed", "ok"], "c": ["missing", "not_applicable"]})
     picture = plot_coverage(table, indicator="x", texts=EN, about=About(outcome="Rate", names={"a": "Alpha"}))
     assert picture.headline == (
-        "Rate: 50% of the cells have a number (3 areas, 2019–2020); 1 areas have one in every year."
+        "Rate: 50% of the cells have a number (3 areas, 2019–2020); 1 area has one in every year."
     )
     assert picture.alt.startswith("Grid of areas by years. Rate: 50%")
     assert "hidden by the producer 1" in picture.alt
@@ -336,8 +336,21 @@ def test_a_year_that_nobody_published_is_no_gap() -> None:
     assert picture.headline == "x: every one of 2 areas has a number in every year with data (2019, 2021)."
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("states", [["ok", "ok"], ["ok", "missing"], ["missing", "missing"]])
+def test_one_area_and_one_indicator_are_no_plural(language: str, states: list[str]) -> None:
+    texts = Texts(language)
+    one = plot_coverage(grid({"a": states}), indicator="x", texts=texts)
+    shares = plot_coverage_shares(grid({"a": states}), labels={"x": "X"}, texts=texts)
+    for headline in (one.headline, shares.headline):
+        assert not re.search(r"(?<!\d)[01] (areas|indicators|aluetta|områden|indikatorer)\b|\(1\)", headline)
+    three = plot_coverage(grid({"a": ["ok", "ok"], "b": states, "c": states}), indicator="x", texts=texts)
+    assert not re.search(r"(?<!\d)1 (areas|aluetta|områden)\b", three.headline)
+
+
 def test_nothing_there_and_nothing_known() -> None:
-    assert "no area has a number" in plot_coverage(grid({"a": ["missing"]}), indicator="x").headline
+    none = grid({"a": ["missing"], "b": ["missing"]})
+    assert plot_coverage(none, indicator="x").headline == "x: no area has a number (2 areas)."
     with pytest.raises(MekevalError, match="nothing to draw"):
         plot_coverage(grid({"a": ["ok"]}), indicator="y")
     with pytest.raises(MekevalError, match="nothing to draw"):

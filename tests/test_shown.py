@@ -296,7 +296,7 @@ def test_a_panel_shows_its_coverage(real: dict[str, object]) -> None:
 def test_a_design_shows_who_is_treated_when_and_against_whom() -> None:
     units = [f"u{number:03}" for number in range(200)]
     waves = [(2019, 2022, ["u000", "u001"]), (2023, 2025, ["u000", "u002"]), (2027, 2028, ["u003"])]
-    design = mk.make_design(units, waves, as_of=2025, selected_by={"u000": "rule"})
+    design = mk.make_design(units, waves, last_period=2025, selected_by={"u000": "rule"})
     rows = {row[0]: row[1:] for row in checked(design).tables[0][1:]}
     assert rows["2019-2025"] == ["2019", "1", "u000 (rule)"]
     assert rows["2019-2022"] == ["2019", "1", "u001 (unknown)"]

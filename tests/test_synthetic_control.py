@@ -270,7 +270,7 @@ def test_synthetic_control_by_hand() -> None:
 def test_one_unit_is_the_design_with_that_unit(estimator: type) -> None:
     panel = _panel(_factors())
     both = make_design(panel.units, [(6, 9, ["u000", "u001"]), (8, 9, ["u002"])])
-    one = make_design(panel.units, [(6, 9, ["u000"]), (10, 10, ["u001", "u002"])], as_of=9)
+    one = make_design(panel.units, [(6, 9, ["u000"]), (10, 10, ["u001", "u002"])], last_period=9)
     alone = estimator(panel, both, outcome="y", unit="u000", solver="exact")
     assert alone.cells["att"].to_numpy() == pytest.approx(
         estimator(panel, one, outcome="y", solver="exact").cells["att"].to_numpy()

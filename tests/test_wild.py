@@ -187,6 +187,32 @@ def test_two_against_two_by_hand() -> None:
     assert found.minimum_detectable_effect is None
 
 
+@pytest.mark.parametrize("restricted", [True, False])
+@pytest.mark.parametrize("n", [6, 7])
+def test_what_can_be_found_is_the_critical_value_and_the_80_percent_of_all_signs(
+    n: int, restricted: bool
+) -> None:
+    # In the unit of the outcome: t* of every set of signs times the error of the data. With 64 or 128 sets the value
+    # next to the one nearest to 80 % is another.
+    study = made_up(2, n=n, effect=1.0)
+    x, y, unit = regression(*study)
+    estimate = float(np.linalg.lstsq(x, y, rcond=None)[0][0])
+    error = estimate / t_statistic(x, y, unit, 0.0)
+    used = x[:, 1:] if restricted else x
+    fitted = used @ np.linalg.lstsq(used, y, rcond=None)[0]
+    centre = 0.0 if restricted else estimate
+    found_by_signs = error * np.array(
+        [t_statistic(x, fitted + signs[unit] * (y - fitted), unit, centre) for signs in all_signs(n)]
+    )
+    sizes = np.abs(found_by_signs)
+    own = 0 if restricted else 1
+    kept = [one for one in sizes if (own + np.sum(sizes >= one - 1e-9)) / (own + 2**n) > 0.05]
+    strong = np.sort(found_by_signs)[[round(0.8 * (2**n - 1)) + step for step in (-1, 0, 1)]]
+    found = wild_cluster_bootstrap(*study, outcome="y", restricted=restricted)
+    assert found.minimum_detectable_effect == pytest.approx(max(kept) + strong[1])
+    assert np.diff(strong).min() > 1e-3
+
+
 # Draws
 
 

@@ -6,9 +6,7 @@ area to its code. Never: a guess; a name that fits no area or two areas is answe
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +22,7 @@ from ..display import Shown
 from ..errors import Fault, Place, StudyError, closest
 from .hierarchy import above, parent_faults
 from .tables import NAMES as NAMES
-from .tables import own_name
+from .tables import csv_lines, own_name, ragged
 
 COLUMNS = ("code", "level", "parent", *NAMES, "population", "tile_row", "tile_col")
 #: No area has more people than this, and no tile map more rows.
@@ -386,29 +384,11 @@ def read_areas(path: Path, *, unit: str) -> Areas:
         is not listed, lies on its child's own level or below it, or goes round in a circle. In a list of one level
         parents stand for something outside of it and are not looked up.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
-        if "\x00" in text:
-            raise csv.Error("it has a NUL byte")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
-        raise StudyError("The list of areas cannot be read.", where=str(path), found=str(cause)) from None
+    lines = csv_lines(path, "The list of areas")
     header = [name.strip() for name in lines[0][1]] if lines else []
     _refuse_header(header, path.name)
-    faults = [
-        Fault(
-            what="A row has another number of cells than the header.",
-            place=Place(file=path.name, row=line),
-            found=f"{len(row)} cells, the first {row[0]!r}",
-            expected=f"{len(header)} cells",
-        )
-        for line, row in lines[1:]
-        if len(row) != len(header)
-    ]
     rows = [(line, dict(zip(header, row, strict=False))) for line, row in lines[1:]]
-    return _build(rows, unit, path.name, faults)
+    return _build(rows, unit, path.name, ragged(lines, path.name))
 
 
 def areas_from_rows(rows: Iterable[dict[str, str]], *, unit: str, where: str = "areas") -> Areas:

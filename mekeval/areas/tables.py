@@ -50,17 +50,7 @@ def read_listed(
     StudyError
         It cannot be read at all, or lacks columns.
     """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise csv.Error(f"it has more than {MOST_BYTES:,} bytes")
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
-        if "\x00" in text:
-            raise csv.Error("it has a NUL byte")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as cause:
-        raise StudyError("The table cannot be read.", where=str(path), found=str(cause)) from None
+    lines = [one for one in csv_lines(path, "The table") if any(cell.strip() for cell in one[1])]
     header = [name.strip() for name in lines[0][1]] if lines else []
     twice = sorted({name for name in header if name and header.count(name) > 1})
     wrong = [
@@ -82,22 +72,42 @@ def read_listed(
         )
     if wrong:
         raise StudyError.of(wrong)
-    faults += [
-        Fault(
-            what="A row has another number of cells than the header.",
-            place=Place(file=path.name, row=line),
-            found=f"{len(row)} cells, the first {row[0]!r}",
-            expected=f"{len(header)} cells",
-        )
-        for line, row in lines[1:]
-        if len(row) != len(header)
-    ]
+    faults += ragged(lines, path.name)
     rows = tuple(
         (line, {name: cell.strip() for name, cell in zip(header, row, strict=True)})
         for line, row in lines[1:]
         if len(row) == len(header)
     )
     return Listed(file=path.name, header=tuple(header), rows=rows)
+
+
+def csv_lines(path: Path, called: str) -> list[tuple[int, list[str]]]:
+    """The rows of a small CSV in UTF-8 that have a cell, each with its line; StudyError where it cannot be read."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise csv.Error(f"it has more than {MOST_BYTES:,} bytes")
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            text = stream.read()
+        if "\x00" in text:
+            raise csv.Error("it has a NUL byte")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        return [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as cause:
+        raise StudyError(f"{called} cannot be read.", where=str(path), found=str(cause)) from None
+
+
+def ragged(lines: Sequence[tuple[int, Sequence[str]]], file: str) -> list[Fault]:
+    """A fault for each row of another length than the first, which is the header."""
+    return [
+        Fault(
+            what="A row has another number of cells than the header.",
+            place=Place(file=file, row=line),
+            found=f"{len(row)} cells, the first {row[0]!r}",
+            expected=f"{len(lines[0][1])} cells",
+        )
+        for line, row in lines[1:]
+        if len(row) != len(lines[0][1])
+    ]
 
 
 def own_name(columns: Container[str]) -> str:

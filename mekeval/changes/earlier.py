@@ -86,7 +86,7 @@ def require_earlier_year(study: Study, indicators: Indicators, year: int) -> Non
     if before:
         last = max(before)
         try:
-            if study_design(study, as_of=last).treated:
+            if study_design(study, last_period=last).treated:
                 return
         except MekevalError:
             pass  # as where nobody is in the programme

@@ -73,7 +73,7 @@ def estimates_at(
     study = state.study
     try:
         panel = build_panel(state.indicators.table, units=study.areas.units, last_period=year)
-        design = study_design(study, as_of=year)
+        design = study_design(study, last_period=year)
         elsewhere = None
         if study.plan.comparison != "city":
             elsewhere = look_elsewhere(study, state.indicators, state.references, year=year)

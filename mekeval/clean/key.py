@@ -1,5 +1,8 @@
 """What decides about a cleaned set: its files, its code, its parameters; and whether a set stands for them already.
 
+In: what was asked of `clean_study`. Out: `Question`, and the manifest of the set that answers it. Never: a set that was
+changed, or made from other files, taken for what would be made now.
+
 Nothing is parsed here but `study.toml`, once and as plain TOML: a set that stands was made from the same bytes,
 which were checked then.
 """

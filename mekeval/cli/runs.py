@@ -1,5 +1,8 @@
 """`mekeval run`, `run-one`, `verify`, `environment` and `site`: reports, and what proves them.
 
+In: what was typed. Out: a published set, a site, a list of packages, or what differs. Never: a calculation: the
+library does the work.
+
 A scheduler reads the exit codes of `run` and `run-one`:
 
 0    every report is as it should be: made now, or unchanged

@@ -167,7 +167,7 @@ def make_design(
     units: Sequence[str],
     waves: Sequence[tuple[int, int, Sequence[str]]],
     *,
-    as_of: int | None = None,
+    last_period: int | None = None,
     pre_years: int | None = None,
     partial_years: int = 0,
     selected_by: Mapping[str, SelectedBy] | None = None,
@@ -180,7 +180,7 @@ def make_design(
         All units of the panel.
     waves : sequence of (first, last, units)
         Years inclusive. Waves that follow each other without a gap make one spell.
-    as_of : int, optional
+    last_period : int, optional
         The year of the evaluation: what a programme did later is not used, but units it treats later stay out of
         the comparison.
     pre_years, partial_years, selected_by
@@ -223,15 +223,17 @@ def make_design(
                     "A treated unit is not among the units.", found=repr(unit), expected=closest(unit, units)
                 )
             ever[unit] = None
-            if as_of is None or first <= as_of:
-                spells.setdefault(unit, []).append((first, last if as_of is None else min(last, as_of)))
+            if last_period is None or first <= last_period:
+                spells.setdefault(unit, []).append(
+                    (first, last if last_period is None else min(last, last_period))
+                )
     if not spells:
         starts = min((first for first, _, members in waves if members), default=None)
         if starts is None:
             raise DesignError("No wave treats a unit.", where="waves")
         raise DesignError(
             "No area is in the programme yet.",
-            found=f"evaluated as of {as_of}",
+            found=f"evaluated as of {last_period}",
             expected=f"{starts} or later",
         )
     comparison = tuple(unit for unit in units if unit not in ever)
@@ -302,12 +304,12 @@ def design_from_cohorts(units: Sequence[str], cohort: Sequence[object], *, last_
     return make_design(
         units,
         [(first, max(first, last_period), members) for first, members in sorted(waves.items())],
-        as_of=last_period,
+        last_period=last_period,
     )
 
 
-def study_design(study: Study, *, as_of: int | None = None) -> Design:
-    """The design of a study's programme as of a year; see `make_design`."""
+def study_design(study: Study, *, last_period: int | None = None) -> Design:
+    """The design of a study's programme up to a year; see `make_design`."""
     plan = study.plan
     selected: dict[str, SelectedBy] = {}
     if study.programme.rule:
@@ -318,7 +320,7 @@ def study_design(study: Study, *, as_of: int | None = None) -> Design:
             (wave.first, wave.last, codes)
             for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True)
         ],
-        as_of=as_of,
+        last_period=last_period,
         pre_years=plan.pre_years,
         partial_years=plan.partial_years,
         selected_by=selected,

@@ -57,7 +57,7 @@ def selection_stability(
     persons: pd.DataFrame | None = None,
     weight_spread: float = 0.0,
     draws: int = 2_000,
-    seed: int,
+    seed: int = 0,
 ) -> SelectionStability:
     r"""How often each area is chosen when the data err and the weights are others.
 

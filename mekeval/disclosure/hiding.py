@@ -83,6 +83,7 @@ def _hidden_of(published: Published, cost: Floats) -> Bools:
 
 
 def _without(published: Published, hidden: Bools) -> Published:
+    """As a reader sees it: a hidden row shows none of its numbers, whoever looks at them later."""
     gone = hidden[:, None]
     return replace(
         published,

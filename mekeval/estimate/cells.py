@@ -16,6 +16,7 @@ from ..design import Design, Path
 from ..errors import DataError, DesignError, Fault, MekevalError
 from ..panel import Floats, Panel
 from .doubly_robust import METHODS
+from .effects import cell_names
 from .inputs import check_known, check_word, names_of
 
 Base = Literal["varying", "universal"]
@@ -96,15 +97,8 @@ def cell_row(
     cell: Cell, design: Design, periods: Sequence[int], *, att: float, n_treated: int, n_comparison: int
 ) -> dict[str, object]:
     """A row of `Effects.cells`."""
-    period = periods[cell.position]
     return {
-        "path": cell.path.name,
-        "group": cell.group,
-        "cohort": cell.path.first,
-        "period": period,
-        "event_time": period - cell.path.first,
-        "phase": cell.path.phase(period, partial_years=design.partial_years),
-        "base": str(periods[cell.base]),
+        **cell_names(design, cell.group, periods[cell.position], [periods[cell.base]]),
         "att": att,
         "n_treated": n_treated,
         "n_comparison": n_comparison,

@@ -16,7 +16,7 @@ import pandas as pd
 from ..design import Design
 from ..errors import DesignError
 from ..panel import Floats
-from .effects import Effects
+from .effects import Effects, cell_names
 from .fixed_effects import Comparison
 from .inputs import is_whole, scale_of
 from .untreated import Sample
@@ -277,13 +277,7 @@ def path_effects(
         influence.append(cell.influence)
         rows.append(
             {
-                "path": path.name,
-                "group": index,
-                "cohort": path.first,
-                "period": period,
-                "event_time": period - path.first,
-                "phase": path.phase(period, partial_years=design.partial_years),
-                "base": str(sample.periods[base]),
+                **cell_names(design, index, period, [sample.periods[base]]),
                 "att": cell.att,
                 "n_treated": int(members.sum()),
                 "n_comparison": int(clean.sum()),

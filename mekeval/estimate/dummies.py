@@ -15,7 +15,7 @@ import pandas as pd
 from ..design import Design, Path
 from ..errors import DesignError
 from ..panel import Floats
-from .effects import Effects, lone_sides
+from .effects import Effects, cell_names, lone_sides
 from .fixed_effects import Fit, Integers, Mask, Sample, least_squares
 from .inputs import is_whole, scale_of
 
@@ -141,13 +141,7 @@ def path_effects(
             places.append((index, int(at)))
             rows.append(
                 {
-                    "path": path.name,
-                    "group": index,
-                    "cohort": path.first,
-                    "period": period,
-                    "event_time": period - path.first,
-                    "phase": path.phase(period, partial_years=design.partial_years),
-                    "base": ", ".join(map(str, sample.periods[base])),
+                    **cell_names(design, index, period, sample.periods[base]),
                     "n_treated": int(mass @ (members & sample.kind_there[:, at])),
                     "n_comparison": int(mass @ (rest & sample.kind_there[:, at])),
                 }

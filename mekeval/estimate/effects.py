@@ -6,12 +6,14 @@ of all units, from which all else follows. Never: an estimate without its number
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..design import Design
 from ..display import Shown
 from ..errors import DesignError
 from ..panel import Floats
@@ -236,3 +238,17 @@ def unit_changes(effects: Effects) -> tuple[Floats, Floats]:
             fix="Test it by its influence functions, or use the group-time estimator.",
         )
     return effects.changes, effects.exposure
+
+
+def cell_names(design: Design, group: int, period: int, base: Iterable[int]) -> dict[str, object]:
+    """What names an effect in `Effects.cells`: the path at position `group`, a period, and the periods of its base."""
+    path = design.paths[group]
+    return {
+        "path": path.name,
+        "group": group,
+        "cohort": path.first,
+        "period": period,
+        "event_time": period - path.first,
+        "phase": path.phase(period, partial_years=design.partial_years),
+        "base": ", ".join(map(str, base)),
+    }

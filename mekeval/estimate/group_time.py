@@ -15,7 +15,7 @@ import pandas as pd
 from ..design import Design, Path
 from ..errors import DataError, DesignError
 from ..panel import Block, Floats, Panel, balanced_block
-from .effects import Effects
+from .effects import Effects, cell_names
 from .inputs import check_known, check_word, refuse_constant, scale_of
 
 BasePeriod = Literal["pre_mean", "varying", "universal"]
@@ -195,17 +195,7 @@ def _path_cells(
         weight[base] -= 1 / len(base)
         weight[position] += 1
         columns.append(weight)
-        rows.append(
-            {
-                "path": path.name,
-                "group": index,
-                "cohort": path.first,
-                "period": period,
-                "event_time": period - path.first,
-                "phase": path.phase(period, partial_years=design.partial_years),
-                "base": ", ".join(str(block.periods[at]) for at in base),
-            }
-        )
+        rows.append(cell_names(design, index, period, [block.periods[at] for at in base]))
     return pd.DataFrame(rows), np.column_stack(columns)
 
 

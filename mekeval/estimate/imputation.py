@@ -15,7 +15,7 @@ import pandas as pd
 from ..design import Design
 from ..errors import DesignError
 from ..panel import Floats, Panel
-from .effects import Effects
+from .effects import Effects, cell_names
 from .inputs import check_word, scale_of
 from .untreated import (
     AFTER_LEAVING,
@@ -269,20 +269,15 @@ def _cells(
         for index, position in zip(*np.nonzero(targets), strict=True)
         if np.any(usable[sample.group == index, position])
     ]
-    rows = []
-    for index, position in seen:
-        path, period = design.paths[index], sample.periods[position]
-        rows.append(
-            {
-                "path": path.name,
-                "group": index,
-                "cohort": path.first,
-                "period": period,
-                "event_time": period - path.first,
-                "phase": path.phase(period, partial_years=design.partial_years),
-                "base": ", ".join(str(sample.periods[at]) for at in np.flatnonzero(masks[index])),
-            }
+    rows = [
+        cell_names(
+            design,
+            index,
+            sample.periods[position],
+            [sample.periods[at] for at in np.flatnonzero(masks[index])],
         )
+        for index, position in seen
+    ]
     if not rows:
         raise DesignError(
             "No treated period has data.",

@@ -38,13 +38,11 @@ class SimplexFit:
         Squared residuals plus penalty, in squared units of the target.
     gap : array, shape (n_problems,)
         The objective is at most this much above its minimum (a duality gap; zero at the optimum), same unit.
-    iterations : array of int, shape (n_problems,)
     """
 
     weights: Floats
     objective: Floats
     gap: Floats
-    iterations: npt.NDArray[np.int64]
 
 
 def simplex_weights(
@@ -107,12 +105,12 @@ def simplex_weights(
     if easy.any():
         weights[easy] = _guess(columns[easy], rho[easy])
     fine = np.where(rho > 0, np.minimum(TOLERANCE * size, 1e-6 * rho), 1e-3 * TOLERANCE * size)
-    weights, iterations = _active_set(columns, rho, weights, fine / 2)
+    weights = _active_set(columns, rho, weights, fine / 2)
     if np.any(rho == 0):
         weights[rho == 0] = _least_norm(columns[rho == 0], weights[rho == 0], size[rho == 0])
     flat = ~columns.any(axis=(1, 2))  # every weight fits as well as any other
     weights[flat] = 1 / columns.shape[2]
-    return _summary(columns, rho, scale, weights, iterations)
+    return _summary(columns, rho, scale, weights)
 
 
 def frank_wolfe_weights(
@@ -157,11 +155,11 @@ def frank_wolfe_weights(
     gram = columns.transpose(0, 2, 1) @ columns
     gram[:, np.arange(n), np.arange(n)] += rho[:, None]
     least = rows * (np.broadcast_to(np.asarray(min_decrease, dtype=float), (count,)) / scale) ** 2
-    weights, first = _frank_wolfe(gram, np.full((count, n), 1 / n), least, first_iterations)
+    weights = _frank_wolfe(gram, np.full((count, n), 1 / n), least, first_iterations)
     weights = np.where(weights <= weights.max(axis=1, keepdims=True) / 4, 0.0, weights)
     weights /= weights.sum(axis=1, keepdims=True)
-    weights, second = _frank_wolfe(gram, weights, least, max_iterations)
-    return _summary(columns, rho, scale, weights, first + second)
+    weights = _frank_wolfe(gram, weights, least, max_iterations)
+    return _summary(columns, rho, scale, weights)
 
 
 def _columns(
@@ -194,13 +192,11 @@ def _columns(
     return columns / scale[:, None, None], rho / scale**2, scale
 
 
-def _summary(
-    columns: Floats, rho: Floats, scale: Floats, weights: Floats, iterations: npt.NDArray[np.int64]
-) -> SimplexFit:
+def _summary(columns: Floats, rho: Floats, scale: Floats, weights: Floats) -> SimplexFit:
     gradient = _gradient(columns, rho, weights)
     value = np.sum(weights * gradient, axis=1)  # w'(D'D + rho I)w
     gap = 2 * np.maximum(value - gradient.min(axis=1), 0.0)
-    return SimplexFit(weights=weights, objective=value * scale**2, gap=gap * scale**2, iterations=iterations)
+    return SimplexFit(weights=weights, objective=value * scale**2, gap=gap * scale**2)
 
 
 def _gradient(columns: Floats, rho: Floats, weights: Floats) -> Floats:
@@ -295,7 +291,7 @@ def _least_norm(columns: Floats, weights: Floats, size: Floats) -> Floats:
         if len(left) == 0:
             break
         moved = part - goal[:, :, None]
-        found, _ = _active_set(moved, penalty, _guess(moved, penalty), 1e-10 * penalty)
+        found = _active_set(moved, penalty, _guess(moved, penalty), 1e-10 * penalty)
         missed = fitted - (part @ found[:, :, None])[:, :, 0]
         goal += missed
         gradient = _gradient(part, np.zeros(len(left)), found)
@@ -307,13 +303,10 @@ def _least_norm(columns: Floats, weights: Floats, size: Floats) -> Floats:
     return result
 
 
-def _active_set(
-    columns: Floats, rho: Floats, weights: Floats, tolerance: Floats
-) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _active_set(columns: Floats, rho: Floats, weights: Floats, tolerance: Floats) -> Floats:
     """From feasible weights to the optimum; the objective falls with every step."""
     count, _, n = columns.shape
     weights = weights.copy()
-    iterations = np.zeros(count, dtype=np.int64)
     support = weights > 0
     blocked = np.zeros((count, n), dtype=bool)  # entered, and was thrown out at once: rounding
     whole = np.ones(count, dtype=bool)  # the last step went all the way
@@ -332,7 +325,6 @@ def _active_set(
         left, gradient, entering, enters = left[going], gradient[going], entering[going], enters[going]
         if len(left) == 0:
             break
-        iterations[left] += 1
         support[left[enters], entering[enters]] = True
         step = _step(columns[left], rho[left], gradient, support[left])
         ratio = np.divide(weights[left], -step, out=np.full_like(step, np.inf), where=step < 0)
@@ -346,16 +338,13 @@ def _active_set(
         blocked[left[~stuck]] = False
         blocked[left] |= hit & stuck[:, None]
         whole[left] = (length == 1) | (stuck & enters)
-    return weights, iterations
+    return weights
 
 
-def _frank_wolfe(
-    gram: Floats, weights: Floats, least: Floats, max_iterations: int
-) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _frank_wolfe(gram: Floats, weights: Floats, least: Floats, max_iterations: int) -> Floats:
     """Frank-Wolfe steps until one lowers w'(gram)w by no more than `least`; at least two."""
     count, n = weights.shape
     result = weights.copy()
-    iterations = np.full(count, max_iterations, dtype=np.int64)
     left = rows = np.arange(count)
     # A step mixes the weights with a unit vector, and the gradient with a row of the matrix: one array holds both.
     moves = np.concatenate([np.broadcast_to(np.eye(n), gram.shape), gram], axis=2)
@@ -375,11 +364,10 @@ def _frank_wolfe(
         done = fall <= least
         if iteration >= 2 and done.any():
             result[left[done]] = state[done, :n]
-            iterations[left[done]] = iteration
             going = ~done
             left, state, moves, diagonal = left[going], state[going], moves[going], diagonal[going]
             value, least, rows = value[going], least[going], rows[: len(left)]
             if len(left) == 0:
                 break
     result[left] = state[:, :n]
-    return result, iterations
+    return result

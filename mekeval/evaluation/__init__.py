@@ -168,7 +168,7 @@ def _evaluate(
     indicators = clean_indicators(study, as_of=day) if indicators is None else indicators
     refuse_year(study, indicators, year)
     panel = build_panel(indicators.table, units=study.areas.units, last_period=year)
-    design = study_design(study, as_of=year)
+    design = study_design(study, last_period=year)
     references = reference_areas(study, as_of=day)
     by_rule = study.plan.comparison != "city"
     try:
@@ -271,7 +271,7 @@ def refuse_year(study: Study, indicators: Indicators, year: int) -> None:
                     fix="Correct the base year, or add a source for it.",
                 )
             )
-    for path in study_design(study, as_of=year).paths:
+    for path in study_design(study, last_period=year).paths:
         for unit in path.units:
             for outcome in study.plan.outcomes:
                 own = good.loc[(good["area"] == unit) & (good["indicator"] == outcome), "year"]

@@ -92,7 +92,7 @@ def plot_coverage(
     >>> rows = [("A", "rate", 2020, "ok"), ("A", "rate", 2021, "missing")]
     >>> table = pd.DataFrame(rows, columns=["area", "indicator", "year", "status"])
     >>> plot_coverage(table, indicator="rate").headline
-    'rate: 50% of the cells have a number (1 areas, 2020–2021); 0 areas have one in every year.'
+    'rate: 50% of the cells have a number (1 area, 2020–2021).'
     """
     words = words_for(texts, about, outcome=indicator)
     part = coverage.loc[coverage["indicator"] == indicator].astype({"area": str, "status": str})
@@ -122,6 +122,10 @@ def plot_coverage(
         "full": words.texts.number(full),
     }
     key = "all" if published and share == 1 else "some" if there.any() else "none"
+    if len(areas) == 1:
+        key += "_one"
+    elif key == "some" and full == 1:
+        key = "some_full_one"
     headline = words.say(f"coverage.{key}", **said)
     kind = "named" if len(areas) <= NAMED else "image"
     return words.picture(

@@ -37,8 +37,6 @@ class ClusteredFit:
     sample : Sample
     estimate : float
         In the outcome's unit.
-    treatment : array, shape (n_units, n_periods)
-        1 in a unit's years in the programme, 0 elsewhere and where there is no cell.
     regressors : array, shape (n_units, n_periods, 1 + n_covariates)
         Treatment and covariates net of unit and period effects.
     inverse : array, shape (1 + n_covariates, 1 + n_covariates)
@@ -57,7 +55,6 @@ class ClusteredFit:
 
     sample: Sample
     estimate: float
-    treatment: Floats
     regressors: Floats
     inverse: Floats
     weights: Floats
@@ -213,7 +210,6 @@ def fit_clustered(
     return ClusteredFit(
         sample=sample,
         estimate=float(coefficients[0]),
-        treatment=treatment,
         regressors=regressors,
         inverse=inverse,
         weights=regressors @ inverse[:, 0],

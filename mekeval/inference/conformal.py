@@ -169,7 +169,7 @@ def conformal(
     check_word("proxy", proxy, PROXIES)
     check_word("permutations", permutations, PERMUTATIONS)
     setting = make_setting(panel, design, outcome=outcome, unit=unit, covariates=(), pooled=True)
-    target, rest, n_before, periods = _series(setting, unit)
+    target, rest, n_before, periods = _series(setting)
     n_on = len(target) - n_before
     twins = 2 if proxy != "synthetic_control" and n_before == n_on else 1  # residuals that sum to zero
     chosen, exact = _sets(len(target), n_on, permutations, draws, seed)
@@ -249,7 +249,7 @@ def conformal(
     )
 
 
-def _series(setting: Setting, unit: str | None) -> tuple[Floats, Floats, int, tuple[int, ...]]:
+def _series(setting: Setting) -> tuple[Floats, Floats, int, tuple[int, ...]]:
     """Mean of the treated, shape (T,), the comparison, (T, n_comparison), and the T years, those before entry first."""
     if len(setting.fits) > 1:
         raise DesignError(

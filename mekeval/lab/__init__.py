@@ -67,7 +67,7 @@ def explore(
         ) from None
     texts = Texts(language)
     ready = make_ready(study, year=year, raw=raw, as_of=as_of)
-    design = study_design(ready.study, as_of=ready.year)
+    design = study_design(ready.study, last_period=ready.year)
     planned = ready.study.plan.outcomes
     outcomes = [*planned, *(name for name in ready.panel.outcomes if name not in planned)]
     names = [(ready.study.indicator(name).label.text(language), name) for name in outcomes]
@@ -184,7 +184,7 @@ def _in_words(ready: Ready, found: Answer, texts: Texts) -> list[str]:
     if found.placebo is not None:
         lines.append(texts("lab.by_rule", n=texts.number(len(found.placebo.cities) - 1)))
     else:
-        ways = study_design(ready.study, as_of=found.asked.last).selected_by
+        ways = study_design(ready.study, last_period=found.asked.last).selected_by
         subject = found.asked.district
         chosen = [way for unit, way in ways.items() if subject in (ALL, unit) and way != "discretion"]
         lines += [texts("lab.chosen")] if chosen else []

@@ -232,7 +232,7 @@ def answer(ready: Ready, asked: Asked) -> Answer:
             )
     study, alpha, seed = ready.study, ready.study.plan.alpha, ready.study.spec.study.seed
     panel = _within(ready.panel, asked)
-    design = study_design(study, as_of=asked.last)
+    design = study_design(study, last_period=asked.last)
     effects, estimate, why = _estimated(panel, design, asked)
     plain: Inference | None = None
     if effects.changes is not None:

@@ -41,7 +41,6 @@ KINDS = ("network", "training", "workshop", "other")
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 _File = Annotated[str, StringConstraints(pattern=r"^[^/\\:]+\.(?:csv|xlsx)$", max_length=120)]
-_Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 _Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Day = Annotated[datetime.date, Field(strict=True)]
 

@@ -48,6 +48,7 @@ _IMAGE_SOURCES = tuple(f"data:image/{kind}" for kind in ("svg+xml", "png", "jpeg
 #: The beginning of a table as ours show themselves, and its name.
 _REGION = re.compile(r'(<div class="table-scroll[^"]*" tabindex="0" role="region" aria-label=")([^"]*)"')
 _CSV = re.compile(r"data:text/csv;charset=utf-8;base64,[A-Za-z0-9+/]*={0,2}")
+_MOST_SHOWN = 80  # characters of a line of code in a message
 _FETCHING_CSS = ("url(", "@import", "image-set(", "\\")
 
 
@@ -185,9 +186,9 @@ def _place(number: int, source: str) -> str:
     return f"cell {number} ({first})" if first else f"cell {number}"
 
 
-def _first_line(text: str, *, most: int = 80) -> str:
+def _first_line(text: str) -> str:
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if len(line) <= _MOST_SHOWN else line[: _MOST_SHOWN - 1] + "…"
 
 
 class _PlainRenderer(IPythonRenderer):

@@ -12,12 +12,12 @@ from ..figures.elsewhere import neighbours, references
 from ..figures.words import lower_first
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .parts import Shown, interval_text
+from .parts import Part, interval_text
 from .planned import outcome_label
 from .sentences import amount, p_of
 
 
-def after_tables(evaluation: Evaluation, codes: Sequence[str], texts: Texts) -> list[str | Shown]:
+def after_tables(evaluation: Evaluation, codes: Sequence[str], texts: Texts) -> list[Part]:
     """The change since districts left, of those that have: the area is named where there is more than one."""
     rows: list[tuple[str, ...]] = []
     ways: dict[str, bool] = {}

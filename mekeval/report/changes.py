@@ -12,7 +12,7 @@ from ..changes import CAUSES, Difference, FindingChange, Told
 from ..evaluation import ALL, Evaluation
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .parts import Section, Shown, bullets, heading, paragraph, section
+from .parts import Part, Section, bullets, heading, paragraph, section
 from .sentences import amount, decimals_of
 
 #: Lines of a list that a page shows; the rest is in the file beside it.
@@ -24,7 +24,7 @@ _LONGEST = 120
 _SAMPLE = ("certainty", "role", "method", "alpha", "n_treated", "n_comparison", "n_sets", "years", "dropped")
 
 
-def changes_part(evaluation: Evaluation, found: Difference | None, texts: Texts) -> list[str | Shown]:
+def changes_part(evaluation: Evaluation, found: Difference | None, texts: Texts) -> list[Part]:
     """A part of the city's report: last year's verdicts on primary outcomes beside this year's, and why they differ.
 
     Nothing where there is no report to compare with.
@@ -33,7 +33,7 @@ def changes_part(evaluation: Evaluation, found: Difference | None, texts: Texts)
         return []
     ((old, new),) = found.years
     how, defined = compared_how(evaluation, found, texts)
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(texts("changes.heading"), anchor="changes"),
         paragraph(how),
         *_verdicts(found, texts),
@@ -60,7 +60,7 @@ def _of_today(found: Difference) -> bool:
     return "same_data" in found.notes or found.as_of[0] is None
 
 
-def revised_parts(found: Difference, texts: Texts) -> list[str | Shown]:
+def revised_parts(found: Difference, texts: Texts) -> list[Part]:
     """Which values were revised; that it is not known where no earlier releases are."""
     if "same_data" in found.notes:
         return [paragraph(texts("changes.yearly.revised_unknown"))]
@@ -69,7 +69,7 @@ def revised_parts(found: Difference, texts: Texts) -> list[str | Shown]:
 
 def changes_page(found: Difference, texts: Texts) -> Section:
     """A whole page: everything that differs between two sets."""
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(texts("changes.title", title=found.title.get(texts.language, found.study)), 1),
         *(
             paragraph(texts(f"changes.note.{note}"), css="warning")
@@ -91,14 +91,14 @@ def changes_page(found: Difference, texts: Texts) -> Section:
     return section(*parts, *(made_tables(found, texts) or [paragraph(texts("changes.made.same"))]))
 
 
-def sample_tables(found: Difference, texts: Texts) -> list[str | Shown]:
+def sample_tables(found: Difference, texts: Texts) -> list[Part]:
     """Samples, certainty and method as far as they differ."""
     sample = list(_sample_rows(found, texts))
     heads = ("sample.outcome", "column.area", "sample.what", "sample.old", "sample.new")
     return [_table("sample.caption", heads, sample, texts)] if sample else []
 
 
-def made_tables(found: Difference, texts: Texts) -> list[str | Shown]:
+def made_tables(found: Difference, texts: Texts) -> list[Part]:
     """Data, definitions and versions as far as they differ."""
     made = list(_made_rows(found, texts))
     return [_table("made.caption", _MADE, made, texts)] if made else []
@@ -124,7 +124,7 @@ def _of_years(key: str, pair: tuple[int, int], texts: Texts, **parts: object) ->
     return texts(key, **given, **parts)
 
 
-def _verdicts(found: Difference, texts: Texts) -> list[str | Shown]:
+def _verdicts(found: Difference, texts: Texts) -> list[Part]:
     first, *lines = _verdict_lines(found, texts)
     return [paragraph(first), *([bullets(lines)] if lines else [])]
 
@@ -148,7 +148,7 @@ def _verdict_lines(found: Difference, texts: Texts) -> list[str]:
     return [texts("changes.verdicts_some", n=texts.number(len(moved))), *moved[:_LINES], *more]
 
 
-def beside_tables(found: Difference, pair: tuple[int, int], texts: Texts) -> list[str | Shown]:
+def beside_tables(found: Difference, pair: tuple[int, int], texts: Texts) -> list[Part]:
     """A table for each outcome, and how the change was taken apart; of one year beside itself what differs alone."""
     mine = [one for one in found.findings if (one.old_year, one.new_year) == pair]
     if pair[0] == pair[1]:
@@ -159,7 +159,7 @@ def beside_tables(found: Difference, pair: tuple[int, int], texts: Texts) -> lis
         {part.causes for one in mine for part in one.parts},
         key=lambda some: [CAUSES.index(one) for one in some],
     )
-    tables: list[str | Shown] = []
+    tables: list[Part] = []
     for outcome in dict.fromkeys(one.outcome for one in mine):
         rows = [one for one in mine if one.outcome == outcome]
         tables.append(_outcome_table(found, outcome, rows, causes, pair, texts))
@@ -310,7 +310,7 @@ def _revised_line(found: Difference, texts: Texts) -> list[str]:
     return [texts("changes.revised.some", n=texts.number(n)) if n else texts("changes.revised.none")]
 
 
-def _revised_table(found: Difference, texts: Texts) -> list[str | Shown]:
+def _revised_table(found: Difference, texts: Texts) -> list[Part]:
     """Revised values by indicator and year."""
     if found.revisions.empty:
         return []

@@ -42,9 +42,9 @@ from .first import (
 from .heterogeneity import heterogeneity_parts
 from .others import others_section
 from .parts import (
+    Part,
     Report,
     Section,
-    Shown,
     area_note,
     bullets,
     drawn,
@@ -53,11 +53,11 @@ from .parts import (
     effect_table,
     folded_rule,
     heading,
+    in_columns,
     paragraph,
     programme_section,
     ruled,
     section,
-    side_by_side,
     trust_section,
 )
 from .planned import first_warnings, outcome_label, worded
@@ -132,8 +132,8 @@ def _summary(evaluation: Evaluation, city: str, findings: list[Finding], texts: 
 
 
 def _situation(evaluation: Evaluation, texts: Texts) -> Section:
-    parts: list[str | Shown] = [heading(texts("report.situation.heading"), anchor="situation")]
-    pictures: list[str | Shown] = []
+    parts: list[Part] = [heading(texts("report.situation.heading"), anchor="situation")]
+    pictures: list[Part] = []
     outlines = study_boundaries(evaluation.study, evaluation.panel.units)
     for outcome in evaluation.study.plan.primary:
         if outcome != evaluation.study.plan.outcomes[0]:  # that one is the picture above
@@ -142,10 +142,10 @@ def _situation(evaluation: Evaluation, texts: Texts) -> Section:
         if outlines is not None:
             pictures += drawn(plot_map, evaluation, outcome=outcome, boundaries=outlines, texts=texts)
         pictures += drawn(plot_gap, evaluation, outcome=outcome, subject=ALL, texts=texts)
-    return section(*parts, *side_by_side(pictures))
+    return section(*parts, *in_columns(pictures))
 
 
-def _choice(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
+def _choice(evaluation: Evaluation, texts: Texts) -> list[Part]:
     """How clear the choice of the areas was, where there is a rule that can be applied again."""
     if evaluation.choice is None:
         return []
@@ -199,7 +199,7 @@ def _own_choice(evaluation: Evaluation, texts: Texts) -> list[str]:
 def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Section:
     study = evaluation.study
     labelled = [(outcome_label(study, finding.outcome, texts), finding) for finding in findings]
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(texts("report.effect.heading"), anchor="effect"),
         effect_intro(evaluation, texts),
         effect_table(
@@ -207,13 +207,13 @@ def _effect(evaluation: Evaluation, findings: list[Finding], texts: Texts) -> Se
         ),
         *folded_rule(evaluation, labelled, texts, texts("report.effect.outcome")),
     ]
-    pictures: list[str | Shown] = []
+    pictures: list[Part] = []
     pictures += drawn(plot_outcomes, evaluation, subject=ALL, texts=texts)
     for outcome in study.plan.primary:
         pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=ALL, texts=texts)
         finding = evaluation.findings[outcome, ALL]
         pictures += drawn(plot_finding, finding, evaluation=evaluation, texts=texts)
-    parts += side_by_side(pictures)
+    parts += in_columns(pictures)
     parts += after_tables(evaluation, evaluation.design.treated, texts)
     parts += cost_part(evaluation, findings, texts)
     parts.append(heading(texts("report.effect.districts"), 3))

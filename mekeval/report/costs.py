@@ -17,14 +17,14 @@ from ..study import Event, Measure, Study, Wave, place_names
 from ..tables import Column, Table
 from ..text import NO_BREAK, Texts, ranges
 from .dilution import treated_name
-from .parts import Shown, heading, paragraph
+from .parts import Part, heading, paragraph
 from .planned import outcome_label
 from .sentences import amount
 
 _DIGITS = 2
 
 
-def cost_part(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str | Shown]:
+def cost_part(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[Part]:
     """Money beside the effect of each finding, with what it leaves out; nothing where no money is on record."""
     costs = costs_beside_effects(evaluation, [(one.outcome, one.subject) for one in findings])
     if not any(cost.eur is not None for cost in costs):
@@ -57,14 +57,14 @@ def cost_part(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts)
     ]
 
 
-def measures_part(evaluation: Evaluation, texts: Texts, area: str | None = None) -> list[str | Shown]:
+def measures_part(evaluation: Evaluation, texts: Texts, area: str | None = None) -> list[Part]:
     """The measures of the waves so far, by theme, and what happened beside the programme.
 
     Not those that begin after the year of the report. Of a district those of the waves that it was in, without what was
     done in other areas only.
     """
     study = evaluation.study
-    parts: list[str | Shown] = []
+    parts: list[Part] = []
     for wave, codes in zip(study.programme.wave, study.wave_areas, strict=True):
         own = [
             one
@@ -186,7 +186,7 @@ def _begun(measure: Measure, year: int) -> bool:
     return measure.start is None or measure.start.year <= year
 
 
-def _wave(study: Study, wave: Wave, measures: Sequence[Measure], texts: Texts) -> list[str | Shown]:
+def _wave(study: Study, wave: Wave, measures: Sequence[Measure], texts: Texts) -> list[Part]:
     """The measures of a wave: those without a theme one by one, the others by theme."""
     by_name: dict[tuple[str, str], list[Measure]] = {}
     for one in measures:

@@ -28,9 +28,9 @@ from .first import (
     verdict_rows,
 )
 from .parts import (
+    Part,
     Report,
     Section,
-    Shown,
     area_note,
     bullets,
     drawn,
@@ -39,11 +39,11 @@ from .parts import (
     effect_table,
     folded_rule,
     heading,
+    in_columns,
     level_of,
     paragraph,
     programme_section,
     section,
-    side_by_side,
     trust_section,
 )
 from .planned import first_warnings, outcome_label, worded
@@ -79,7 +79,7 @@ def district_sections(evaluation: Evaluation, code: str, texts: Texts) -> Report
             table,
             *folded_rule(evaluation, labelled, texts, texts("report.effect.outcome")),
             *after_tables(evaluation, (code,), texts),
-            *side_by_side(_pictures(evaluation, code, texts)),
+            *in_columns(_pictures(evaluation, code, texts)),
             *cost_part(evaluation, findings, texts),
         ),
         trust=trust_section(evaluation, findings, texts),
@@ -155,14 +155,12 @@ def _situation(evaluation: Evaluation, code: str, area: str, texts: Texts) -> Se
         rows=tuple(rows),
         note=texts("report.situation.note"),
     )
-    trends: list[str | Shown] = []
+    trends: list[Part] = []
     for outcome in study.plan.primary:
         if outcome != study.plan.primary[0]:  # that one is the picture above
             trends += drawn(plot_trend, evaluation, outcome=outcome, subject=code, texts=texts)
         trends += drawn(plot_gap, evaluation, outcome=outcome, subject=code, texts=texts)
-    return section(
-        heading(texts("report.situation.heading"), anchor="situation"), table, *side_by_side(trends)
-    )
+    return section(heading(texts("report.situation.heading"), anchor="situation"), table, *in_columns(trends))
 
 
 def _standing(
@@ -197,8 +195,8 @@ def _change(evaluation: Evaluation, indicator: IndicatorSpec, code: str, level: 
     return amount(texts, level - float(before.mean()), indicator.unit, form="short", sign=True)
 
 
-def _pictures(evaluation: Evaluation, code: str, texts: Texts) -> list[str | Shown]:
-    pictures: list[str | Shown] = []
+def _pictures(evaluation: Evaluation, code: str, texts: Texts) -> list[Part]:
+    pictures: list[Part] = []
     pictures += drawn(plot_outcomes, evaluation, subject=code, texts=texts)
     for outcome in evaluation.study.plan.primary:
         pictures += drawn(plot_effects, evaluation, outcome=outcome, subject=code, texts=texts)

@@ -23,8 +23,8 @@ from ..tables import Column, Table
 from ..text import NO_BREAK, Texts, ranges
 from .dilution import wave_names
 from .parts import (
+    Part,
     Section,
-    Shown,
     drawn,
     heading,
     indicator_notes,
@@ -194,7 +194,7 @@ def interval_bar(estimate: float, low: float | None, high: float | None, importa
     )
 
 
-def key_figures(evaluation: Evaluation, standing: Standing, who: str, texts: Texts) -> list[str | Shown]:
+def key_figures(evaluation: Evaluation, standing: Standing, who: str, texts: Texts) -> list[Part]:
     """Levels beside the city's, and as an index with the city = 100; nothing where none is known."""
     study = evaluation.study
     ordered = dict.fromkeys([*study.plan.outcomes, *(one.name for one in study.spec.indicator)])
@@ -399,7 +399,7 @@ def picture_section(evaluation: Evaluation, findings: Sequence[Finding], texts: 
     """The one picture that a reader should see: of the first primary outcome, by years."""
     finding = findings[0]
     outcome, subject = finding.outcome, finding.subject
-    parts: list[str | Shown] = []
+    parts: list[Part] = []
     for plot in (plot_trend, plot_effects):
         parts = parts or drawn(plot, evaluation, outcome=outcome, subject=subject, texts=texts)
     label = lower_first(evaluation.study.indicator(outcome).label.text(texts.language))

@@ -31,7 +31,7 @@ from ..sensitivity.heterogeneity import (
 from ..tables import Column, Table
 from ..text import Texts
 from .dilution import diluted
-from .parts import Shown, heading, paragraph, ruled
+from .parts import Part, heading, paragraph, ruled
 from .planned import outcome_label
 from .sentences import amount, p_value
 
@@ -50,7 +50,7 @@ class _Judged:
     lines: Mapping[Kind, DoseResponse]
 
 
-def heterogeneity_parts(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
+def heterogeneity_parts(evaluation: Evaluation, texts: Texts) -> list[Part]:
     """The part of the city report on differences between districts; nothing where fewer than two are treated."""
     money = money_by_district(evaluation)
     doses = _doses(evaluation, money)
@@ -63,7 +63,7 @@ def heterogeneity_parts(evaluation: Evaluation, texts: Texts) -> list[str | Show
     ]
     if not judged or len(evaluation.design.treated) < 2:
         return []
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         *(_table(evaluation, one, doses, texts) for one in judged),
         heading(texts("heterogeneity.doses.heading"), 4),
         paragraph(texts("heterogeneity.doses.caveat"), css="warning"),
@@ -326,7 +326,7 @@ def _undiluted(table: pd.DataFrame, unit: str, of: str, texts: Texts) -> str:
     return f"{ends[0]} ({ends[1]} … {ends[2]})"
 
 
-def _picture(evaluation: Evaluation, judged: _Judged, texts: Texts) -> list[str | Shown]:
+def _picture(evaluation: Evaluation, judged: _Judged, texts: Texts) -> list[Part]:
     """Effect against the dose that differs most between the districts, where anything could be seen in it."""
     able = [(kind, line) for kind, line in judged.lines.items() if line.identifiable]
     if not able:

@@ -26,7 +26,7 @@ from ..monitoring.feedback import COUNTED_BELOW
 from ..monitoring.reported import COST, EVENTS
 from ..tables import Column, Table
 from ..text import Texts
-from .parts import Section, Shown, bullets, heading, paragraph, section
+from .parts import Part, Section, bullets, heading, paragraph, section
 
 _LEVEL = 0.95
 _UNKNOWN = {
@@ -136,7 +136,7 @@ def feedback_section(page: Page, answers: pd.DataFrame, rates: pd.DataFrame, are
     scale = {"low": spec.scale.low, "high": spec.scale.high, "good": spec.scale.good}
     minimum = spec.monitoring.minimum_answers
     several = len(areas) > 1
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(page.say("feedback.heading")),
         paragraph(
             page.say("feedback.scale", **scale, level=texts.short(100 * _LEVEL), counted=COUNTED_BELOW)
@@ -252,7 +252,7 @@ def free_text_section(page: Page) -> Section:
         agreed = page.say("dash") if missing(alpha) else texts.number(number(alpha), 2)
         label, when = (words.text(texts.language) for words in (one.label, one.definition))
         rows.append((label, when, given, agreed))
-    parts: list[str | Shown] = [heading(page.say("texts.heading")), paragraph(page.say("texts.intro"))]
+    parts: list[Part] = [heading(page.say("texts.heading")), paragraph(page.say("texts.intro"))]
     if rows:
         twice = int(alphas["texts"].iloc[0])
         enough = twice >= known.spec.monitoring.minimum_answers
@@ -312,7 +312,7 @@ def warnings_of(page: Page) -> list[str]:
 def reported_section(page: Page) -> Section:
     known, texts = page.known, page.texts
     compared = compare_reported(known.activities, known.reported, known.spec)
-    parts: list[str | Shown] = [heading(page.say("reported.heading")), paragraph(page.say("reported.intro"))]
+    parts: list[Part] = [heading(page.say("reported.heading")), paragraph(page.say("reported.intro"))]
     if compared.empty:
         return section(*parts)
     rows = []

@@ -11,7 +11,7 @@ from ..evaluation import Evaluation
 from ..study import Published
 from ..tables import Column, Table
 from ..text import NO_BREAK, Texts
-from .parts import Section, Shown, bullets, heading, paragraph, section
+from .parts import Part, Section, bullets, heading, paragraph, section
 from .planned import outcome_label
 from .sentences import decimals_of
 
@@ -21,7 +21,7 @@ def others_section(evaluation: Evaluation, texts: Texts) -> Section:
     wanted = evaluation.study.spec.other_estimates
     if wanted is None or not evaluation.others:
         return section("")
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(texts("others.heading"), 3),
         paragraph(texts("others.intro")),
         *(_table(evaluation, name, table, texts) for name, table in evaluation.others.items()),

@@ -42,10 +42,14 @@ FINDINGS_TYPE = "application/vnd.mekeval.findings+json"
 P = ParamSpec("P")
 
 
-class Shown(Protocol):
+class _AsHtml(Protocol):
     """Anything that shows itself as HTML in a notebook cell."""
 
     def _repr_html_(self) -> str: ...
+
+
+#: What a section is joined from: HTML that is escaped already, or a picture, a table, another section.
+Part = str | _AsHtml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,17 +128,17 @@ def bullets(points: Iterable[str]) -> str:
     )
 
 
-def section(*parts: str | Shown) -> Section:
+def section(*parts: Part) -> Section:
     """Join texts, tables and pictures."""
     return Section(html="\n".join(part if isinstance(part, str) else part._repr_html_() for part in parts))
 
 
-def side_by_side(pictures: Sequence[str | Shown]) -> list[str | Shown]:
+def in_columns(pictures: Sequence[Part]) -> list[Part]:
     """Pictures in two columns, where there is room; one alone as it is."""
     return ['<div class="figures">', *pictures, "</div>"] if len(pictures) > 1 else list(pictures)
 
 
-def folded(said: str, *parts: str | Shown, css: str = "more") -> str:
+def folded(said: str, *parts: Part, css: str = "more") -> str:
     """Parts that a reader may open; printed open."""
     inside = section(*parts).html
     return f'<details class="{css}">\n<summary>{html.escape(said)}</summary>\n{inside}\n</details>'
@@ -171,7 +175,7 @@ def level_of(evaluation: Evaluation, outcome: str, column: int, units: Sequence[
     return float(np.sum(levels[there] * people[there]) / np.sum(people[there]))
 
 
-def drawn(plot: Callable[P, Picture], *args: P.args, **kwargs: P.kwargs) -> list[str | Shown]:
+def drawn(plot: Callable[P, Picture], *args: P.args, **kwargs: P.kwargs) -> list[Part]:
     """A picture, or nothing where the data do not allow one: the verdict of the outcome says why."""
     try:
         return [plot(*args, **kwargs)]
@@ -250,7 +254,7 @@ def _effect_note(evaluation: Evaluation, findings: Sequence[Finding], texts: Tex
 
 def rule_table(
     evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, first: str
-) -> list[str | Shown]:
+) -> list[Part]:
     """The change here, what the same rule did elsewhere, and what remains; nothing without the rule placebo."""
     rows, uneven = [], False
     for label, finding in findings:
@@ -290,7 +294,7 @@ def rule_table(
 
 def folded_rule(
     evaluation: Evaluation, findings: Sequence[tuple[str, Finding]], texts: Texts, first: str
-) -> list[str | Shown]:
+) -> list[Part]:
     """`rule_table` behind a fold: its numbers stand behind those of the table of effects."""
     tables = rule_table(evaluation, findings, texts, first)
     return [folded(texts("report.effect.rule_fold"), *tables)] if tables else []
@@ -363,7 +367,7 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
             if check.name == finding.because != "rule_placebo":
                 said = f"{found[:1].upper()}{found[1:]}."
                 pictures += drawn(plot_deciding, finding, evaluation=evaluation, texts=texts, said=said)
-    parts: list[str | Shown] = [heading(texts("check.heading"), anchor="trust")]
+    parts: list[Part] = [heading(texts("check.heading"), anchor="trust")]
     asked = {
         check.reason for f in findings for check in f.checks if check.name == "selection" and not check.passed
     }
@@ -377,13 +381,13 @@ def trust_section(evaluation: Evaluation, findings: Sequence[Finding], texts: Te
         parts.append(Table(caption=texts("check.caption"), columns=columns, rows=tuple(rows)))
     else:
         parts.append(paragraph(texts("check.none")))
-    return section(*parts, *side_by_side([*pictures, *_doubts(evaluation, findings, texts)]))
+    return section(*parts, *in_columns([*pictures, *_doubts(evaluation, findings, texts)]))
 
 
-def _doubts(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[str | Shown]:
+def _doubts(evaluation: Evaluation, findings: Sequence[Finding], texts: Texts) -> list[Part]:
     """Of the first primary outcome: year by year with joint bands, what would break it, and what could be found."""
     outcome = evaluation.study.plan.primary[0]
-    pictures: list[str | Shown] = []
+    pictures: list[Part] = []
     for finding in findings:
         if finding.outcome != outcome:
             continue

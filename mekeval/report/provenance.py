@@ -18,7 +18,7 @@ from ..inference import Inference
 from ..shipped import version
 from ..tables import Column, Table
 from ..text import Texts, ranges
-from .parts import Section, Shown, has_adjusted, heading, paragraph, section
+from .parts import Part, Section, has_adjusted, heading, paragraph, section
 from .planned import deviation_table, outcome_label, plan_paragraphs
 
 
@@ -51,7 +51,7 @@ def quality_section(evaluation: Evaluation, texts: Texts) -> Section:
         noticed.append((texts(key), texts.number(float(count))))
     aside = [study.areas.name(unit, texts.language) for unit, _ in evaluation.design.set_aside]
     known = evaluation.indicators.as_of
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(texts("report.quality.heading"), anchor="data"),
         *([paragraph(texts("report.quality.as_of", date=texts.date(known)), css="warning")] if known else []),
         Table(caption=texts("report.quality.years_caption"), columns=columns, rows=tuple(rows)),
@@ -97,14 +97,14 @@ def method_section(
             seed=seed,
         ),
     ]
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         '<section class="provenance">',
         heading(texts("report.method.heading"), anchor="method"),
         *map(paragraph, lines),
     ]
     if tested:
         parts.append(_made_from(evaluation, tested, texts))
-    plan: list[str | Shown] = [
+    plan: list[Part] = [
         heading(texts("plan.heading"), 3),
         *map(paragraph, plan_paragraphs(evaluation, texts)),
         *deviation_table(evaluation, texts),

@@ -25,7 +25,7 @@ from ..text import DIGITS, Texts
 from .covered import Seen, seen_of, unit_coverage
 from .facts import fact, form_of, least_digits
 from .opened import opened
-from .parts import Findings, Section, Shown, bullets, heading, paragraph, section
+from .parts import Findings, Part, Section, bullets, heading, paragraph, section
 
 #: A folder in which `quality_report` finds what was cleaned before; `mekeval clean` sets it for its notebooks.
 CACHE_VARIABLE = "MEKEVAL_CACHE"
@@ -175,7 +175,7 @@ def _coverage(study: Study, indicators: Indicators, grid: pd.DataFrame, texts: T
     labels = _labels(study, texts)
     about = _about(study, indicators, texts)
     least = texts.number(study.spec.study.minimum_base)
-    parts: list[str | Shown] = [
+    parts: list[Part] = [
         heading(texts("quality.coverage.heading")),
         paragraph(texts("quality.coverage.intro")),
         paragraph(texts("quality.coverage.disclosure", n=least)),
@@ -270,7 +270,7 @@ def _releases(study: Study, indicators: Indicators, compared: pd.DataFrame, text
                 largest,
             )
         )
-    parts: list[str | Shown] = [head, paragraph(texts("quality.releases.intro"))]
+    parts: list[Part] = [head, paragraph(texts("quality.releases.intro"))]
     picture = plot_releases(compared, labels=labels, texts=texts, about=_about(study, indicators, texts))
     parts.append(picture if len(moved) else paragraph(picture.headline))
     names = ("indicator", "year", "vintages", "areas", "changed", "largest")

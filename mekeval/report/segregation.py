@@ -19,7 +19,7 @@ from ..segregation import Segregation, is_share
 from ..tables import Column, Table
 from ..text import Texts, ranges
 from .once import gap_of, segregation_of
-from .parts import Shown, drawn, folded, heading, level_of, paragraph
+from .parts import Part, drawn, folded, heading, level_of, paragraph
 from .sentences import amount, p_value
 
 #: What the table shows of each outcome; with the unit of its values and of its changes.
@@ -27,7 +27,7 @@ _MEASURES = {"gap": "short", "ratio": "", "dissimilarity": "level"}
 _MOST = 4  # lines that a picture can tell apart
 
 
-def segregation_parts(evaluation: Evaluation, texts: Texts) -> list[str | Shown]:
+def segregation_parts(evaluation: Evaluation, texts: Texts) -> list[Part]:
     """Whether the areas grow apart; nothing where no outcome is a share of people that can be measured in two years."""
     study = evaluation.study
     found: dict[str, Segregation] = {}
@@ -53,7 +53,7 @@ def segregation_parts(evaluation: Evaluation, texts: Texts) -> list[str | Shown]
     }
     about = study_words(evaluation, next(iter(found)), "all", texts).about
     groups = [list(found)[at : at + _MOST] for at in range(0, len(found), _MOST)]
-    pictures: list[str | Shown] = []
+    pictures: list[Part] = []
     for group in groups:
         some = {labels[outcome]: found[outcome] for outcome in group}
         pictures += drawn(plot_segregation, some, years=years, texts=texts, about=about)
@@ -108,7 +108,7 @@ def _said(evaluation: Evaluation, outcome: str, found: Segregation, label: str, 
 
 def _ratios(
     found: dict[str, Segregation], labels: dict[str, str], texts: Texts, *, alpha: float
-) -> list[str | Shown]:
+) -> list[Part]:
     """The ratios behind a fold; nothing where none can be had."""
     table = _table(found, ("ratio",), labels, texts, alpha=alpha)
     return [folded(texts("segregation.fold"), table)] if table.rows else []
@@ -153,9 +153,9 @@ def _end(one: Segregation, measure: str, at: int, texts: Texts, *, named: bool) 
     return texts("segregation.at", value=said, year=one.periods[at]) if named else said
 
 
-def _elsewhere(evaluation: Evaluation, labels: dict[str, str], texts: Texts) -> list[str | Shown]:
+def _elsewhere(evaluation: Evaluation, labels: dict[str, str], texts: Texts) -> list[Part]:
     """The gap's change against the same gap elsewhere, of each outcome for which there is such a thing."""
-    said: list[str | Shown] = []
+    said: list[Part] = []
     for outcome, label in labels.items():
         found = gap_of(evaluation, outcome)
         if found.effect is None or found.low is None or found.high is None or found.p_value is None:

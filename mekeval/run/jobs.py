@@ -1,6 +1,7 @@
 """One job: a notebook, its parameters, and what comes out of it.
 
-A job is pure: a specification in, texts out. Nothing is written here but in a temporary folder.
+In: a `Job`, and limits of time and memory. Out: an `Outcome`, texts and findings, or what went wrong. Never: a file
+outside of a temporary folder, an exception for a notebook that failed, or a report by a notebook that was not planned.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What decides about an output: files, code, packages; hashed, so that an unchanged job is recognised by its key.
 
-In: paths. Out: hashes, the key of a job and its parts, and which part of two keys differs. Nothing heavy is imported:
-a run in which nothing has changed must know it at once.
+In: paths. Out: hashes, the key of a job and its parts, and which part of two keys differs. Never: anything heavy
+imported: a run in which nothing has changed must know it at once.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ def area_job(asked: Asked, study: Study, year: int, subject: str, language: str)
     """The report of a year on the city, or on one district."""
     name = study.spec.areas.city.text(language) if subject == ALL else study.areas.name(subject, language)
     if subject == ALL:
-        return _of_year(asked, study, "city", stem="city", year=year, area=name, language=language)
+        return _job(asked, study, "city", stem="city", year=year, area=name, language=language)
     finnish = study.areas.name(subject, "fi")
     slug = re.sub(r"[^a-z0-9]+", "-", fold(finnish))[:60]
-    return _of_year(
+    return _job(
         asked,
         study,
         "district",
@@ -49,10 +49,17 @@ def area_job(asked: Asked, study: Study, year: int, subject: str, language: str)
 def changes_job(asked: Asked, study: Study, year: int, language: str) -> Job:
     """What changed in the city since the year before."""
     area = study.spec.areas.city.text(language)
-    return _of_year(asked, study, CHANGES, stem=CHANGES, year=year, area=area, language=language)
+    return _job(asked, study, CHANGES, stem=CHANGES, year=year, area=area, language=language)
 
 
-def _of_year(
+def quality_job(asked: Asked, study: Study, language: str) -> Job:
+    """The report on the data."""
+    title = study.spec.study.title.text(language)
+    year = asked.as_of.year if asked.as_of else 0
+    return _job(asked, study, "quality", stem=QUALITY, year=year, area=title, language=language)
+
+
+def _job(
     asked: Asked,
     study: Study,
     kind: str,
@@ -64,68 +71,10 @@ def _of_year(
     subject: str = ALL,
     own: Mapping[str, Value] | None = None,
 ) -> Job:
-    """A report in the folder of its year."""
-    title = f"{area} {year}"
-    return _made(
-        asked,
-        own or {},
-        name=f"{year}/{stem}.{language}",
-        kind=kind,
-        year=year,
-        subject=subject,
-        area=area,
-        language=language,
-        page=ReportPage(
-            title=title,
-            language=language,
-            description=title,
-            synthetic=study.spec.study.synthetic,
-            siblings=_siblings(asked, stem, language),
-            index_href=f"../{index_name(study, language)}",
-            notebook_href=f"{stem}.{language}.ipynb",
-            programme=study.spec.study.title.text(language),
-        ),
-    )
+    """A job with the parameters of every job, its own, and those of `asked` that its notebook has.
 
-
-def quality_job(asked: Asked, study: Study, language: str) -> Job:
-    """The report on the data."""
-    title = study.spec.study.title.text(language)
-    return _made(
-        asked,
-        {},
-        name=f"{QUALITY}.{language}",
-        kind="quality",
-        year=asked.as_of.year if asked.as_of else 0,
-        subject=ALL,
-        area=title,
-        language=language,
-        page=ReportPage(
-            title=title,
-            language=language,
-            description=title,
-            synthetic=study.spec.study.synthetic,
-            siblings=_siblings(asked, QUALITY, language),
-            index_href=index_name(study, language),
-            notebook_href=f"{QUALITY}.{language}.ipynb",
-            programme=title,
-        ),
-    )
-
-
-def _made(
-    asked: Asked,
-    own: Mapping[str, Value],
-    *,
-    name: str,
-    kind: str,
-    year: int,
-    subject: str,
-    area: str,
-    language: str,
-    page: ReportPage,
-) -> Job:
-    """A job with the parameters of every job, its own, and those of `asked` that its notebook has."""
+    Its report lies in the folder of its year; that on the data, which has no year, beside those folders.
+    """
     clash = sorted({"study", "year", "language", "district", "as_of", "raw"} & set(asked.parameters))
     if clash:
         raise RunError("The run itself sets this parameter.", where="--parameter", found=clash[0])
@@ -136,27 +85,37 @@ def _made(
         raise RunError("The notebook cannot be read.", where=notebook.name, found=str(cause)) from None
     known = notebook_parameters(notebook)
     raw = asked.raw_folder
-    every: dict[str, Value] = {"study": _place(asked), "year": year, "language": language}
-    if kind == "quality":
-        del every["year"]
+    of_year = kind != "quality"
+    title = f"{area} {year}" if of_year else area
+    parameters: dict[str, Value] = {"study": _place(asked)}
+    if of_year:
+        parameters["year"] = year
+    parameters["language"] = language
     if asked.as_of is not None:
-        every["as_of"] = asked.as_of.isoformat()
+        parameters["as_of"] = asked.as_of.isoformat()
+    parameters |= own or {}
+    parameters |= {one: asked.parameters[one] for one in asked.parameters if one in known}
     return Job(
-        name=name,
+        name=f"{year}/{stem}.{language}" if of_year else f"{stem}.{language}",
         kind=kind,
         year=year,
         subject=subject,
         area=area,
         language=language,
         notebook=notebook,
-        parameters={
-            **every,
-            **own,
-            **{one: asked.parameters[one] for one in asked.parameters if one in known},
-        },
+        parameters=parameters,
         folder=asked.folder.resolve().parent,
         raw=str(raw.resolve()) if raw else "",
-        page=page,
+        page=ReportPage(
+            title=title,
+            language=language,
+            description=title,
+            synthetic=study.spec.study.synthetic,
+            siblings=_siblings(asked, stem, language),
+            index_href=("../" if of_year else "") + index_name(study, language),
+            notebook_href=f"{stem}.{language}.ipynb",
+            programme=study.spec.study.title.text(language),
+        ),
         notebook_sha256=hashlib.sha256(content).hexdigest(),
         pdf=asked.pdf,
     )

@@ -1,5 +1,8 @@
 """What must not leave with a report: the values of secrets, and the folders of this machine.
 
+In: outputs and messages. Out: an error where an output holds one of these; messages without them. Never: the secret
+itself in the error.
+
 A secret is what a variable of the environment holds whose name says so (``API_TOKEN``, ``DB_PASSWORD``,
 ``ACCESS_KEY``). It is never a parameter: parameters stand in the published notebook and in the manifest.
 """

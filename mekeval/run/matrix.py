@@ -304,7 +304,7 @@ def value_faults(
 
 def _subjects(study: Study, year: int, districts: Sequence[str] | None, kinds: Sequence[str]) -> list[str]:
     """The city and the districts of one year's reports, as far as their kinds are asked for."""
-    treated = study_design(study, as_of=year).treated
+    treated = study_design(study, last_period=year).treated
     city = [ALL] if "city" in kinds else []
     if "district" not in kinds:
         return city

@@ -1,5 +1,7 @@
 """What a run says of itself: a table for people, `run.json` and a log in JSON lines for programs.
 
+In: what became of each job. Out: the table and both files. Never: a run that ends because they cannot be written.
+
 Both files stand beside the published set and not in it, since they hold times.
 """
 

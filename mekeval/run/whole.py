@@ -1,5 +1,7 @@
 """A file that is whole or not there, whoever is killed while it is written; and what such a kill left.
 
+In: a path and its content. Out: the file. Never: a part of a file under its name.
+
 Only the standard library is imported: a run in which nothing has changed says so at once.
 """
 

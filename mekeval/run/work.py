@@ -1,5 +1,8 @@
 """What the jobs of an unfinished run have made: one file for each, under the job's key and what it was made from.
 
+In: outcomes of jobs. Out: those that a later run may take. Never: an outcome under the key of another job, or one whose
+bytes have changed.
+
 A run that was killed, or jobs that ran one by one elsewhere, leave their outcomes here; the next run takes them instead
 of making them again, and clears them away when its set is published. A file is whole or it is not there.
 """

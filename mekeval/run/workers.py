@@ -1,5 +1,8 @@
 """Running the jobs side by side: in workers of our own, or in any executor that is handed in.
 
+In: jobs, and an executor where one is given. Out: an `Outcome` for each job. Never: a job that fails because what it
+shares with others could not be prepared.
+
 What several jobs need is prepared before them, in the same workers; the jobs of a year wait for it, and no others.
 """
 

@@ -131,8 +131,8 @@ def leave_one_out(
     design: Design,
     *,
     outcome: str,
-    seed: int,
-    alpha: float,
+    seed: int = 0,
+    alpha: float = 0.05,
     population: Mapping[str, float] | None = None,
     thresholds: Thresholds = USUAL,
 ) -> Check:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import compress
 
 import numpy as np
@@ -123,6 +123,10 @@ class RulePlacebo(Shown):
         return self.cities["estimate"].to_numpy(dtype=float)
 
 
+#: What a `Judgement` has that a `RulePlacebo` has not, or has in another form.
+_OWN = ("names", "columns", "warnings")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judgement:
     """The numbers of a `RulePlacebo`, before its tables are made.
@@ -174,7 +178,7 @@ class Judgement:
     ) -> RulePlacebo:
         """With the tables; `warnings` are further ones."""
         return RulePlacebo(
-            **{name: getattr(self, name) for name in _NUMBERS},
+            **{one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OWN},
             cities=_table(cities, self.columns),
             target=cities[0],
             matched=matched,
@@ -182,23 +186,6 @@ class Judgement:
             dropped=dropped,
             warnings=(*warnings, *self.warnings),
         )
-
-
-#: What a `RulePlacebo` has of a `Judgement` as it is.
-_NUMBERS = (
-    "effect",
-    "se",
-    "low",
-    "high",
-    "df",
-    "bias",
-    "bias_se",
-    "p_value",
-    "rank_p",
-    "minimum_detectable_effect",
-    "alpha",
-    "variance",
-)
 
 
 def compare_with_cities(

@@ -48,11 +48,11 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 def read_pxweb_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
     """Read a CSV export of PxWeb in the theme or the 12f7 layout; see the module."""
-    line, header, records, notes, faults = _table(path, source)
+    _, header, records, notes, faults = _table(path, source)
     years = [position for position, name in enumerate(header) if YEAR.fullmatch(name.strip())]
     if years and len(header) - len(years) == 2:
         return _long_cells(header, years, records, source, wanted, notes, faults)
-    return _wide(line, header, 0, records, source, wanted, notes, faults, hidden=False)
+    return _wide(header, 0, records, source, wanted, notes, faults, hidden=False)
 
 
 def read_wide_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled:
@@ -69,7 +69,7 @@ def read_wide_csv(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Lab
                 expected=nearest(source.area_column, names),
             )
         area = names.index(source.area_column)
-    return _wide(line, header, area, records, source, wanted, notes, faults, hidden=True)
+    return _wide(header, area, records, source, wanted, notes, faults, hidden=True)
 
 
 def csv_records(text: str, separator: str, file: str) -> Records:
@@ -185,7 +185,6 @@ def _table(
 
 
 def _wide(
-    line: int,
     header: list[str],
     area: int,
     records: Records,

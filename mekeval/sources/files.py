@@ -13,7 +13,6 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import DataError, MekevalError
@@ -71,7 +70,7 @@ def _unpacked(path: Path, file: str, most: int) -> bytes:
         with gzip.open(path) if kind == ".gz" else bz2.open(path) as packed:
             content = packed.read(most + 1)
     except (OSError, EOFError, zlib.error) as cause:
-        raise refuse_unreadable(f"a packed file ({kind})", file, cause) from None
+        raise unreadable(f"a packed file ({kind})", file, cause) from None
     if len(content) > most:
         raise DataError(
             "The file unpacks to more than can be held.", where=file, expected=f"at most {most:,} bytes"
@@ -136,12 +135,12 @@ def refuse_web_page(content: bytes, file: str) -> None:
         )
 
 
-def refuse_unreadable(kind: str, file: str, cause: Exception, problems: Iterable[str] = ()) -> MekevalError:
+def unreadable(kind: str, file: str, cause: Exception) -> MekevalError:
     """The error for a file that is not of its declared form."""
     return DataError(
         f"The file is not {kind}.",
         where=file,
-        found="; ".join(problems) or f"{type(cause).__name__}: {cause}"[:200],
+        found=f"{type(cause).__name__}: {cause}"[:200],
     )
 
 

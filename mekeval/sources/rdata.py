@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import DataError
 from .cells import MOST_TABLE_CELLS, nearest, refuse_wide
-from .files import MOST_BYTES, checked_size, refuse_unreadable, refuse_web_page
+from .files import MOST_BYTES, checked_size, refuse_web_page, unreadable
 
 #: What an R data file may hold when it is unpacked, how many objects, and how deep they may lie in each other.
 MOST_UNPACKED, MOST_OBJECTS, MOST_DEPTH = 96 * 2**20, 1_500_000, 60
@@ -100,7 +100,7 @@ def read_frame(path: Path, name: str, file: str) -> Frame:
         AttributeError,
         OverflowError,
     ) as cause:
-        raise refuse_unreadable("an R data file", file, cause) from None
+        raise unreadable("an R data file", file, cause) from None
     raise DataError(
         "The R data file has no such table.", where=file, found=repr(name), expected=nearest(name, frames)
     )
@@ -125,7 +125,7 @@ def _unpacked(path: Path, file: str) -> bytes:
         else:
             return content
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as cause:
-        raise refuse_unreadable("an R data file", file, cause) from None
+        raise unreadable("an R data file", file, cause) from None
     if len(plain) > MOST_UNPACKED:
         raise DataError(
             "The file unpacks to more than a table of statistics holds.",

@@ -26,7 +26,7 @@ from .cells import (
     refuse_wide,
     wide_cells,
 )
-from .files import MOST_BYTES, checked_size, read_json, refuse_unreadable
+from .files import MOST_BYTES, checked_size, read_json, unreadable
 from .labels import label_key, split_label
 from .rdata import read_frame
 
@@ -84,7 +84,7 @@ def read_dbf(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labelled
     try:
         fields, header_size, count, record_size = _fields(content)
     except (struct.error, ValueError, IndexError) as cause:
-        raise refuse_unreadable("a whole dBASE table", source.file, cause) from None
+        raise unreadable("a whole dBASE table", source.file, cause) from None
     if not count:
         raise DataError("The file holds no rows of data.", where=source.file, found="columns only")
     names = tuple(name for name, _, _, _ in fields)

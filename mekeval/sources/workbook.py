@@ -35,7 +35,7 @@ from .cells import (
     refuse_twins,
     refuse_wide,
 )
-from .files import checked_size, refuse_unreadable, refuse_web_page
+from .files import checked_size, refuse_web_page, unreadable
 from .rdata import read_frame
 from .table import Table, framed, table_cells
 
@@ -93,7 +93,7 @@ def xlsx_table(path: Path, source: SourceSpec) -> Table:
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as cause:  # a panic of the reader is no Exception
-        raise refuse_unreadable("a workbook", source.file, Exception(str(cause))) from None
+        raise unreadable("a workbook", source.file, Exception(str(cause))) from None
     name = source.table or (names[0] if len(names) == 1 else "")
     if name not in names:
         raise StudyError(
@@ -108,7 +108,7 @@ def xlsx_table(path: Path, source: SourceSpec) -> Table:
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as cause:
-        raise refuse_unreadable("a workbook", source.file, Exception(str(cause))) from None
+        raise unreadable("a workbook", source.file, Exception(str(cause))) from None
     records = [
         (row, [plain_text(cell, source.decimal) for cell in line]) for row, line in enumerate(cells, start=1)
     ]
@@ -137,7 +137,7 @@ def read_parquet(path: Path, source: SourceSpec, wanted: frozenset[str]) -> Labe
             finally:
                 alarm.cancel()
     except (duckdb.Error, UnicodeDecodeError, ValueError, OverflowError, SystemError) as cause:
-        raise refuse_unreadable("a Parquet file", source.file, cause) from None
+        raise unreadable("a Parquet file", source.file, cause) from None
 
 
 def _parquet_table(link: duckdb.DuckDBPyConnection, name: str, source: SourceSpec) -> Table:
@@ -256,7 +256,7 @@ def _vetted(path: Path, file: str) -> io.BytesIO:
     except DataError:
         raise
     except Exception as cause:  # a damaged zip fails in many ways, zlib's own among them
-        raise refuse_unreadable("a workbook", file, cause) from None
+        raise unreadable("a workbook", file, cause) from None
     vetted.seek(0)
     return vetted
 
@@ -405,5 +405,5 @@ def _sheet_part(book: zipfile.ZipFile, name: str, file: str) -> str:
         part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
         book.getinfo(part)
     except (KeyError, StopIteration, ElementTree.ParseError) as cause:
-        raise refuse_unreadable("a workbook", file, cause) from None
+        raise unreadable("a workbook", file, cause) from None
     return part

@@ -327,12 +327,7 @@ def _own_areas(spec: StudySpec, folder: Path, file: Path, faults: list[Fault]) -
     path = inside(folder, spec.areas.file)
     if path is None:
         raise StudyError("areas.file leaves the study folder.", where=str(file), found=spec.areas.file)
-    try:
-        refuse_no_list(path)
-        return read_areas(path, unit=spec.areas.unit), path.read_bytes()
-    except MekevalError as error:
-        faults += error.faults
-        return None, b""
+    return _listed(path, spec, faults)
 
 
 def _reference_areas(
@@ -347,6 +342,10 @@ def _reference_areas(
             Fault(what="reference.areas leaves the study folder.", where=where, found=spec.reference.areas)
         )
         return None, b""
+    return _listed(path, spec, faults)
+
+
+def _listed(path: Path, spec: StudySpec, faults: list[Fault]) -> tuple[Areas | None, bytes]:
     try:
         refuse_no_list(path)
         return read_areas(path, unit=spec.areas.unit), path.read_bytes()

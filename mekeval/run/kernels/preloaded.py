@@ -1,8 +1,7 @@
 """What the warm process loads, and uses once, so that no kernel and no worker does it again.
 
-In: nothing. Out: caches that forks inherit.
-
-Only what depends on no study, no language of the user and no random number: compiled templates, fonts, number forms.
+In: nothing. Out: caches that forks inherit: compiled templates, fonts, number forms. Never: what depends on a study,
+on the user's language or on a random number.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """What jupyter_client knows of the warm process: a provisioner, and the manager that papermill is given.
 
+In: the command of a kernel, and its limits. Out: its process, forked or ordinary. Never: a kernel that goes on beyond a
+limit, or one that another Python runs because it is registered under a known name.
+
 The provisioner is registered as `mekeval-fork` in the group `jupyter_client.kernel_provisioners`; any kernelspec may
 name it. The kernels of a run need no name: what is registered depends on how and when mekeval was installed. Where
 nothing can be forked, or the kernel is none of this Python's, it starts an ordinary process.

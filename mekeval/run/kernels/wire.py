@@ -1,5 +1,7 @@
 """Messages between processes of one run over a socket that only they have: a length, JSON, and at most one open file.
 
+In: what is to be said, or a socket. Out: what was said. Never: a pickle, or half a message.
+
 Only the standard library is imported here: the first lines of the warm process run before anything heavy is loaded.
 """
 

@@ -43,12 +43,11 @@ class FixedLength:
     Attributes
     ----------
     weights : array, shape (n_coefficients,)
-    half_length, largest_bias, se : float
+    half_length, se : float
     """
 
     weights: Floats
     half_length: float
-    largest_bias: float
     se: float
 
 
@@ -191,7 +190,6 @@ def fixed_length(found: Frontier, size: float, alpha: float) -> FixedLength:
     return FixedLength(
         weights=weights,
         half_length=half_length(place),
-        largest_bias=size * bias_at(place),
         se=_deviation(found, weights),
     )
 
