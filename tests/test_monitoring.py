@@ -844,6 +844,14 @@ def test_every_page_says_the_conflict_and_shows_no_answer(
         assert "&lt;NA&gt;" not in html
 
 
+def test_what_an_area_may_spend_stands_under_what_it_spent(year_pages: dict[str, YearReport]) -> None:
+    amount = {"fi": "5\u00a0000 euroa", "sv": "5\u00a0000 euro", "en": "EUR 5,000"}
+    for language, report in year_pages.items():
+        assert amount[language] in "".join(
+            part._repr_html_() for part in vars(report).values() if hasattr(part, "_repr_html_")
+        )
+
+
 def test_small_samples_are_said_as_counts(known: Monitoring, year_pages: dict[str, YearReport]) -> None:
     """City-wide events of 2025: fewer than twenty answers, so "k of n", never a percentage alone."""
     table = feedback_indicators(known.feedback, known.spec, by="quarter")

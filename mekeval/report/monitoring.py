@@ -295,10 +295,10 @@ def _year_tables(page: Page, table: pd.DataFrame) -> list[Table]:
     caption = page.say("activities.caption_year", year=page.year)
     numbers = ("events", "network_meetings", "trainings", "workshops", "participants")
     reach = ("languages", "multilingual", "accessible_share", "cost", "cost_per_participant")
-    return [
-        _by_area(page, table, numbers, caption),
-        _by_area(page, table, reach, caption, page.say("activities.note")),
-    ]
+    note, budget = page.say("activities.note"), page.known.spec.budget
+    if budget is not None:
+        note += " " + page.say("activities.budget", n=page.texts.number(budget.eur_per_area_year))
+    return [_by_area(page, table, numbers, caption), _by_area(page, table, reach, caption, note)]
 
 
 def _cells(page: Page, table: pd.DataFrame, area: str) -> dict[str, str]:
