@@ -30,9 +30,9 @@ COPIED = ("tests", "data", "notebooks", "reference", "docs", "benchmarks", "conf
 TESTS = {
     "disclosure": ("disclosure", "disclosure_numbers", "disclosure_reading", "published"),
     "estimate": (
-        "aggregate", "bacon", "callaway_santanna", "cross_sections", "differences", "estimate", "estimate_told",
-        "heterogeneity", "imputation", "inputs", "regression", "regression_cases", "stacked", "switchers",
-        "synthetic_control", "triple", "without_error",
+        "aggregate", "bacon", "callaway_santanna", "cross_sections", "differences", "estimate", "estimate_corners",
+        "estimate_told", "heterogeneity", "imputation", "inputs", "regression", "regression_cases", "stacked",
+        "switchers", "synthetic_control", "triple", "without_error",
     ),
     "findings": ("findings",),
     "inference": (

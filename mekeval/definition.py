@@ -7,6 +7,7 @@ recognised at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -55,10 +56,11 @@ def definition_bytes(file: Path) -> bytes:
         with file.open("rb") as stream:
             text = stream.read(MOST_BYTES + 1)
     except (OSError, ValueError):
+        near = "".join(f", such as {one}" for one in _studies_below(file.parent)[:1])
         raise StudyError(
             "There is no study here.",
-            where=str(file),
-            expected="a folder with a study.toml",
+            where=str(file.absolute()),
+            expected=f"a folder with a study.toml{near}",
             fix="Name the folder of a study, or write one with: mekeval new my-study",
         ) from None
     if len(text) > MOST_BYTES:
@@ -69,6 +71,15 @@ def definition_bytes(file: Path) -> bytes:
             fix="Data belong in the raw files.",
         )
     return text
+
+
+def _studies_below(folder: Path) -> list[str]:
+    """Studies up to three folders further down, as `mekeval new` lays them; none where nobody may look."""
+    found: list[str] = []
+    with contextlib.suppress(OSError, ValueError):
+        for pattern in ("*", "data/*", "*/data/*"):
+            found += sorted(str(one.parent) for one in folder.glob(f"{pattern}/study.toml"))
+    return found
 
 
 def definition_tables(text: bytes, *, where: str) -> Mapping[str, object]:

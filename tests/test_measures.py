@@ -183,7 +183,7 @@ def test_columns_that_lack_are_named(read: Read) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("no.csv", "The table cannot be read."),
+        ("no.csv", "The table is not there."),
         ("raw", "A list of the study is no file."),
         ("../measures.csv", "programme.measures leaves the study folder."),
     ],

@@ -506,6 +506,7 @@ def test_reasons_that_are_left_over_refuse_a_new_lock(make: Make) -> None:
             ('file = "areas.csv"', 'file = "areas.scv"'),
             ["list that the plan fixes cannot be read", "areas.scv"],
         ),
+        (('"Hakunila"', '"Hakunlia"'), ["programme.wave", "'Hakunlia'", "'Hakunila'"]),
     ],
 )
 def test_a_plan_with_a_fault_is_not_locked(make: Make, change: tuple[str, str], words: list[str]) -> None:

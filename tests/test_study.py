@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mekeval.begin import copy_example
 from mekeval.cli import main
 from mekeval.errors import MekevalError, StudyError
 from mekeval.study import (
@@ -104,6 +105,9 @@ def test_an_unknown_indicator_is_answered_with_the_closest(example: Study) -> No
 def test_no_study_here(tmp_path: Path) -> None:
     assert "There is no study here" in str(_refused(tmp_path))
     assert "There is no study here" in str(_refused(tmp_path / "nothing"))
+    copy_example(tmp_path / "mine")
+    for folder in (tmp_path, tmp_path / "mine"):
+        assert str(tmp_path / "mine" / "data" / "vantaa-mek") in str(_refused(folder))
 
 
 RATE = 'numerator = "low_income_persons"\ndenominator = "population"'
@@ -172,7 +176,7 @@ CASES = [
     (('items = ["adults"', 'items = ["adutls"'), ["Unknown item", "closest: 'adults'", "tulot.csv"]),
     (('unit = "district"', 'unit = "quarter"'), ["No area is on the level", "'quarter'", "'district'"]),
     (('file = "areas.csv"', 'file = "../areas.csv"'), ["areas.file leaves the study folder"]),
-    (('file = "areas.csv"', 'file = "area.csv"'), ["list of areas cannot be read", "area.csv"]),
+    (('file = "areas.csv"', 'file = "area.csv"'), ["list of areas is not there", "area.csv"]),
     (("seed = 20230101", "seed = "), ["not valid TOML", "line"]),
 ]  # fmt: skip
 

@@ -92,6 +92,8 @@ def csv_lines(path: Path, called: str) -> list[tuple[int, list[str]]]:
             raise csv.Error("it has a NUL byte")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         return [(reader.line_num, row) for row in reader if row]
+    except FileNotFoundError:
+        raise StudyError(f"{called} is not there.", where=str(path), expected="a CSV file in UTF-8") from None
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise StudyError(f"{called} cannot be read.", where=str(path), found=str(cause)) from None
 

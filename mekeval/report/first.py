@@ -235,6 +235,7 @@ def key_figures(evaluation: Evaluation, standing: Standing, who: str, texts: Tex
                 Column(label=texts("first.index"), numeric=True),
             ),
             rows=tuple(rows),
+            note=texts("first.figures_note"),
         )
     ]
 

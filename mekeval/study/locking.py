@@ -23,6 +23,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..areas import read_areas
 from ..display import Shown
 from ..errors import Fault, StudyError, closest
 from ..shipped import version
@@ -31,6 +32,7 @@ from .files import inside
 from .planned import canonical, default_of, hash_of, missing_lists, only_grown, planned
 from .reading import first, read_spec
 from .schema import Plan, PlanDeviation, StudySpec, Words
+from .treated import study_districts, treated_areas
 
 LOCK = "plan.lock"
 #: A plan of a hundred outcomes has some 100 kB.
@@ -155,14 +157,17 @@ def lock_plan(path: str | Path, *, again: bool = False) -> PlanState:
     Raises
     ------
     StudyError
-        There is no study or no plan; the plan names what is not there; a list of areas is missing; the plan is locked
-        already, or its lock cannot be read; reasons for deviations are left over; the folder cannot be written.
+        There is no study or no plan; the plan names what is not there; a list of areas is missing, or does not know an
+        area of the programme; the plan is locked already, or its lock cannot be read; reasons for deviations are left
+        over; the folder cannot be written.
     """
     file, _, spec = read_spec(path)
     folder = file.parent
     if spec.plan is None:
         raise StudyError("The study has no plan to lock.", where=str(file), expected="a table [plan]")
     faults = [*first(cross_references(spec, file.name), file.name), *missing_lists(folder, spec, file.name)]
+    if not faults and spec.areas.file:  # areas that the data name are not known yet
+        faults += _unknown_areas(spec, folder, file.name)
     if faults:
         raise StudyError.of(faults)
     found = _lock(folder)
@@ -197,6 +202,20 @@ def lock_plan(path: str | Path, *, again: bool = False) -> PlanState:
     text = json.dumps(lock.model_dump(mode="json"), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     _write(folder / LOCK, text.encode())
     return plan_state(folder, spec)
+
+
+def _unknown_areas(spec: StudySpec, folder: Path, where: str) -> list[Fault]:
+    """What the lists of a study do not know of the areas that its programme names."""
+    faults: list[Fault] = []
+    path = inside(folder, spec.areas.file)
+    try:
+        areas = None if path is None else read_areas(path, unit=spec.areas.unit)
+    except StudyError as error:
+        return list(error.faults)
+    districts, _ = study_districts(spec, folder, where, faults)
+    if areas is not None and not faults:
+        treated_areas(spec, areas, districts, where, faults)
+    return faults
 
 
 def plan_state(folder: Path, spec: StudySpec) -> PlanState:
