@@ -238,9 +238,23 @@ def test_every_public_name_and_command_has_its_place() -> None:
 
 
 def test_every_figure_of_the_gallery_is_there_with_words_for_those_who_do_not_see_it() -> None:
-    alts = [alt for path in (SITE / "gallery").glob("*.html") for alt in _read(path).alts]
+    pages = [path for path in (SITE / "gallery").glob("*.html") if path.stem != "index"]
+    alts = [alt for path in pages for alt in _read(path).alts]
     assert len(alts) >= sum(name.startswith("plot_") for name in mekeval.__all__)
     assert all(len(alt.split()) >= 8 for alt in alts)
+
+
+def test_the_gallery_begins_with_every_figure_as_a_link_to_its_code() -> None:
+    index = (SITE / "gallery" / "index.html").read_text(encoding="utf-8")
+    links = re.findall(
+        r'<li><a href="(\w+\.html)#([\w-]+)"><img [^>]*src="([^"]+)"><span>(\w+)</span>', index
+    )
+    assert sorted(name for *_, name in links) == [
+        name for name in mekeval.__all__ if name.startswith("plot_")
+    ]
+    for page, place, picture, name in links:
+        assert place == name.replace("_", "-") and place in _read(SITE / "gallery" / page).ids
+        assert (SITE / "gallery" / picture).read_bytes().startswith(b"<svg")
 
 
 def test_formulas_are_in_the_page() -> None:
