@@ -36,7 +36,14 @@ author = "the authors of mekeval"
 version = release = mekeval.__version__
 language = "en"
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb", "sphinx_click", "thumbnails"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_click",
+    "thumbnails",
+]
 exclude_patterns = ["_build"]
 
 html_theme = "pydata_sphinx_theme"

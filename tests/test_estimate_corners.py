@@ -13,6 +13,7 @@ from mekeval import (
     DesignError,
     build_panel,
     callaway_santanna,
+    imputation,
     make_design,
     repeated_cross_sections,
     side_by_side,
@@ -23,6 +24,7 @@ from mekeval import (
 from mekeval.design import Design
 from mekeval.errors import Fault, MekevalError
 from mekeval.estimate import Effects
+from mekeval.estimate.clean_controls import check_window, cluster_factor
 from mekeval.estimate.doubly_robust import prepare_two_by_two
 from mekeval.estimate.shown import estimates_table
 from mekeval.estimate.simplex import frank_wolfe_weights, simplex_weights
@@ -59,8 +61,8 @@ def least_norm_by_brute_force(columns: np.ndarray, goal: np.ndarray) -> tuple[np
 
 def test_problems_solved_together_each_have_the_best_weights_of_least_norm() -> None:
     rng = np.random.default_rng(5)
-    columns = np.round(rng.normal(size=(40, 4, 7)))
-    goals = rng.normal(size=(40, 4))
+    columns = rng.integers(-2, 3, size=(40, 3, 7)).astype(float)
+    goals = 2.0 * rng.normal(size=(40, 3))
     found = simplex_weights(columns, goals)
     by_hand = [least_norm_by_brute_force(*one) for one in zip(columns, goals, strict=True)]
     assert sum(n_alike > 1 for _, n_alike in by_hand) > 5
@@ -101,7 +103,7 @@ def _triple_by_hand(frame: pd.DataFrame, eligible: str, ineligible: str, others:
 
 
 def test_a_comparison_without_an_ineligible_unit_takes_no_part() -> None:
-    """Beside the later cohort e, f of one eligible and one ineligible unit, the never-treated g has nobody to compare."""
+    """Beside the later cohort of e, who is eligible, and f, who is not, the never-treated have nobody to compare."""
     frame, panel = _three_years("abcdefg", 1)
     design = make_design("abcdefg", [(2, 3, list("abcd")), (3, 3, list("ef"))])
     who = dict(zip("abcdefg", [True, True, False, False, True, False, True], strict=True))
@@ -123,7 +125,56 @@ def test_units_of_the_panel_outside_the_design_take_no_part() -> None:
     )
 
 
+def test_a_unit_treated_from_the_first_year_on_is_told() -> None:
+    _, panel = _three_years("abcdefgh", 10)
+    design = make_design("abcdefgh", [(1, 3, ["a"]), (2, 3, ["b", "c", "d"])])
+    who = dict(zip("abcdefgh", [True, False, True, True] + [True, False] * 2, strict=True))
+    effects = triple_difference(panel, design, outcome="y", eligible=who)
+    assert effects.dropped == (("a", "already_treated", 1),)
+
+
+def test_the_last_cohort_has_no_effects_before_entry_alone() -> None:
+    """After cohort 5 enters nobody is left to compare it with: the never-treated x and z have a value in one year."""
+    rng = np.random.default_rng(11)
+    units = list("abcdefghijklxz")
+    frame = pd.DataFrame({"u": np.repeat(units, 5), "t": [1, 2, 3, 4, 5] * 14, "y": rng.normal(size=70)})
+    frame.loc[frame["u"].isin(["x", "z"]) & (frame["t"] > 1), "y"] = np.nan
+    panel = build_panel(frame, unit="u", period="t", outcome=["y"])
+    design = make_design(units, [(3, 5, units[:4]), (4, 5, units[4:8]), (5, 5, units[8:12])])
+    who = dict(zip(units, [True, True, False, False] * 3 + [True, False], strict=True))
+    effects = triple_difference(panel, design, outcome="y", eligible=who, comparison="not_yet_treated")
+    assert effects.cells["cohort"].unique().tolist() == [3, 4]
+
+
+def test_a_covariate_that_mostly_follows_the_years_is_used_among_many_units() -> None:
+    """Of 1,200 units: all but a hundred millionth of its variance is the year, and the rest moves the outcome."""
+    rng = np.random.default_rng(17)
+    units = [f"u{at:04}" for at in range(1200)]
+    moves = rng.normal(size=(1200, 3))
+    years = np.arange(1.0, 4.0)
+    y = rng.normal(size=(1200, 1)) + years**2 + moves
+    y[0, 2] += 5.0
+    frame = pd.DataFrame({"u": np.repeat(units, 3), "t": [1, 2, 3] * 1200, "y": y.ravel()})
+    frame["x"] = (years + 1e-4 * moves).ravel()
+    panel = build_panel(frame, unit="u", period="t", outcome=["y", "x"])
+    effects = imputation(panel, make_design(units, [(3, 3, units[:1])]), outcome="y", covariates=["x"])
+    assert effects.cells["att"].tolist() == pytest.approx([5.0], abs=1e-4)
+
+
 # What is shown
+
+
+def test_an_estimate_is_known_by_the_name_of_its_estimator() -> None:
+    _, panel = _three_years("abcd", 12)
+    assert twfe(panel, make_design("abcd", [(2, 3, ["a", "b"])]), outcome="y").estimator == "twfe"
+
+
+def test_the_factor_for_few_clusters_by_hand() -> None:
+    """3 clusters, 10 rows, 4 parameters: 3 / 2 times 9 / 6."""
+    assert cluster_factor("y", 3, 10, 4) == pytest.approx(1.5)
+    with pytest.raises(DesignError, match="too few observations") as caught:
+        cluster_factor("y", 3, 4, 4)
+    assert (_fault(caught).where, _fault(caught).found) == ("y", "4 rows, 4 parameters")
 
 
 def test_reasons_without_an_error_are_lettered_in_turn() -> None:
@@ -164,8 +215,8 @@ def test_the_weights_of_a_synthetic_comparison_by_name() -> None:
     fit = synthetic_fit(panel, make_design("abcd", [(3, 3, ["a"])]), outcome="y", method="synthetic_control")
     table = fit.weights()
     assert table.columns.tolist() == ["units", "comparison", "weight"]
-    assert table["units"].tolist() == ["a", "a"]
-    assert dict(zip(table["comparison"], table["weight"], strict=True)) == pytest.approx({"b": 0.5, "c": 0.5})
+    assert table["units"].unique().tolist() == ["a"]
+    assert table.set_index("comparison")["weight"][["b", "c"]].tolist() == pytest.approx([0.5, 0.5])
 
 
 @pytest.mark.parametrize("base_period", ["varying", "universal"])
@@ -238,3 +289,48 @@ def test_an_unknown_synthetic_method_is_told_by_its_option() -> None:
     with pytest.raises(DesignError) as caught:
         synthetic_fit(panel, design, outcome="y", method="synthetic_contrl")  # type: ignore[arg-type]
     assert (_fault(caught).what, _fault(caught).where) == ("Unknown method.", "method")
+
+
+def test_a_window_that_does_not_span_entry_is_told_with_an_example() -> None:
+    with pytest.raises(DesignError, match="begins before entry") as caught:
+        check_window((0, 2))
+    assert (_fault(caught).found, _fault(caught).expected) == ("(0, 2)", "for example (-3, 2)")
+
+
+def test_one_name_for_a_list_is_told_how_to_be_written() -> None:
+    _, panel = _three_years("abcd", 13)
+    with pytest.raises(DesignError, match="a list of names") as caught:
+        imputation(panel, make_design("abcd", [(2, 3, ["a"])]), outcome="y", covariates="x")
+    assert _fault(caught).fix == "Write ['x']."
+
+
+def test_a_covariate_that_does_not_change_is_to_be_left_out() -> None:
+    frame, _ = _three_years("abcd", 14)
+    frame["x"] = frame["u"].map({"a": 1.0, "b": 2.0, "c": 3.0, "d": 5.0})
+    panel = build_panel(frame, unit="u", period="t", outcome=["y", "x"])
+    with pytest.raises(DesignError, match="does not change within units") as caught:
+        imputation(panel, make_design("abcd", [(3, 3, ["a"])]), outcome="y", covariates=["x"])
+    assert (_fault(caught).where, _fault(caught).fix) == ("y, x", "Leave it out.")
+
+
+def test_columns_and_a_target_of_other_lengths_are_told_by_their_shapes() -> None:
+    with pytest.raises(DataError, match="do not fit") as caught:
+        simplex_weights(np.eye(3), np.array([1.0, 2.0]))
+    assert (_fault(caught).where, _fault(caught).found) == ("simplex", "shapes (3, 3) and (1, 2)")
+
+
+def test_a_constant_outcome_of_a_synthetic_comparison_is_named() -> None:
+    frame, _ = _three_years("abcd", 15)
+    panel = build_panel(frame.assign(y=7.0), unit="u", period="t", outcome=["y"])
+    with pytest.raises(DesignError, match="the same everywhere") as caught:
+        synthetic_fit(panel, make_design("abcd", [(3, 3, ["a"])]), outcome="y", method="synthetic_control")
+    assert (_fault(caught).where, _fault(caught).found) == ("y", "7.0")
+
+
+def test_a_side_without_anybody_eligible_says_what_it_has() -> None:
+    _, panel = _three_years("abcdef", 16)
+    design = make_design("abcdef", [(2, 3, ["a", "b", "c"])])
+    who = dict(zip("abcdef", [False, False, False, True, False, True], strict=True))
+    with pytest.raises(DesignError, match="has no eligible unit") as caught:
+        triple_difference(panel, design, outcome="y", eligible=who)
+    assert _fault(caught).found == "3 units, all of them ineligible"
