@@ -14,6 +14,8 @@ from mekeval import (
     build_panel,
     callaway_santanna,
     imputation,
+    imputation_pretrend_test,
+    local_projection,
     make_design,
     repeated_cross_sections,
     side_by_side,
@@ -161,6 +163,20 @@ def test_a_covariate_that_mostly_follows_the_years_is_used_among_many_units() ->
     assert effects.cells["att"].tolist() == pytest.approx([5.0], abs=1e-4)
 
 
+def test_a_path_that_is_not_in_the_sample_does_not_stop_a_local_projection() -> None:
+    """z was treated before the first year and has a gap: it is left out, and a and b are compared with the others."""
+    frame, _ = _three_years("abcdez", 18)
+    frame.loc[frame["u"].eq("z") & frame["t"].eq(3), "y"] = np.nan
+    panel = build_panel(frame, unit="u", period="t", outcome=["y"])
+    design = make_design("abcdez", [(1, 3, ["z"]), (2, 3, ["a", "b"])])
+    effects = local_projection(panel, design, outcome="y", window=(-1, 0))
+    wide = frame.pivot(index="u", columns="t", values="y")
+    change = wide[2] - wide[1]
+    by_hand = change[["a", "b"]].mean() - change[["c", "d", "e"]].mean()
+    assert effects.units == ("a", "b", "c", "d", "e")
+    assert effects.cells.set_index("event_time")["att"][0] == pytest.approx(by_hand)
+
+
 # What is shown
 
 
@@ -263,6 +279,9 @@ def test_a_unit_that_the_panel_lacks_is_told_with_the_nearest() -> None:
     with pytest.raises(DataError, match="no such unit") as caught:
         twfe(panel, design, outcome="y")
     assert (_fault(caught).found, _fault(caught).expected) == ("'Hakunlia'", "closest: 'Hakunila'")
+    with pytest.raises(DataError, match="no such unit") as caught:
+        imputation(panel, design, outcome="y", incomplete="keep")
+    assert (_fault(caught).found, _fault(caught).expected) == ("'Hakunlia'", "closest: 'Hakunila'")
 
 
 def test_a_path_without_a_year_before_what_is_anticipated_is_named() -> None:
@@ -334,3 +353,30 @@ def test_a_side_without_anybody_eligible_says_what_it_has() -> None:
     with pytest.raises(DesignError, match="has no eligible unit") as caught:
         triple_difference(panel, design, outcome="y", eligible=who)
     assert _fault(caught).found == "3 units, all of them ineligible"
+
+
+def test_a_covariate_that_separates_the_sides_is_told_so() -> None:
+    treated = np.arange(8) < 4
+    with pytest.raises(DesignError) as caught:
+        prepare_two_by_two(treated, covariates=np.arange(8.0)[:, None], names=["x"], method="ipw")
+    assert _fault(caught).what == (
+        "The covariates separate the treated units from the comparison, so no propensity score exists."
+    )
+    assert _fault(caught).found == "4 treated and 4 comparison units"
+
+
+def test_a_covariate_that_unit_effects_absorb_is_told_what_it_lacks() -> None:
+    frame, _ = _three_years("abcd", 19)
+    frame["x"] = frame["u"].map({"a": 1.0, "b": 2.0, "c": 3.0, "d": 5.0})
+    panel = build_panel(frame, unit="u", period="t", outcome=["y", "x"])
+    with pytest.raises(DesignError, match="cannot be told apart") as caught:
+        twfe(panel, make_design("abcd", [(3, 3, ["a", "b"])]), outcome="y", covariates=["x"])
+    expected = "variation within units that other units of the same period do not share"
+    assert (_fault(caught).found, _fault(caught).expected) == ("x", expected)
+
+
+def test_a_lead_of_one_treated_unit_is_counted() -> None:
+    _, panel = _three_years("abcd", 20)
+    with pytest.raises(DesignError, match="fewer than two treated units") as caught:
+        imputation_pretrend_test(panel, make_design("abcd", [(3, 3, ["a"])]), outcome="y", leads=1)
+    assert (_fault(caught).where, _fault(caught).found) == ("y, lead -1", "1 treated units")

@@ -116,7 +116,7 @@ def test_a_study_without_reference_cities_has_none_and_says_that_selection_is_op
     ("change", "expected"),
     [
         (('areas = "reference_areas.csv"', 'areas = "../reference_areas.csv"'), "leaves the study folder"),
-        (('areas = "reference_areas.csv"', 'areas = "elsewhere.csv"'), "list of areas cannot be read"),
+        (('areas = "reference_areas.csv"', 'areas = "elsewhere.csv"'), "list of areas is not there"),
         (('areas = "reference_areas.csv"', ""), "come from a list or from a source"),
         (
             (
