@@ -75,6 +75,7 @@ nitpicky = True
 # must be found.
 nitpick_ignore_regex = [("py:.*", r"(?!mekeval\.).*")]
 default_role = "py:obj"
+highlight_language = "none"  # what is code says in which language it is
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"

@@ -17,7 +17,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-PICTURE = re.compile(r'<img [^>]*width="(\d+)" height="(\d+)" src="data:image/svg\+xml;base64,([^"]+)"')
+#: A picture with the first words of its alternative text, which say of what kind it is.
+PICTURE = re.compile(
+    r'<img alt="([^".]+)[^"]*" width="(\d+)" height="(\d+)" src="data:image/svg\+xml;base64,([^"]+)"'
+)
 #: Below the pages, beside the pictures that Sphinx itself copies.
 FOLDER = Path("_images") / "thumbnails"
 
@@ -53,14 +56,14 @@ def _items(app: Sphinx, page: str, named: str) -> Iterator[str]:
         found = [match for raw in section.findall(nodes.raw) if (match := PICTURE.search(raw.astext()))]
         if not found or isinstance(section.parent, nodes.document):
             continue
-        width, height, content = found[-1].groups()
+        kind, width, height, content = found[-1].groups()
         picture = base64.b64decode(content)
         file = FOLDER / f"{section['ids'][0]}-{hashlib.sha256(picture).hexdigest()[:8]}.svg"
         (Path(app.outdir) / FOLDER).mkdir(parents=True, exist_ok=True)
         (Path(app.outdir) / file).write_bytes(picture)
         address = f"{app.builder.get_relative_uri(page, named)}#{section['ids'][0]}"
         yield (
-            f'<li><a href="{address}"><img alt="" width="{width}" height="{height}" loading="lazy" '
+            f'<li><a href="{address}"><img alt="{kind}" width="{width}" height="{height}" loading="lazy" '
             f'src="{above}{file.as_posix()}"><span>{html.escape(section[0].astext())}</span></a></li>\n'
         )
 

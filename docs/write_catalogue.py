@@ -11,7 +11,8 @@ from mekeval.study.catalogue import written
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "catalogue.md"
 INTRODUCTION = """# Catalogue of indicators
 
-Written by `make pages` from `mekeval/study/catalogue/`; do not edit. A study takes definitions from here:
+Indicators that are defined already, with their raw items (written by `make pages` from `mekeval/study/catalogue/`).
+A study takes definitions from here:
 
 ```toml
 [catalogue]

@@ -31,11 +31,12 @@ COMPANIONS = ("covariate_coefficients", "imputation_pretrend_test", "synthetic_f
 BESIDES: Mapping[str, Callable[..., object]] = {"rule_placebo": rule_placebo}
 INTRODUCTION = """# Methods
 
-Written by `make methods` from the docstrings and from `tests/reference_cases.py`; do not edit. One signature for every
-estimator, `name(panel, design, *, outcome, ...) -> Effects`; average with `aggregate(effects, by=...)`, test with
-`infer`. A standard error here is what the source of a method defines: with few treated units it is too small whatever
-the method ([why](explanation/few_treated_districts.md)), and for one it does not exist. Tables hold every figure of R
-that the tests compare, to 1e-7; R's are rounded to eight digits."""
+Every method with what it estimates, what it assumes, what it does not cover, its source, and every figure of R that the
+tests compare with ours, to 1e-7 (R's are rounded to eight digits). One signature for every estimator,
+`name(panel, design, *, outcome, ...) -> Effects`; average with `aggregate(effects, by=...)`, test with `infer`. A
+standard error here is what the source of a method defines: with few treated units it is too small whatever the method
+([why](explanation/few_treated_districts.md)), and for one it does not exist. `make methods` writes this page from the
+docstrings and from `tests/reference_cases.py`."""
 
 
 def registry() -> dict[str, Callable[..., object]]:

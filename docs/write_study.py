@@ -24,10 +24,10 @@ from mekeval.study import measures, schema
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "study.md"
 INTRODUCTION = """# study.toml
 
-Written by `make pages` from `mekeval/study/schema.py`, `schema_data.py` and `measures.py`; do not edit. A study is a
-folder: `study.toml`, `areas.csv`, `measures.csv` and raw files. A key that is not here is refused with the closest
-that is. `mekeval new my-study` writes one that works; the shortest that can be cleaned (not evaluated: that needs
-`[programme]` and `[plan]`) is of this form:
+A study is a folder: `study.toml`, `areas.csv`, `measures.csv` and raw files. This page holds every key of `study.toml`
+(`make pages` writes it from `mekeval/study/schema.py`, `schema_data.py` and `measures.py`). A key that is not here is
+refused with the closest that is. `mekeval new my-study` writes one that works; the shortest that can be cleaned (not
+evaluated: that needs `[programme]` and `[plan]`) is of this form:
 
 ```toml
 [study]

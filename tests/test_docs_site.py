@@ -49,6 +49,27 @@ def test_the_gallery_holds_short_cells_and_says_that_its_data_are_synthetic(path
     assert all(len(code.strip().splitlines()) <= 10 for code in CELL.findall(text))
 
 
+def test_the_example_of_the_start_page_is_that_of_the_readme() -> None:
+    """The README's runs in the tests, with what it shows."""
+    start, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/index.md", "README.md"))
+    (example,) = re.findall(
+        r"^```python\n.*?^```\n\n```text\n.*?^```$", start, flags=re.MULTILINE | re.DOTALL
+    )
+    assert example in readme
+
+
+def test_no_docstring_loses_what_stands_in_angle_brackets() -> None:
+    """In single backticks the site takes `name.<key>` for a link to "key" with the words "name."."""
+    lost = [
+        (path.name, found)
+        for path in (ROOT / "mekeval").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        for found in re.findall(r"(?<!`)`[^`<>\n]*<[^`\n]*>`(?!`)", ast.get_docstring(node) or "")
+    ]
+    assert lost == []
+
+
 def _json_schema() -> dict[str, Any]:
     where = importlib.util.spec_from_file_location("write_study", DOCS / "write_study.py")
     assert where is not None and where.loader is not None

@@ -66,7 +66,7 @@ def level_breaks(table: pd.DataFrame, *, levels: Mapping[str, str] | None = None
     .. math:: z = \frac{c - g \mu}{s \sqrt{g + 1.57\, g^2 / m}},
 
     where the second term under the root is the error of the drift, from :math:`m` other steps. A break is a step with
-    :math:`|z| > 3.5` [1]_ whose excess :math:`|c - g\mu|`
+    :math:`|z| > 3.5` (Iglewicz and Hoaglin) whose excess :math:`|c - g\mu|`
 
     - is at least a tenth of the spread between areas (1.4826 times the median absolute deviation of their levels),
       times :math:`\sqrt g`,
@@ -98,7 +98,7 @@ def level_breaks(table: pd.DataFrame, *, levels: Mapping[str, str] | None = None
 
     References
     ----------
-    .. [1] Iglewicz, B. and Hoaglin, D. C. (1993). How to Detect and Handle Outliers. ASQC Quality Press.
+    Iglewicz, B. and Hoaglin, D. C. (1993). How to Detect and Handle Outliers. ASQC Quality Press.
 
     Examples
     --------

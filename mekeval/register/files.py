@@ -334,7 +334,7 @@ def normal_form(
 ) -> str:
     """A query that gives one file as columns `y`, `a`, `p` and the names in `needs.others`.
 
-    A column that may hold what is no finite number has a column `bad_<name>` beside it, true where it does.
+    A column that may hold what is no finite number has a column ``bad_<name>`` beside it, true where it does.
     """
     text = bool(extract.delimiter)
     parts = [

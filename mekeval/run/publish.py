@@ -3,9 +3,9 @@
 In: a folder that is ready, and where it is to stand. Out: the published set. Never: half of a set, the loss of the old
 one, or two runs of one study at a time.
 
-A reader sees the whole old set or the whole new one, whenever a run is killed. `OUT/<study>`, or `OUT/<study>@<day>`
-for what was known by a day, is a link into `OUT/.store`; where links are not to be had (Windows without the right), the
-folder itself is renamed, and the swap is two renames instead of one.
+A reader sees the whole old set or the whole new one, whenever a run is killed. ``OUT/<study>``, or
+``OUT/<study>@<day>`` for what was known by a day, is a link into `OUT/.store`; where links are not to be had (Windows
+without the right), the folder itself is renamed, and the swap is two renames instead of one.
 """
 
 from __future__ import annotations

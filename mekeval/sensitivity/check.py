@@ -78,11 +78,11 @@ class Check(Shown):
     Attributes
     ----------
     name : str
-        Such as "selection" or "placebo_in_time"; the texts of reports are found by it: `check.<name>`.
+        Such as "selection" or "placebo_in_time"; the texts of reports are found by it: ``check.<name>``.
     passed : bool or None
         None when the check could not answer; then it never counts as passed.
     reason : str
-        Key of the reason, for the texts of reports: `reason.<name>.<key>`.
+        Key of the reason, for the texts of reports: ``reason.<name>.<key>``.
     facts : mapping of str to float or str
         The numbers that the reason speaks of, all finite.
     table : pandas.DataFrame
