@@ -56,11 +56,11 @@ def definition_bytes(file: Path) -> bytes:
         with file.open("rb") as stream:
             text = stream.read(MOST_BYTES + 1)
     except (OSError, ValueError):
-        near = "".join(f", such as {one}" for one in _studies_below(file.parent)[:1])
+        near = _study_below(file.parent)
         raise StudyError(
             "There is no study here.",
             where=str(file.absolute()),
-            expected=f"a folder with a study.toml{near}",
+            expected=f"a folder with a study.toml{near and f', such as {near}'}",
             fix="Name the folder of a study, or write one with: mekeval new my-study",
         ) from None
     if len(text) > MOST_BYTES:
@@ -73,13 +73,15 @@ def definition_bytes(file: Path) -> bytes:
     return text
 
 
-def _studies_below(folder: Path) -> list[str]:
-    """Studies up to three folders further down, as `mekeval new` lays them; none where nobody may look."""
-    found: list[str] = []
+def _study_below(folder: Path) -> str:
+    """A study up to three folders further down, as `mekeval new` lays it; empty where none is found."""
     with contextlib.suppress(OSError, ValueError):
         for pattern in ("*", "data/*", "*/data/*"):
-            found += sorted(str(one.parent) for one in folder.glob(f"{pattern}/study.toml"))
-    return found
+            for one in sorted(folder.glob(f"{pattern}/study.toml")):
+                name = str(one.parent)
+                if name.isprintable() and one.is_file():  # a name may hold what moves the cursor
+                    return name
+    return ""
 
 
 def definition_tables(text: bytes, *, where: str) -> Mapping[str, object]:

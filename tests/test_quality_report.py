@@ -500,6 +500,12 @@ def test_shares_name_the_weakest_year() -> None:
     assert picture.data.rows == (("Rate X", "100%", "50%"), ("Rate Y", "100%", ""))
 
 
+def test_one_indicator_is_not_one_of_several() -> None:
+    table = grid({"a": ["ok", "ok"], "b": ["ok", "missing"]})
+    headline = plot_coverage_shares(table, labels={"x": "Rate X"}, texts=EN).headline
+    assert "indicators" not in headline and "lowest for rate X in 2020: 50% of 2 areas" in headline
+
+
 def test_the_areas_are_those_of_the_indicator_that_is_named() -> None:
     """Two areas have rate X and three others rate Y: 50% is of two areas, not of five."""
     table = pd.concat(

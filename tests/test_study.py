@@ -108,6 +108,11 @@ def test_no_study_here(tmp_path: Path) -> None:
     copy_example(tmp_path / "mine")
     for folder in (tmp_path, tmp_path / "mine"):
         assert str(tmp_path / "mine" / "data" / "vantaa-mek") in str(_refused(folder))
+    odd = tmp_path / "odd"
+    (odd / "a\x1b[31m").mkdir(parents=True)
+    (odd / "a\x1b[31m" / "study.toml").touch()
+    (odd / "b" / "study.toml").mkdir(parents=True)
+    assert "such as" not in str(_refused(odd))
 
 
 RATE = 'numerator = "low_income_persons"\ndenominator = "population"'

@@ -77,7 +77,7 @@ def plot_coverage_shares(
         key = "all" if share == 1 else "even" if alike else "some"
         said |= {"share": words.most(share), "least": lower_first(label), "year": year}
         said["areas"] = words.texts.number(n)
-    if len(names) == 1 and key != "some":
+    if len(names) == 1:
         key += "_one"
     headline = words.say(f"coverage_shares.{key}", **said)
     return _shares_picture(words, "coverage_shares", headline, rows, years)
